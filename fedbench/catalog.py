@@ -1,0 +1,159 @@
+"""Names to specs: what is installed, who provides it, and what to say when a name is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache, cached_property
+from importlib import import_module
+from typing import Any, Generic, TypeVar
+
+from fedbench.errors import FedbenchError, PluginError, UsageError, suggest
+from fedbench.plugins import Plugin, Plugins
+from fedbench.scenario import Part, Scenario
+from fedbench.specs import (
+    BackboneSpec,
+    DatasetSpec,
+    LeaderboardSpec,
+    MethodSpec,
+    MetricSpec,
+    Options,
+    PartitionerSpec,
+    PublisherSpec,
+    ScenarioSpec,
+)
+from fedbench.values import validated
+
+S = TypeVar("S")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry(Generic[S]):
+    """A spec and the plugin that provides it."""
+
+    spec: S
+    plugin: Plugin
+
+    @property
+    def name(self) -> str:
+        return self.spec.name  # type: ignore[attr-defined, no-any-return]
+
+    @property
+    def qualified(self) -> str:
+        return f"{self.plugin.name}/{self.name}"
+
+    @property
+    def options(self) -> type[Options]:
+        """The spec's options model."""
+        model = self.spec.options  # type: ignore[attr-defined]
+        return resolve(model, self.plugin) if isinstance(model, str) else model  # type: ignore[no-any-return]
+
+    def create(self, *arguments: Any) -> Any:
+        """Resolve the spec's factory and call it; a failure names the plugin."""
+        factory = resolve(self.spec.factory, self.plugin)  # type: ignore[attr-defined]
+        try:
+            return factory(*arguments)
+        except FedbenchError:
+            raise
+        except Exception as error:
+            raise PluginError(
+                f"plugin {self.plugin.title} can't make {self.name!r}",
+                why=f"{type(error).__name__}: {error}",
+                fix="FEDBENCH_DEBUG=1 shows where",
+            ) from error
+
+
+class Shelf(Generic[S]):
+    """All entries of one kind."""
+
+    def __init__(self, kind: str, entries: Iterable[Entry[S]]) -> None:
+        self.kind = kind
+        self.entries = sorted(entries, key=lambda entry: (entry.name, entry.plugin.key))
+
+    def __getitem__(self, name: str) -> Entry[S]:
+        """The entry called ``name`` or ``provider/name``; :class:`UsageError` if none or several."""
+        provider, _, short = name.rpartition("/")
+        found = [
+            entry
+            for entry in self.entries
+            if entry.name == short and (not provider or entry.plugin.answers_to(provider))
+        ]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            choices = ", ".join(f"{entry.plugin.key}/{entry.name}" for entry in found)
+            raise UsageError(f"several plugins provide {self.kind} {name!r}", fix=f"name one of: {choices}")
+        names = {entry.name for entry in self.entries}
+        raise UsageError(f"unknown {self.kind} {name!r}", fix=suggest(short, names))
+
+
+class Catalog:
+    """Everything the installed plugins register, by kind; each kind is collected on first use."""
+
+    def __init__(self, plugins: Plugins) -> None:
+        self.plugins = plugins
+
+    def _shelf(self, kind: str, spec: type[S]) -> Shelf[S]:
+        found = self.plugins.collect(f"fedbench_register_{kind}s", spec)
+        return Shelf(kind, [Entry(item, plugin) for item, plugin in found])
+
+    def check(self, scenario: Scenario) -> None:
+        """Whether everything that ``scenario`` names is installed and takes the options it gives."""
+        parts: list[tuple[str, Shelf[Any], Part]] = [
+            ("backbone", self.backbones, scenario.backbone),
+            ("data", self.datasets, scenario.data),
+            ("partition", self.partitioners, scenario.partition),
+        ]
+        try:
+            for what, shelf, part in parts:
+                validated(shelf[part.name].options, part.options, f"{what} {part.name!r}")
+            for metric in scenario.evaluation.metrics:
+                self.metrics[metric]
+        except UsageError as error:
+            raise UsageError(f"scenario {scenario.title}: {error}") from error
+
+    @cached_property
+    def methods(self) -> Shelf[MethodSpec]:
+        return self._shelf("method", MethodSpec)
+
+    @cached_property
+    def scenarios(self) -> Shelf[ScenarioSpec]:
+        return self._shelf("scenario", ScenarioSpec)
+
+    @cached_property
+    def backbones(self) -> Shelf[BackboneSpec]:
+        return self._shelf("backbone", BackboneSpec)
+
+    @cached_property
+    def datasets(self) -> Shelf[DatasetSpec]:
+        return self._shelf("dataset", DatasetSpec)
+
+    @cached_property
+    def partitioners(self) -> Shelf[PartitionerSpec]:
+        return self._shelf("partitioner", PartitionerSpec)
+
+    @cached_property
+    def metrics(self) -> Shelf[MetricSpec]:
+        return self._shelf("metric", MetricSpec)
+
+    @cached_property
+    def leaderboards(self) -> Shelf[LeaderboardSpec]:
+        return self._shelf("leaderboard", LeaderboardSpec)
+
+    @cached_property
+    def publishers(self) -> Shelf[PublisherSpec]:
+        return self._shelf("publisher", PublisherSpec)
+
+
+@cache
+def resolve(path: str, plugin: Plugin) -> Any:
+    """The object at ``"module:attribute"``; :class:`PluginError` naming the plugin if it isn't there."""
+    module, _, attribute = path.partition(":")
+    try:
+        return getattr(import_module(module), attribute)
+    except Exception as error:
+        raise PluginError(
+            f"plugin {plugin.title} points at {path}, which can't be loaded",
+            why=f"{type(error).__name__}: {error}",
+            fix="FEDBENCH_DEBUG=1 shows where",
+        ) from error

@@ -1,0 +1,1 @@
+"""The ``fedbench`` command. Each module is one sub-command, imported when it is called."""

@@ -1,0 +1,45 @@
+"""``fedbench list``: what is installed."""
+
+from __future__ import annotations
+
+import click
+
+from fedbench.catalog import Entry
+from fedbench.cli.main import App
+from fedbench.cli.tables import Format, format_option, print_rows
+from fedbench.errors import UsageError
+from fedbench.scenario import load_scenario
+
+KINDS = ("methods", "scenarios", "backbones", "datasets", "partitioners", "metrics")
+
+
+@click.command("list")
+@click.argument("kinds", type=click.Choice(KINDS), nargs=-1)
+@format_option
+@click.pass_obj
+def command(app: App, kinds: tuple[str, ...], format: Format) -> None:
+    """List what the installed plugins provide: methods and scenarios, or the KINDS named."""
+    rows = [row for kind in kinds or ("methods", "scenarios") for row in _rows(app, kind)]
+    print_rows(rows, format)
+
+
+def _rows(app: App, kind: str) -> list[dict[str, str]]:
+    rows = []
+    for entry in getattr(app.catalog, kind).entries:
+        try:
+            track, summary = _about(kind, entry)
+        except UsageError as error:
+            app.plugins.complain(entry.plugin, f"{kind[:-1]} {entry.name!r} left out", error)
+            continue
+        provider = f"{entry.plugin.name} ({entry.plugin.distribution} {entry.plugin.version})"
+        rows.append(
+            {"kind": kind[:-1], "name": entry.name, "track": track, "summary": summary, "provider": provider}
+        )
+    return rows
+
+
+def _about(kind: str, entry: Entry) -> tuple[str, str]:  # type: ignore[type-arg]
+    if kind == "scenarios":
+        scenario = load_scenario(entry.spec.path)
+        return scenario.track, scenario.summary
+    return (entry.spec.track if kind == "methods" else ""), entry.spec.summary

@@ -1,0 +1,40 @@
+"""``fedbench plugins``: which plugins were found, and what became of them."""
+
+from __future__ import annotations
+
+import click
+
+from fedbench.catalog import Catalog
+from fedbench.cli.main import App
+from fedbench.cli.tables import Format, format_option, print_rows
+
+COLLECTED = (
+    "methods", "scenarios", "backbones", "datasets", "partitioners", "metrics", "leaderboards", "publishers",
+)  # fmt: skip
+
+
+@click.command("plugins")
+@format_option
+@click.pass_obj
+def command(app: App, format: Format) -> None:
+    """List the installed plugins: active, blocked or broken, and why."""
+    _collect_all(app.catalog)
+    print_rows(
+        [
+            {
+                "plugin": plugin.key,
+                "version": plugin.version,
+                "status": plugin.status,
+                "hooks": ", ".join(hook.removeprefix("fedbench_") for hook in plugin.hooks),
+                "problem": plugin.problem,
+            }
+            for plugin in app.plugins.all
+        ],
+        format,
+    )
+
+
+def _collect_all(catalog: Catalog) -> None:
+    """Ask for everything once, so that a plugin that registers rubbish shows as broken."""
+    for kind in COLLECTED:
+        getattr(catalog, kind)

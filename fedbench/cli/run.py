@@ -1,0 +1,149 @@
+"""``fedbench run``: run methods on scenarios, or finish what is missing."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+
+from fedbench.cli.main import App, warn
+from fedbench.cli.tables import Format, format_option, print_rows
+from fedbench.errors import UsageError
+from fedbench.results.record import Record
+from fedbench.results.store import read_record
+from fedbench.values import parse_assignments
+
+
+def _seeds(ctx: click.Context, parameter: click.Parameter, value: str) -> tuple[int, ...]:
+    """``0``, ``0,3,5`` or ``0-4``."""
+    seeds: list[int] = []
+    for part in value.split(","):
+        if not (found := re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)):
+            raise UsageError(f"--seeds {value!r}", why="seeds are whole numbers: 0 or 0,3 or 0-4")
+        first, last = int(found[1]), int(found[2] or found[1])
+        seeds += range(first, last + 1)
+    if not seeds:
+        raise UsageError(f"--seeds {value!r} names no seed")
+    return tuple(seeds)
+
+
+@click.command("run")
+@click.option(
+    "-m", "--method", "methods", multiple=True, required=True, help="Method, or provider/method. Repeatable."
+)
+@click.option(
+    "-s",
+    "--scenario",
+    "scenarios",
+    multiple=True,
+    default=("emoji-ii",),
+    show_default=True,
+    help="Repeatable.",
+)
+@click.option("--seeds", default="0", callback=_seeds, show_default=True, help="0 or 0,3 or 0-4.")
+@click.option(
+    "-o",
+    "--option",
+    "options",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="Method option; METHOD.KEY for one method.",
+)
+@click.option(
+    "--set",
+    "changes",
+    metavar="PATH=VALUE",
+    multiple=True,
+    help="Change the scenario; marks the record as modified.",
+)
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option(
+    "--executor", type=click.Choice(["auto", "serial", "batched"]), default="auto", show_default=True
+)
+@click.option("--output", type=click.Path(path_type=Path), default=Path("runs"), show_default=True)
+@click.option("--dry-run", is_flag=True, help="Check everything and say what would run.")
+@format_option
+@click.pass_obj
+def command(
+    app: App,
+    methods: tuple[str, ...],
+    scenarios: tuple[str, ...],
+    seeds: tuple[int, ...],
+    options: tuple[str, ...],
+    changes: tuple[str, ...],
+    device: str,
+    executor: Any,
+    output: Path,
+    dry_run: bool,
+    format: Format,
+) -> None:
+    """Run every METHOD on every SCENARIO with every seed.
+
+    A matrix: issuing the same command again finishes what is missing and repeats nothing.
+    """
+    from fedbench.cli.progress import Progress
+    from fedbench.runner import Runner, choose_device, plan_jobs, run_jobs
+
+    jobs = plan_jobs(
+        app.catalog,
+        methods=methods,
+        scenarios=scenarios,
+        seeds=seeds,
+        options=parse_assignments(options, "-o"),
+        changes=parse_assignments(changes, "--set"),
+        output=output,
+    )
+    for scenario in {job.scenario.fingerprint: job.scenario for job in jobs}.values():
+        app.catalog.check(scenario)
+    chosen = choose_device(device)
+    _check_writable(output)
+    done = [job for job in jobs if job.done]
+    if dry_run:
+        rows = [
+            {
+                "scenario": job.scenario.title,
+                "method": job.method_entry.name,
+                "seed": job.seed,
+                "status": "done" if job in done else "to run",
+                "folder": str(job.folder),
+            }
+            for job in jobs
+        ]
+        print_rows(rows, format)
+        return
+    if done:
+        warn(f"{len(done)} of {len(jobs)} runs are done already")
+    runner = Runner(app.catalog, chosen, executor, Progress(), ["fedbench", *app.arguments])
+    paths, failures = run_jobs(runner, jobs)
+    print_rows([_row(read_record(path), path) for path in paths], format)
+    if failures:
+        raise failures[0]
+
+
+def _check_writable(output: Path) -> None:
+    """Before anything is loaded: can the output folder be made and written?"""
+    nearest = next(folder for folder in (output, *output.absolute().parents) if os.access(folder, os.F_OK))
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+        why = "it is not a folder" if not nearest.is_dir() else "no permission"
+        raise UsageError(
+            "can't write the output folder", where=nearest, why=why, fix="choose another --output"
+        )
+
+
+def _row(record: Record, path: Path) -> dict[str, Any]:
+    primary = record.final.get(record.primary) or record.rounds[-1].metrics.get(record.primary)
+    start = record.rounds[0].metrics.get(record.primary)
+    return {
+        "scenario": f"{record.scenario.name}@{record.scenario.version}",
+        "method": record.method.name,
+        "seed": record.seed,
+        record.primary: str(primary),
+        "start": "" if start is None else f"{start.value:.4f}",
+        "worst client": "" if record.spread is None else f"{record.spread.worst:.4f}",
+        "uplink MB": f"{record.costs.uplink_bytes / 1e6:.1f}",
+        "seconds": f"{record.wall_seconds:.0f}",
+        "record": str(path),
+    }

@@ -1,0 +1,135 @@
+"""``fedbench show``: one method, scenario or record, in full."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+from tabulate import tabulate
+
+from fedbench.cli.main import App
+from fedbench.cli.tables import Format, format_option
+from fedbench.errors import UsageError
+from fedbench.results.store import read_record
+from fedbench.scenario import load_scenario
+from fedbench.specs import Options
+
+
+@click.command("show")
+@click.argument("what", type=click.Choice(["method", "scenario", "record"]))
+@click.argument("name")
+@format_option
+@click.pass_obj
+def command(app: App, what: str, name: str, format: Format) -> None:
+    """Show a METHOD's options, a SCENARIO's settings or what a RECORD (a file) says."""
+    if what == "record":
+        path = Path(name)
+        if not path.is_file():
+            raise UsageError(f"no such record: {path}", fix="give the path of a record.json")
+        found = read_record(path).model_dump(mode="json")
+        tables = [_brief(found), _measures(found["final"])]
+        if found["controls"]:
+            tables += [
+                f"control: {control}\n{_measures(values)}" for control, values in found["controls"].items()
+            ]
+        tables.append(_rounds(found))
+    elif what == "method":
+        entry = app.catalog.methods[name]
+        found = {
+            "name": entry.name, "track": entry.spec.track, "summary": entry.spec.summary,
+            "paper": entry.spec.paper, "provider": entry.plugin.key, "version": entry.plugin.version,
+            "options": _options(entry.options),
+            "reductions": [
+                {"with": dict(r.options), "equals": r.equals, "tolerance": r.tolerance, "why": r.why}
+                for r in entry.spec.reductions
+            ],
+        }  # fmt: skip
+        tables = [_brief(found)]
+        tables += [
+            tabulate(found[key], headers="keys", disable_numparse=True)
+            for key in ("options", "reductions")
+            if found[key]
+        ]
+    else:
+        scenario = load_scenario(app.catalog.scenarios[name].spec.path)
+        found = scenario.model_dump(mode="json") | {"fingerprint": scenario.fingerprint}
+        tables = [tabulate(list(_flat(found)), tablefmt="plain", disable_numparse=True)]
+    click.echo(json.dumps(found, indent=1) if format == "json" else "\n\n".join(tables))
+
+
+def _options(model: type[Options]) -> list[dict[str, Any]]:
+    """Every option with its default and what it may be, as its JSON Schema says."""
+    return [
+        {
+            "option": key,
+            "default": schema.get("default"),
+            "values": _values(schema),
+            "description": schema.get("description", ""),
+        }
+        for key, schema in model.model_json_schema()["properties"].items()
+    ]
+
+
+def _values(schema: dict[str, Any]) -> str:
+    """``number ≥ 0, < 1``, ``l2 | sq | cos``, ``integer ≥ 1 | none``."""
+    if "anyOf" in schema:
+        return " | ".join(_values(inner) for inner in schema["anyOf"])
+    if "enum" in schema or "const" in schema:
+        return " | ".join(str(value) for value in schema.get("enum", [schema.get("const")]))
+    kind = {"null": "none", "string": "text"}.get(schema.get("type", "any"), schema.get("type", "any"))
+    bounds = [f"{sign} {schema[key]:g}" for key, sign in _BOUNDS.items() if key in schema]
+    return f"{kind} {', '.join(bounds)}".strip()
+
+
+_BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
+
+
+def _brief(found: dict[str, Any]) -> str:
+    """The values that are not tables themselves."""
+    rows = [(key, value) for key, value in _flat(found) if key.split(".")[0] not in _TABLES]
+    return tabulate(rows, tablefmt="plain", disable_numparse=True)
+
+
+_TABLES = {"options", "reductions", "final", "controls", "rounds"}
+
+
+def _flat(value: Any, prefix: str = "") -> Any:
+    """Nested dictionaries as (dotted key, value)."""
+    for key, inner in value.items():
+        if isinstance(inner, dict):
+            yield from _flat(inner, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", inner
+
+
+def _measures(measures: dict[str, Any]) -> str:
+    rows = [
+        {
+            "measure": name,
+            "value": f"{m['value']:.4f}",
+            "se": "" if m["se"] is None else f"{m['se']:.4f}",
+            "n": m["n"],
+            "unit": m["unit"],
+            "better": m["better"],
+        }
+        for name, m in measures.items()
+    ]
+    return tabulate(rows, headers="keys", disable_numparse=True)
+
+
+def _rounds(found: dict[str, Any]) -> str:
+    rows = []
+    for entry in found["rounds"]:
+        primary = entry["metrics"].get(found["primary"])
+        rows.append(
+            {
+                "round": entry["round"],
+                "loss": "" if entry["loss"] is None else f"{entry['loss']:.4f}",
+                found["primary"]: "" if primary is None else f"{primary['value']:.4f}",
+                "left out": len(entry["left_out"]),
+                "digest": entry["digest"][:12],
+            }
+        )
+    return tabulate(rows, headers="keys", disable_numparse=True)

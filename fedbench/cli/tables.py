@@ -1,0 +1,23 @@
+"""Printing rows as an aligned table or as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import click
+from tabulate import tabulate
+
+Format = Literal["table", "json"]
+format_option = click.option(
+    "--format", "format", type=click.Choice(["table", "json"]), default="table", show_default=True
+)
+
+
+def print_rows(rows: Sequence[Mapping[str, Any]], format: Format) -> None:
+    """Rows with the same keys, to stdout."""
+    if format == "json":
+        click.echo(json.dumps(list(rows), indent=1))
+    else:
+        click.echo(tabulate(rows, headers="keys", tablefmt="simple", disable_numparse=True))

@@ -1,0 +1,84 @@
+"""The feature cache: what a frozen encoder says of a set of images, computed once per machine.
+
+An entry is a NumPy file named after what it depends on (encoder, images), memory-mapped by every
+method, seed and round, written atomically under a lock, and checked before use.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock
+from platformdirs import user_cache_path
+
+from fedbench.errors import UsageError
+from fedbench.files import atomic_path, write_atomic
+from fedbench.fingerprint import sha256_file, sha256_json
+
+CACHE_VARIABLE = "FEDBENCH_CACHE"
+
+
+def cache_folder() -> Path:
+    """``$FEDBENCH_CACHE``, or the platform's user cache."""
+    import os
+
+    named = os.environ.get(CACHE_VARIABLE)
+    return Path(named) if named else user_cache_path("fedbench")
+
+
+@dataclass(frozen=True)
+class FeatureCache:
+    """Entries below ``folder``; several processes may share it."""
+
+    folder: Path
+
+    @classmethod
+    def default(cls) -> FeatureCache:
+        return cls(cache_folder() / "features")
+
+    def get(self, encoder: str, images: str, compute: Callable[[], np.ndarray]) -> np.ndarray:
+        """The features of image set ``images`` under ``encoder`` (both fingerprints), read-only."""
+        key = sha256_json({"encoder": encoder, "images": images})[:32]
+        path = self.folder / f"{key}.npy"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with FileLock(self.folder / f"{key}.lock"):
+                if not path.exists():
+                    self._store(path, compute())
+        except OSError as error:
+            raise UsageError(
+                "can't write the feature cache",
+                where=self.folder,
+                why=error,
+                fix=f"set {CACHE_VARIABLE} to a folder you may write",
+            ) from error
+        return self._load(path)
+
+    def _store(self, path: Path, features: np.ndarray) -> None:
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
+            np.save(file, np.ascontiguousarray(features, dtype=np.float32))
+        note = {"sha256": sha256_file(path), "bytes": path.stat().st_size, "shape": features.shape}
+        write_atomic(path.with_suffix(".json"), json.dumps(note))
+
+    def _load(self, path: Path) -> np.ndarray:
+        try:
+            note = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+            if sha256_file(path) != note["sha256"]:
+                raise ValueError("its content does not match its checksum")
+            return np.load(path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
+        except (OSError, ValueError, KeyError) as error:
+            raise UsageError(
+                "the feature cache is damaged",
+                where=path,
+                why=error,
+                fix=f"delete {path}; it is made again on the next run",
+            ) from error
+
+    def size(self) -> tuple[int, int]:
+        """(number of entries, bytes)."""
+        files = list(self.folder.glob("*.npy")) if self.folder.is_dir() else []
+        return len(files), sum(file.stat().st_size for file in files)

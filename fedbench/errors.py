@@ -1,0 +1,42 @@
+"""What can go wrong, as one line a user can act on: what, where, why, what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class FedbenchError(Exception):
+    """An error that is shown as one line. ``exit_code`` is what the command ends with."""
+
+    exit_code = 1
+
+    def __init__(self, what: str, *, where: object = None, why: object = None, fix: str = "") -> None:
+        parts = [what]
+        if where is not None:
+            parts.append(f"in {where}")
+        line = " ".join(parts)
+        if why is not None:
+            line += f": {why}"
+        if fix:
+            line += f" — {fix}"
+        super().__init__(" ".join(line.split()))
+
+
+class UsageError(FedbenchError):
+    """The request or its input is at fault: unknown name, bad value, unreadable file."""
+
+    exit_code = 2
+
+
+class PluginError(FedbenchError):
+    """A plugin is at fault; only fatal under ``--strict-plugins``."""
+
+    exit_code = 3
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """What to do about an unknown name: "did you mean …?", or else the known ones."""
+    names = sorted(set(known))
+    close = difflib.get_close_matches(name, names, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(names) or 'none'}"

@@ -1,0 +1,49 @@
+"""Estimates with cluster-robust standard errors.
+
+Items about one concept are not independent, so errors are summed within a group before they are
+squared (the linearised, or sandwich, estimator with the usual G/(G−1) correction).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """``value`` and every item's first-order ``influence`` [n] on it."""
+
+    value: float
+    influence: np.ndarray
+
+    def measure(self, groups: Sequence[str], unit: str, better: str = "higher") -> dict[str, Any]:
+        """A ``Measure`` as a plain dictionary, its error clustered by ``groups``."""
+        _, cluster = np.unique(np.asarray(groups), return_inverse=True)
+        sums = np.bincount(cluster, weights=self.influence)
+        count = len(sums)
+        se = float(np.sqrt(count / (count - 1) * (sums**2).sum())) if count > 1 else None
+        return {"value": self.value, "se": se, "n": len(self.influence), "unit": unit, "better": better}
+
+
+def ratio(numerator: Sequence[float] | np.ndarray, denominator: Sequence[float] | np.ndarray) -> Estimate:
+    """Σ numerator / Σ denominator; 0 where nothing is counted."""
+    top, bottom = np.asarray(numerator, dtype=np.float64), np.asarray(denominator, dtype=np.float64)
+    total = bottom.sum()
+    if not total:
+        return Estimate(0.0, np.zeros_like(top))
+    value = top.sum() / total
+    return Estimate(float(value), (top - value * bottom) / total)
+
+
+def mean(values: Sequence[float] | np.ndarray) -> Estimate:
+    """The mean over items."""
+    return ratio(values, np.ones(len(values)))
+
+
+def average(first: Estimate, second: Estimate) -> Estimate:
+    """(first + second) / 2, with their covariance."""
+    return Estimate((first.value + second.value) / 2, (first.influence + second.influence) / 2)

@@ -1,0 +1,113 @@
+"""From projector parameters to measures: every suite, split and control of a scenario."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from fedbench.catalog import Entry
+from fedbench.data.items import Suite
+from fedbench.data.partition import Partition
+from fedbench.evaluation.packing import PackedBatch, pack
+from fedbench.evaluation.scoring import generate, likelihoods
+from fedbench.measures import Measure
+from fedbench.models.language import FrozenLLM
+from fedbench.rng import numpy_stream
+from fedbench.specs import MetricSpec
+
+Rows = dict[str, list[Any]]
+Project = Callable[[Tensor, Sequence[int]], Tensor]
+"""``project(params [P], images) -> visual tokens [len(images), T, D]``."""
+
+
+class Evaluator:
+    """Measures a projector on suites; what doesn't depend on the projector is computed once."""
+
+    def __init__(
+        self,
+        llm: FrozenLLM,
+        project: Project,
+        suites: Mapping[str, Suite],
+        metrics: Sequence[Entry[MetricSpec]],
+        units: Sequence[int],
+        partition: Partition,
+    ) -> None:
+        self.llm, self.project, self.suites = llm, project, suites
+        self.units, self.partition = units, partition
+        self._packs: dict[str, list[PackedBatch]] = {}
+        self._priors: dict[str, list[list[float]]] = {}
+        self.metrics = {entry.name: (entry.spec.form, entry.create()) for entry in metrics}
+
+    def rows(self, params: Tensor, key: str, *, shuffle: int | None = None) -> Rows:
+        """What the metrics of suite ``key`` are computed from, a column each.
+
+        ``shuffle`` (a seed) gives every item the image of another concept: the text-only control.
+        """
+        suite = self.suites[key]
+        images = self._images(suite) if shuffle is None else self._shuffled(suite, shuffle)
+        visual = self.project(params, images)
+        rows: Rows = {"group": [item.group for item in suite.items]}
+        if suite.form == "generate":
+            answers = generate(self.llm, suite.items, visual)
+            rows["prediction"] = [answer or "" for answer in answers]
+            rows["reference"] = [item.answer for item in suite.items]
+            rows["parsed"] = [answer is not None for answer in answers]
+            return rows
+        found = likelihoods(self.llm, self._packed(key), visual)
+        if suite.form == "caption":
+            rows["logp"] = [sum(scores) for scores in found.logp]
+            rows["tokens"], rows["hits"] = found.tokens, found.hits
+        else:
+            rows["scores"], rows["blind"] = found.logp, self._blind(key)
+            rows["answer"] = [item.choices.index(item.answer) for item in suite.items]
+        return rows
+
+    def measure(self, rows: Rows, key: str) -> dict[str, Measure]:
+        """Every metric for the suite's form, as ``split/suite/value``."""
+        form = self.suites[key].form
+        found: dict[str, Measure] = {}
+        for metric_form, metric in self.metrics.values():
+            if metric_form == form:
+                values = metric.compute(**rows)
+                found |= {f"{key}/{name}": Measure(**value) for name, value in values.items()}
+        return found
+
+    def by_client(self, rows: Rows, primary: str) -> dict[int, Measure]:
+        """The primary measure on each client's own held-out items; clients without any are absent."""
+        key, _, _ = primary.rpartition("/")
+        owners = [self.partition.client_of(self.units[image]) for image in self._images(self.suites[key])]
+        found = {}
+        for client in sorted({owner for owner in owners if owner is not None}):
+            kept = [index for index, owner in enumerate(owners) if owner == client]
+            part = {name: [column[index] for index in kept] for name, column in rows.items()}
+            found[client] = self.measure(part, key)[primary]
+        return found
+
+    @staticmethod
+    def _images(suite: Suite) -> list[int]:
+        return [item.image for item in suite.items]
+
+    def _shuffled(self, suite: Suite, seed: int) -> list[int]:
+        """Concepts in random order, then every item takes the image one whole concept further on."""
+        groups = sorted({item.group for item in suite.items})
+        ranks = numpy_stream(seed, "shuffled", suite.key).permutation(len(groups))
+        rank = dict(zip(groups, ranks.tolist(), strict=True))
+        order = sorted(range(len(suite.items)), key=lambda i: rank[suite.items[i].group])
+        shift = max(Counter(item.group for item in suite.items).values())
+        shuffled = self._images(suite)
+        for place, item in enumerate(order):
+            shuffled[item] = suite.items[order[(place + shift) % len(order)]].image
+        return shuffled
+
+    def _packed(self, key: str) -> list[PackedBatch]:
+        if key not in self._packs:
+            self._packs[key] = pack(self.suites[key].items, self.llm)
+        return self._packs[key]
+
+    def _blind(self, key: str) -> list[list[float]]:
+        if key not in self._priors:
+            self._priors[key] = likelihoods(self.llm, self._packed(key), None).logp
+        return self._priors[key]

@@ -1,0 +1,118 @@
+"""The core's metrics, as ``evaluate.Metric``s that work offline.
+
+Each ``compute`` returns ``{name: {"value", "se", "n", "unit", "better"}}``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import datasets
+import evaluate
+import numpy as np
+
+from fedbench.evaluation.estimates import average, mean, ratio
+
+_COMMON = {"group": datasets.Value("string")}
+_CHOICE = {
+    "scores": datasets.Sequence(datasets.Value("float64")),
+    "blind": datasets.Sequence(datasets.Value("float64")),
+    "answer": datasets.Value("int64"),
+}
+
+
+class _Offline(evaluate.Metric):  # type: ignore[misc]
+    columns: ClassVar[Mapping[str, Any]] = {}
+
+    def __init__(self) -> None:
+        super().__init__(config_name=type(self).__name__, keep_in_memory=True)
+
+    def _info(self) -> evaluate.MetricInfo:
+        return evaluate.MetricInfo(
+            description=self.__doc__ or "",
+            citation="",
+            features=datasets.Features({**self.columns, **_COMMON}),
+        )
+
+
+class CaptionLikelihood(_Offline):
+    """Held-out text under the model: NLL in nats per token, and the share of tokens that the model
+    ranks first given the true ones before it (teacher-forced; not a rate of right answers)."""
+
+    columns: ClassVar[Mapping[str, Any]] = {
+        "logp": datasets.Value("float64"),
+        "tokens": datasets.Value("int64"),
+        "hits": datasets.Value("int64"),
+    }
+
+    def _compute(
+        self, logp: list[float], tokens: list[int], hits: list[int], group: list[str]
+    ) -> dict[str, Any]:
+        return {
+            "nll": ratio(-np.asarray(logp), tokens).measure(group, "nats/token", "lower"),
+            "token_accuracy": ratio(hits, tokens).measure(group, "share"),
+        }
+
+
+class ChoiceAccuracy(_Offline):
+    """Multiple choice by likelihood: argmax of log p(choice | image) − log p(choice | no image), and,
+    as ``raw_accuracy``, without the prior. Ties go to the first choice."""
+
+    columns: ClassVar[Mapping[str, Any]] = _CHOICE
+
+    def _compute(
+        self, scores: list[list[float]], blind: list[list[float]], answer: list[int], group: list[str]
+    ) -> dict[str, Any]:
+        corrected = [
+            int(np.argmax(np.subtract(s, b))) == a for s, b, a in zip(scores, blind, answer, strict=True)
+        ]
+        raw = [int(np.argmax(s)) == a for s, a in zip(scores, answer, strict=True)]
+        return {
+            "accuracy": mean(np.asarray(corrected)).measure(group, "share"),
+            "raw_accuracy": mean(np.asarray(raw)).measure(group, "share"),
+        }
+
+
+class YesNo(_Offline):
+    """POPE's figures for yes/no questions (choices are yes, no in this order), by raw likelihood:
+    accuracy, F1 of yes, share of yes, and the mean of the two classes' recalls."""
+
+    columns: ClassVar[Mapping[str, Any]] = _CHOICE
+
+    def _compute(
+        self, scores: list[list[float]], blind: list[list[float]], answer: list[int], group: list[str]
+    ) -> dict[str, Any]:
+        said, true = np.asarray([yes > no for yes, no in scores]), np.asarray(answer) == 0
+        hit = said & true
+        f1 = ratio(2 * hit, said.astype(float) + true)
+        balanced = average(ratio(hit, true), ratio(~said & ~true, ~true))
+        return {
+            "accuracy": mean(said == true).measure(group, "share"),
+            "f1": f1.measure(group, "share"),
+            "yes_ratio": mean(said).measure(group, "share", "neither"),
+            "balanced_accuracy": balanced.measure(group, "share"),
+        }
+
+
+class ExactMatch(_Offline):
+    """Greedy answers equal to the reference after lower-casing; an answer that never ended or is
+    empty counts as wrong and in ``unparsed``."""
+
+    columns: ClassVar[Mapping[str, Any]] = {
+        "prediction": datasets.Value("string"),
+        "reference": datasets.Value("string"),
+        "parsed": datasets.Value("bool"),
+    }
+
+    def _compute(
+        self, prediction: list[str], reference: list[str], parsed: list[bool], group: list[str]
+    ) -> dict[str, Any]:
+        match = [
+            ok and " ".join(p.lower().split()) == " ".join(r.lower().split())
+            for p, r, ok in zip(prediction, reference, parsed, strict=True)
+        ]
+        return {
+            "exact_match": mean(np.asarray(match)).measure(group, "share"),
+            "unparsed": mean(~np.asarray(parsed)).measure(group, "share", "lower"),
+        }

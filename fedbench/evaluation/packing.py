@@ -1,0 +1,103 @@
+"""Packing: one sequence per item that holds the prompt once and every choice beside it.
+
+Choices see the prompt and themselves but not each other (a block mask), and each starts at the
+position right after the prompt; so one forward pass scores all of an item's choices exactly as
+separate passes would, without repeating the image and the prompt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from fedbench.data.items import Item
+from fedbench.models.language import FrozenLLM
+
+POSITIONS_PER_BATCH = 6144
+
+
+@dataclass(frozen=True)
+class PackedBatch:
+    """``items`` [B]: which items. ``ids``, ``offsets``, ``segments`` [B, L]: token, its position after
+    the visual tokens, 0 for the prompt or the number of its choice from 1 (−1 for padding).
+
+    One entry per scored token, [M]: ``row`` in the batch, ``source`` in the text whose hidden state
+    predicts it (−1 never occurs: prompts aren't empty), ``target`` id, ``choice``.
+    """
+
+    items: list[int]
+    ids: Tensor
+    offsets: Tensor
+    segments: Tensor
+    row: Tensor
+    source: Tensor
+    target: Tensor
+    choice: Tensor
+
+    def mask(self, visual_tokens: int) -> Tensor:
+        """[B, 1, T + L, T + L]: True where a row may look at a column."""
+        segments = torch.nn.functional.pad(self.segments, (visual_tokens, 0), value=0)
+        length = segments.shape[1]
+        causal = torch.ones(length, length, dtype=torch.bool, device=segments.device).tril()
+        seen, own = segments[:, None, :] == 0, segments[:, None, :] == segments[:, :, None]
+        return (causal & (seen | own))[:, None]
+
+
+def pack(items: Sequence[Item], llm: FrozenLLM) -> list[PackedBatch]:
+    """Pack items in batches of similar length. An item without choices is scored on its answer."""
+    choices = [item.choices or (item.answer,) for item in items]
+    texts = sorted(set(chain.from_iterable(choices)))
+    answers = dict(zip(texts, llm.answer_ids(texts), strict=True))
+    prompts = llm.prompt_ids([item.prompt for item in items])
+    lengths = [
+        len(prompt) + sum(len(answers[choice]) - 1 for choice in offered)
+        for prompt, offered in zip(prompts, choices, strict=True)
+    ]
+    batches, batch = [], list[int]()
+    for item in sorted(range(len(items)), key=lambda i: (lengths[i], i)):
+        if batch and (len(batch) + 1) * lengths[item] > POSITIONS_PER_BATCH:
+            batches.append(batch)
+            batch = []
+        batch.append(item)
+    batches += [batch] if batch else []
+    return [
+        _pack_batch(
+            batch, [prompts[i] for i in batch], [[answers[c] for c in choices[i]] for i in batch], llm.device
+        )
+        for batch in batches
+    ]
+
+
+def _pack_batch(
+    items: list[int], prompts: list[list[int]], offered: list[list[list[int]]], device: torch.device
+) -> PackedBatch:
+    ids: list[Tensor] = []
+    offsets: list[Tensor] = []
+    segments: list[Tensor] = []
+    scored: list[tuple[int, int, int, int]] = []
+    for row, (prompt, answers) in enumerate(zip(prompts, offered, strict=True)):
+        tokens, places, parts = list(prompt), list(range(len(prompt))), [0] * len(prompt)
+        for choice, answer in enumerate(answers):
+            start = len(tokens)
+            sources = [len(prompt) - 1, *range(start, start + len(answer) - 1)]
+            scored += [(row, source, target, choice) for source, target in zip(sources, answer, strict=True)]
+            tokens += answer[:-1]
+            places += range(len(prompt), len(prompt) + len(answer) - 1)
+            parts += [choice + 1] * (len(answer) - 1)
+        ids.append(torch.tensor(tokens))
+        offsets.append(torch.tensor(places))
+        segments.append(torch.tensor(parts))
+    row_, source, target, choice_ = torch.tensor(scored).unbind(1)
+
+    def padded(rows: list[Tensor], value: int) -> Tensor:
+        return pad_sequence(rows, batch_first=True, padding_value=value).to(device)
+
+    return PackedBatch(
+        items, padded(ids, 0), padded(offsets, 0), padded(segments, -1),
+        row_.to(device), source.to(device), target.to(device), choice_.to(device),
+    )  # fmt: skip

@@ -1,0 +1,58 @@
+"""What observers are told. Frozen: an observer can't change a number."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class RunStart:
+    scenario: str
+    method: str
+    seed: int
+    rounds: int
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True)
+class RoundEnd:
+    """``entry`` is the round's line in the round log (see ``results.record.RoundEntry``)."""
+
+    scenario: str
+    method: str
+    seed: int
+    round: int
+    rounds: int
+    entry: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyStep:
+    scenario: str
+    method: str
+    seed: int
+    step: int
+    steps: int
+    entry: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnd:
+    """``record`` is the path of the record just written; ``status`` completed or cancelled."""
+
+    scenario: str
+    method: str
+    seed: int
+    status: str
+    record: Path
+
+
+@dataclass(frozen=True, slots=True)
+class RunError:
+    scenario: str
+    method: str
+    seed: int
+    error: str

@@ -1,0 +1,101 @@
+"""Checkpoints: server state and round log after every round, in one safetensors file, atomically.
+
+The two newest are kept. A damaged one is passed over for the one before it, and said so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from fedbench.errors import UsageError
+from fedbench.files import atomic_path
+from fedbench.fingerprint import canonical_json
+from fedbench.methods import State
+
+KEPT = 2
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where a run stands: after ``round``, with the state and the log entries up to it."""
+
+    run_id: str
+    round: int
+    state: State
+    entries: list[dict[str, Any]]
+    executor: dict[str, Any]
+
+
+def save(folder: Path, checkpoint: Checkpoint) -> None:
+    """Write the checkpoint and drop all but the newest two."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.state.items()}
+    note = canonical_json(
+        {
+            "run_id": checkpoint.run_id,
+            "round": checkpoint.round,
+            "entries": checkpoint.entries,
+            "executor": checkpoint.executor,
+        }
+    )
+    with atomic_path(folder / f"round-{checkpoint.round:05d}.safetensors") as temporary:
+        save_file(tensors, temporary, metadata={"note": note, "sha256": _digest(tensors, note)})
+    for old in _newest_first(folder)[KEPT:]:
+        old.unlink()
+
+
+def load(folder: Path, run_id: str, device: torch.device, warn: Callable[[str], None]) -> Checkpoint | None:
+    """The newest sound checkpoint of run ``run_id``, or None if there is none at all."""
+    files = _newest_first(folder)
+    for path in files:
+        try:
+            return _read(path, run_id, device)
+        except (OSError, ValueError, KeyError, SafetensorError) as error:
+            warn(f"checkpoint {path} is damaged ({error}); trying the one before it")
+    if files:
+        raise UsageError(
+            "no checkpoint can be read", where=folder, fix=f"delete {folder} to start the run over"
+        )
+    return None
+
+
+def discard(folder: Path) -> None:
+    """Remove a finished run's checkpoints."""
+    for path in _newest_first(folder):
+        path.unlink()
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+
+
+def _newest_first(folder: Path) -> list[Path]:
+    return sorted(folder.glob("round-*.safetensors"), reverse=True)
+
+
+def _read(path: Path, run_id: str, device: torch.device) -> Checkpoint:
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata() or {}
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    if _digest(tensors, metadata["note"]) != metadata["sha256"]:
+        raise ValueError("its content does not match its checksum")
+    note = json.loads(metadata["note"])
+    if note["run_id"] != run_id:
+        raise ValueError("it belongs to another run")
+    state = {name: tensor.to(device) for name, tensor in tensors.items()}
+    return Checkpoint(run_id, note["round"], state, note["entries"], note["executor"])
+
+
+def _digest(tensors: Mapping[str, Tensor], note: str) -> str:
+    content = hashlib.sha256(note.encode())
+    for name in sorted(tensors):
+        content.update(name.encode())
+        content.update(tensors[name].reshape(-1).view(torch.uint8).numpy().tobytes())
+    return content.hexdigest()

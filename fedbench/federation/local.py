@@ -1,0 +1,91 @@
+"""Local training: C clients at once, each with exactly the steps it would take alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fedbench.federation.optim import LocalOptimizer, clip_per_client, rate
+from fedbench.federation.sampling import minibatches
+from fedbench.federation.task import Task
+from fedbench.methods import LocalRule
+from fedbench.scenario import Training
+
+Tick = Callable[[int, float], None]
+"""``tick(examples, loss)`` after every step, for a progress bar."""
+
+
+@dataclass(frozen=True)
+class LocalWork:
+    """What one client does this round: its examples in order, and where its schedule stands."""
+
+    client: int
+    examples: np.ndarray
+    first_step: int
+    schedule_steps: int
+
+
+@dataclass(frozen=True)
+class Trained:
+    """``params`` [C, P] after training; ``loss`` [C]: mean over the examples, measured on the way;
+    ``reports[name]`` [C]."""
+
+    params: Tensor
+    loss: Tensor
+    reports: dict[str, Tensor]
+
+
+def steps_of(examples: int, training: Training) -> int:
+    return ceil(examples / training.batch_size)
+
+
+def train_clients(
+    task: Task, start: Tensor, work: Sequence[LocalWork], rule: LocalRule, training: Training, tick: Tick
+) -> Trained:
+    """Train clients ``work`` from ``start`` [C, P] for one epoch over their examples."""
+    batches = torch.from_numpy(minibatches([item.examples for item in work], training.batch_size)).to(
+        task.device
+    )
+    counts = (batches >= 0).sum(2)
+    params = start.clone()
+    optimizer = LocalOptimizer(training, params)
+    total_loss = torch.zeros(len(work), device=task.device)
+    host_counts = counts.tolist()
+    for step, index in enumerate(batches):
+        params.requires_grad_(True)
+        loss = task.loss(params, index)
+        objective = loss if rule.loss is None else loss + rule.loss(task.signals(params, index))
+        (grads,) = torch.autograd.grad(objective.sum(), params)
+        params = params.detach()
+        if rule.gradient is not None:
+            grads = rule.gradient(grads, params, start)
+        if training.grad_norm is not None:
+            grads = clip_per_client(grads, training.grad_norm)
+        rates = [
+            rate(training, item.first_step + step, item.schedule_steps) if count else 0.0
+            for item, count in zip(work, host_counts[step], strict=True)
+        ]
+        params = optimizer.step(params, grads, torch.tensor(rates, device=task.device)[:, None])
+        total_loss += loss.detach() * counts[step]
+        tick(sum(host_counts[step]), float(loss.detach().sum()) / max(1, sum(map(bool, host_counts[step]))))
+    examples = counts.sum(0)
+    return Trained(
+        params, total_loss / examples.clamp_min(1), _reports(task, params, batches, examples, rule)
+    )
+
+
+@torch.no_grad()
+def _reports(
+    task: Task, params: Tensor, batches: Tensor, examples: Tensor, rule: LocalRule
+) -> dict[str, Tensor]:
+    sums = {name: torch.zeros(len(params), dtype=torch.float64, device=task.device) for name in rule.reports}
+    for index in batches if sums else ():
+        signals = task.signals(params, index)
+        for name, report in rule.reports.items():
+            sums[name] += (report(signals) * signals.mask).double().sum(1)
+    return {name: (total / examples.clamp_min(1)).float() for name, total in sums.items()}

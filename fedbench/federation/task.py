@@ -1,0 +1,29 @@
+"""A task: what the trainable parameters are, and what a batch's loss is for each client."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from fedbench.methods import Signals
+from fedbench.params import ParamSpace
+
+
+class Task(Protocol):
+    """``index`` [C, B] names training examples, −1 for none; clients share everything but parameters."""
+
+    @property
+    def space(self) -> ParamSpace: ...
+
+    @property
+    def device(self) -> torch.device: ...
+
+    def loss(self, params: Tensor, index: Tensor) -> Tensor:
+        """Each client's mean loss on its examples, [C]; 0 for a client without any."""
+        ...
+
+    def signals(self, params: Tensor, index: Tensor) -> Signals:
+        """What local rules may look at beyond the loss."""
+        ...

@@ -1,0 +1,51 @@
+"""The projector ψ: Linear–GELU–Linear from visual features to the LLM's embedding space (LLaVA)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from fedbench.params import ParamSpace
+
+
+@dataclass(frozen=True)
+class Projector:
+    """A two-layer MLP whose parameters are given at each call, one set per client."""
+
+    features: int
+    hidden: int
+    width: int
+
+    @cached_property
+    def space(self) -> ParamSpace:
+        """Weights as PyTorch stores them, [out, in]."""
+        return ParamSpace(
+            {
+                "up.weight": (self.hidden, self.features),
+                "up.bias": (self.hidden,),
+                "down.weight": (self.width, self.hidden),
+                "down.bias": (self.width,),
+            }
+        )
+
+    def init(self, generator: torch.Generator) -> Tensor:
+        """Initial parameters [P], distributed as ``torch.nn.Linear``'s: U(±1/√fan_in)."""
+        bounds = {"up": self.features**-0.5, "down": self.hidden**-0.5}
+        return self.space.flatten(
+            {
+                name: (torch.rand(shape, generator=generator) * 2 - 1) * bounds[name.split(".")[0]]
+                for name, shape in self.space.shapes.items()
+            }
+        )
+
+    def __call__(self, params: Tensor, visual: Tensor) -> Tensor:
+        """Parameters [C, P] and features [C, ..., F] to visual tokens [C, ..., D]."""
+        p = self.space.views(params)
+        rows = visual.flatten(1, -2)
+        hidden = F.gelu(torch.baddbmm(p["up.bias"][:, None], rows, p["up.weight"].mT))
+        out: Tensor = torch.baddbmm(p["down.bias"][:, None], hidden, p["down.weight"].mT)
+        return out.reshape(*visual.shape[:-1], self.width)

@@ -1,0 +1,76 @@
+"""Attention over ragged batches: everything but attention runs on real tokens only.
+
+A batch of short texts of different lengths is mostly padding. Here the tokens of all sequences lie behind
+each other in one row, so embeddings, norms, projections and the MLP see no padding; only attention itself,
+a small part of the work at these lengths, spreads them out. Registered with transformers' attention
+interface, so the LLM's own code is what runs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+NAME = "fedbench_ragged"
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """``real`` [N, L]: which places of a padded batch hold a token; M of them in all."""
+
+    real: Tensor
+
+    @cached_property
+    def where(self) -> Tensor:
+        """[M]: the tokens' places in the flattened batch."""
+        return self.real.flatten().nonzero().squeeze(1)
+
+    @cached_property
+    def positions(self) -> Tensor:
+        """[M]: each token's position in its own sequence (which has no gaps)."""
+        return (self.real.cumsum(1) - 1).flatten()[self.where]
+
+    @cached_property
+    def number(self) -> Tensor:
+        """[N, L]: the place of each token among the M; meaningless where there is none."""
+        return (self.real.flatten().cumsum(0) - 1).view_as(self.real)
+
+    def pack(self, padded: Tensor) -> Tensor:
+        """[N, L, ...] to [M, ...]."""
+        return padded.flatten(0, 1).index_select(0, self.where)
+
+    def spread(self, packed: Tensor) -> Tensor:
+        """[M, ...] to [N, L, ...], zeros where there is no token."""
+        empty = packed.new_zeros(self.real.numel(), *packed.shape[1:])
+        return empty.index_copy(0, self.where, packed).unflatten(0, self.real.shape)
+
+
+def _attention(
+    module: Any,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    ragged: Ragged | None = None,
+    **kwargs: Any,
+) -> tuple[Tensor, None]:
+    """Causal attention within each sequence; query, key, value [1, heads, M, width]."""
+    if ragged is None:
+        return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
+    spread = [ragged.spread(part[0].transpose(0, 1)).transpose(1, 2) for part in (query, key, value)]
+    output, _ = sdpa_attention_forward(module, *spread, None, is_causal=True, **kwargs)
+    return ragged.pack(output)[None], None
+
+
+AttentionInterface.register(NAME, _attention)
+AttentionMaskInterface.register(NAME, sdpa_mask)
+
+NO_MASK = torch.ones(1, 1, 1, 1, dtype=torch.bool)
+"""Given as a ready-made mask, it keeps transformers from building one that nobody reads."""

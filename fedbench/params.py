@@ -1,0 +1,63 @@
+"""ParamSpace: named tensors as one flat fp32 vector [P], or a cohort of them as a matrix [C, P]."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class ParamSpace:
+    """The layout of the trainable parameters: names, shapes and where each starts in the vector."""
+
+    shapes: Mapping[str, tuple[int, ...]]
+
+    @cached_property
+    def spans(self) -> Mapping[str, tuple[int, int]]:
+        """name to [start, end) in the flat vector."""
+        spans, start = {}, 0
+        for name, shape in self.shapes.items():
+            spans[name] = (start, start + prod(shape))
+            start += prod(shape)
+        return spans
+
+    @cached_property
+    def size(self) -> int:
+        """P, the number of parameters."""
+        return sum(prod(shape) for shape in self.shapes.values())
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of one fp32 vector on the wire."""
+        return 4 * self.size
+
+    def views(self, flat: Tensor) -> dict[str, Tensor]:
+        """``[..., P]`` to named views ``[..., *shape]`` that share its memory."""
+        return {
+            name: flat[..., start:end].unflatten(-1, self.shapes[name])
+            for name, (start, end) in self.spans.items()
+        }
+
+    def flatten(self, tensors: Mapping[str, Tensor]) -> Tensor:
+        """Named tensors ``[..., *shape]`` to ``[..., P]`` fp32; the inverse of :meth:`views`."""
+        if set(tensors) != set(self.shapes):
+            raise ValueError(f"expected tensors {sorted(self.shapes)}, got {sorted(tensors)}")
+        return torch.cat(
+            [
+                tensors[name].float().reshape(*tensors[name].shape[: -len(shape) or None], -1)
+                for name, shape in self.shapes.items()
+            ],
+            dim=-1,
+        )
+
+
+def digest(params: Tensor) -> str:
+    """sha256 of the little-endian fp32 bytes."""
+    values = params.detach().to("cpu", torch.float32).contiguous().numpy().astype("<f4", copy=False)
+    return hashlib.sha256(values.tobytes()).hexdigest()

@@ -1,0 +1,183 @@
+"""Finding and isolating plugins. Nothing else in fedbench touches pluggy's manager."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import EntryPoint, entry_points
+from types import ModuleType
+from typing import Any
+
+import pluggy
+
+from fedbench import hookspecs
+from fedbench.errors import FedbenchError, PluginError, UsageError, suggest
+
+GROUP = "fedbench"
+DISABLE_VARIABLE = "FEDBENCH_DISABLE_PLUGINS"
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """One entry point. ``key`` is ``distribution:name``; ``problem`` says why it is not in use."""
+
+    distribution: str
+    version: str
+    name: str
+    module: str
+    status: str = "active"
+    problem: str = ""
+    hooks: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        return f"{self.distribution}:{self.name}"
+
+    @property
+    def title(self) -> str:
+        return f"{self.key} {self.version}"
+
+    def answers_to(self, name: str) -> bool:
+        return name in (self.name, self.key, self.distribution)
+
+
+class Plugins:
+    """The installed plugins. Broken ones are reported through ``warn`` and left out.
+
+    ``blocked`` names plugins (entry-point name, ``distribution:name`` or distribution) not to load.
+    Under ``strict`` the first broken plugin raises :class:`PluginError`.
+    """
+
+    def __init__(
+        self,
+        *,
+        blocked: Sequence[str] = (),
+        strict: bool = False,
+        warn: Callable[[str], None] = lambda line: None,
+        extra: Iterable[EntryPoint] = (),
+    ) -> None:
+        self._warn, self._strict = warn, strict
+        self._pm = pluggy.PluginManager(hookspecs.PROJECT)
+        self._pm.add_hookspecs(hookspecs)
+        self._plugins: dict[str, Plugin] = {}
+        listed = [name.strip() for name in os.environ.get(DISABLE_VARIABLE, "").split(",")]
+        self._blocked = {*blocked, *filter(None, listed)}
+        found = [*entry_points(group=GROUP), *extra]
+        for entry in sorted(found, key=lambda e: (_distribution(e)[0], e.name)):
+            self._load(entry)
+        unknown = [b for b in self._blocked if not any(p.answers_to(b) for p in self._plugins.values())]
+        if unknown:
+            raise UsageError(
+                f"no plugin {min(unknown)!r} to block",
+                where=DISABLE_VARIABLE if min(unknown) in listed else None,
+                fix=suggest(min(unknown), (plugin.name for plugin in self._plugins.values())),
+            )
+
+    @property
+    def all(self) -> tuple[Plugin, ...]:
+        return tuple(self._plugins.values())
+
+    def collect(self, hook: str, kind: type) -> list[tuple[Any, Plugin]]:
+        """Every spec of type ``kind`` that active plugins register through ``hook``, in fixed order."""
+        found: list[tuple[Any, Plugin]] = []
+        for key, plugin in list(self._plugins.items()):
+            if plugin.status != "active" or hook not in plugin.hooks:
+                continue
+            try:
+                specs = [spec for group in self._only(key, hook)() for spec in group]
+                _check(specs, kind, hook)
+            except Exception as error:
+                self._reject(plugin, error)
+                continue
+            found += [(spec, plugin) for spec in specs]
+        return found
+
+    def emit(self, hook: str, event: object) -> None:
+        """Tell every observer; one that fails is reported and the others still hear."""
+        self._call_each(hook, event=event)
+
+    def add_commands(self, cli: Any) -> None:
+        """Let plugins add sub-commands to the click group ``cli``."""
+        self._call_each("fedbench_register_commands", cli=cli)
+
+    def complain(self, plugin: Plugin, what: str, error: BaseException) -> None:
+        """One line about a plugin that is at fault, and how to do without it; fatal under strict."""
+        line = f"plugin {plugin.title}: {what}: {_reason(error)} — block it with `fedbench -p no:{plugin.name} …`"
+        if self._strict:
+            raise PluginError(line) from error
+        self._warn(line)
+
+    def _call_each(self, hook: str, **arguments: Any) -> None:
+        for key, plugin in list(self._plugins.items()):
+            if plugin.status != "active" or hook not in plugin.hooks:
+                continue
+            try:
+                self._only(key, hook)(**arguments)
+            except Exception as error:
+                self.complain(plugin, f"{hook} failed", error)
+
+    def _only(self, key: str, hook: str) -> Any:
+        others = [plugin for name, plugin in self._pm.list_name_plugin() if name != key]
+        return self._pm.subset_hook_caller(hook, remove_plugins=others)
+
+    def _load(self, entry: EntryPoint) -> None:
+        distribution, version = _distribution(entry)
+        plugin = Plugin(distribution, version, entry.name, entry.value)
+        if any(plugin.answers_to(name) for name in self._blocked):
+            self._plugins[plugin.key] = replace(plugin, status="blocked", problem="blocked by the user")
+            return
+        for twin in self._plugins.values():
+            if twin.module == plugin.module and twin.status != "blocked":
+                reason = f"the same module as {twin.key}"
+                self._plugins[plugin.key] = replace(plugin, status="duplicate", problem=reason)
+                return
+        try:
+            module = entry.load()
+            self._pm.register(module, name=plugin.key)
+            self._plugins[plugin.key] = replace(plugin, hooks=self._hooks(module))
+        except (Exception, SystemExit) as error:
+            self._reject(plugin, error)
+
+    def _hooks(self, module: ModuleType) -> tuple[str, ...]:
+        callers = self._pm.get_hookcallers(module) or []
+        unknown = [caller.name for caller in callers if not caller.has_spec()]
+        if unknown:
+            known = (name for name in vars(hookspecs) if name.startswith(hookspecs.PROJECT))
+            raise ValueError(f"there is no hook {unknown[0]}, {suggest(unknown[0], known)}")
+        if not callers:
+            raise ValueError("it implements no hook (is @hookimpl missing?)")
+        return tuple(sorted(caller.name for caller in callers))
+
+    def _reject(self, plugin: Plugin, error: BaseException) -> None:
+        if self._pm.has_plugin(plugin.key):
+            self._pm.unregister(name=plugin.key)
+        self._plugins[plugin.key] = replace(plugin, status="broken", problem=_reason(error))
+        self.complain(plugin, "left out", error)
+
+
+def _check(specs: Sequence[Any], kind: type, hook: str) -> None:
+    """What a plugin registers must be of the right type, under names that a command line can hold."""
+    names = set()
+    for spec in specs:
+        if not isinstance(spec, kind):
+            raise TypeError(f"{hook} must give {kind.__name__}, not {type(spec).__name__}")
+        name = spec.name  # type: ignore[attr-defined]
+        if not isinstance(name, str) or not NAME.fullmatch(name):
+            raise ValueError(f"{hook}: {name!r} is not a name (letters, digits, - _ .)")
+        if name in names:
+            raise ValueError(f"{hook} gives {name!r} twice")
+        names.add(name)
+
+
+def _distribution(entry: EntryPoint) -> tuple[str, str]:
+    return (entry.dist.name, entry.dist.version) if entry.dist else ("unknown", "0")
+
+
+def _reason(error: BaseException) -> str:
+    """One line; our own errors say it all, of others the type belongs to it."""
+    if isinstance(error, FedbenchError):
+        return str(error)
+    return " ".join(f"{type(error).__name__}: {error}".split())

@@ -1,0 +1,127 @@
+"""The record: what one run of one method on one scenario with one seed was and gave."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from fedbench.fingerprint import sha256_json
+from fedbench.measures import Costs, Measure
+from fedbench.specs import Track
+
+SCHEMA_VERSION = 1
+Status = Literal["completed", "cancelled", "failed"]
+TIME_FIELDS = frozenset(
+    {"client_seconds", "server_seconds", "evaluation_seconds", "wall_seconds", "started", "finished",
+     "peak_memory_bytes", "record_id", "command", "resumed"}
+)  # fmt: skip
+"""What may differ between two runs of the same command."""
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Provider(Strict):
+    """The plugin something came from."""
+
+    distribution: str
+    version: str
+    plugin: str
+
+
+class ScenarioInfo(Strict):
+    name: str
+    version: int
+    track: Track
+    fingerprint: str
+    changes: dict[str, Any] = Field(
+        description="values changed by --set; empty for the scenario as published"
+    )
+    provider: Provider
+
+
+class MethodInfo(Strict):
+    name: str
+    options: dict[str, Any] = Field(description="every option, defaults included")
+    provider: Provider
+
+
+class DataInfo(Strict):
+    """What was federated: content hashes and sizes."""
+
+    name: str
+    fingerprint: str
+    backbone: str
+    backbone_fingerprint: str
+    partition: str
+    partition_fingerprint: str
+    client_examples: list[int] = Field(description="training examples per client of the scenario")
+    parameters: int = Field(description="trainable parameters, P")
+
+
+class RoundEntry(Strict):
+    """A line of the round log. Round 0 is the untouched start."""
+
+    round: int
+    cohort: list[int] = []
+    left_out: dict[str, str] = Field({}, description="client: why its update was not used")
+    loss: float | None = Field(None, description="mean training loss over the round's examples, nats/token")
+    digest: str = Field(description="sha256 of the evaluated parameters, fp32 little-endian")
+    costs: Costs = Costs()
+    metrics: dict[str, Measure] = {}
+    clients: dict[str, Measure] = Field({}, description="primary measure on each client's own held-out items")
+    diagnostics: dict[str, Any] = Field({}, description="what the method says of its aggregation")
+    undefined: list[str] = Field([], description="measures that came out as NaN or infinite")
+
+
+class Spread(Strict):
+    """The primary measure over clients at the end."""
+
+    mean: float
+    worst: float
+    p10: float
+
+
+class Record(Strict):
+    """One run. ``record_id`` is the hash of everything else; ``run_id`` of what was asked for."""
+
+    schema_version: Literal[1] = 1
+    record_id: str = ""
+    run_id: str
+    status: Status
+    error: str = ""
+    scenario: ScenarioInfo
+    method: MethodInfo
+    seed: int
+    primary: str
+    lower_is_better: bool
+    data: DataInfo
+    rounds: list[RoundEntry]
+    final: dict[str, Measure] = {}
+    controls: dict[str, dict[str, Measure]] = {}
+    spread: Spread | None = None
+    costs: Costs
+    peak_memory_bytes: int
+    wall_seconds: float
+    started: str
+    finished: str
+    resumed: int = Field(0, description="how often the run was taken up again from a checkpoint")
+    environment: dict[str, Any]
+    command: list[str]
+
+    def sealed(self) -> Record:
+        """The record with its ``record_id`` set."""
+        content = self.model_dump(mode="json", exclude={"record_id"})
+        return self.model_copy(update={"record_id": sha256_json(content)})
+
+    def without_times(self) -> dict[str, Any]:
+        """Everything that two runs of the same command share."""
+        return _strip(self.model_dump(mode="json"))  # type: ignore[no-any-return]
+
+
+def _strip(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _strip(inner) for key, inner in value.items() if key not in TIME_FIELDS}
+    return [_strip(inner) for inner in value] if isinstance(value, list) else value

@@ -1,0 +1,336 @@
+"""From names to records: resolve everything first, then run what isn't done yet."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import reduce
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from filelock import FileLock, Timeout
+
+from fedbench.catalog import Catalog, Entry
+from fedbench.environment import describe
+from fedbench.errors import FedbenchError, UsageError
+from fedbench.events import RoundEnd, RunEnd, RunError, RunStart
+from fedbench.federation import checkpoint
+from fedbench.federation.executors import ExecutorName
+from fedbench.fingerprint import sha256_json
+from fedbench.measures import Costs
+from fedbench.results.record import MethodInfo, Provider, Record, RoundEntry, ScenarioInfo, Status
+from fedbench.results.store import RECORD, read_record, write_record, write_round_log
+from fedbench.scenario import Scenario, load_scenario
+from fedbench.specs import MethodSpec, Options, ScenarioSpec
+from fedbench.tracks.alignment import AlignmentRun, Bench, prepare, spread
+from fedbench.values import validated
+
+TRACKS = ("alignment",)
+
+
+class Observer(Protocol):
+    """Who watches a run as it goes, beside the plugins: a progress bar."""
+
+    def say(self, line: str) -> None: ...
+    def run_started(self, event: RunStart, examples: int) -> None: ...
+    def tick(self, examples: int, loss: float) -> None: ...
+    def round_ended(self, event: RoundEnd) -> None: ...
+    def run_ended(self, event: RunEnd) -> None: ...
+
+
+class Silent:
+    """An observer that does nothing."""
+
+    def say(self, line: str) -> None: ...
+    def run_started(self, event: RunStart, examples: int) -> None: ...
+    def tick(self, examples: int, loss: float) -> None: ...
+    def round_ended(self, event: RoundEnd) -> None: ...
+    def run_ended(self, event: RunEnd) -> None: ...
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run that was asked for: everything resolved and checked, nothing loaded yet."""
+
+    scenario: Scenario
+    scenario_entry: Entry[ScenarioSpec]
+    method_entry: Entry[MethodSpec]
+    options: Options
+    changes: Mapping[str, Any]
+    seed: int
+    output: Path
+
+    @property
+    def run_id(self) -> str:
+        """The same for every issue of the same request, on any machine."""
+        return sha256_json(
+            {
+                "scenario": self.scenario.fingerprint,
+                "method": self.method_entry.name,
+                "provider": self.method_entry.plugin.name,
+                "options": self.options.model_dump(mode="json"),
+                "seed": self.seed,
+            }
+        )
+
+    @property
+    def folder(self) -> Path:
+        """``output/scenario@version/method/seed-N``; a hash marks what isn't as published."""
+        scenario, method = self.scenario.title, self.method_entry.name
+        if self.changes:
+            scenario += f"+{self.scenario.fingerprint[:8]}"
+        if self.options != self.method_entry.options():
+            method += f"+{sha256_json(self.options.model_dump(mode='json'))[:8]}"
+        return self.output / scenario / method / f"seed-{self.seed}"
+
+    @property
+    def record(self) -> Path:
+        return self.folder / RECORD
+
+    @property
+    def done(self) -> bool:
+        """Whether its record is there; a record of another request in its place is an error."""
+        if not self.record.exists():
+            return False
+        if read_record(self.record).run_id != self.run_id:
+            raise UsageError(
+                "the record there is of another request",
+                where=self.record,
+                why="the scenario or the method changed without a new version",
+                fix="choose another --output, or move the old records away",
+            )
+        return True
+
+
+def plan_jobs(
+    catalog: Catalog,
+    *,
+    methods: Sequence[str],
+    scenarios: Sequence[str],
+    seeds: Sequence[int],
+    options: Mapping[str, Any],
+    changes: Mapping[str, Any],
+    output: Path,
+) -> list[Job]:
+    """The matrix scenarios × methods × seeds, all names and values checked.
+
+    An option ``method.key`` goes to that method only, ``key`` to every method.
+    """
+    method_entries = [catalog.methods[name] for name in dict.fromkeys(methods)]
+    for key in options:
+        prefix, dot, _ = key.rpartition(".")
+        if dot and prefix not in {entry.name for entry in method_entries}:
+            raise UsageError(f"option {key!r} is for method {prefix!r}, which is not among --method")
+    jobs = []
+    for scenario_entry in [catalog.scenarios[name] for name in dict.fromkeys(scenarios)]:
+        scenario = load_scenario(scenario_entry.spec.path, changes)
+        if scenario.track not in TRACKS:
+            raise UsageError(f"scenario {scenario.name!r}: this version runs the tracks {', '.join(TRACKS)}")
+        for entry in method_entries:
+            if entry.spec.track != scenario.track:
+                raise UsageError(
+                    f"method {entry.name!r} is for the {entry.spec.track} track,"
+                    f" scenario {scenario.name!r} for {scenario.track}"
+                )
+            chosen = {
+                key.rpartition(".")[2]: value
+                for key, value in options.items()
+                if key.rpartition(".")[0] in ("", entry.name)
+            }
+            checked = validated(entry.options, chosen, f"method {entry.name!r}")
+            jobs += [
+                Job(scenario, scenario_entry, entry, checked, changes, seed, output)
+                for seed in dict.fromkeys(seeds)
+            ]
+    return jobs
+
+
+def choose_device(name: str) -> torch.device:
+    """``auto``, ``cpu`` or ``cuda`` to a device; :class:`UsageError` if it isn't there."""
+    available = torch.cuda.is_available()
+    if name == "cuda" and not available:
+        raise UsageError(
+            "no CUDA device", why=f"torch {torch.__version__} sees none", fix="use --device cpu or auto"
+        )
+    return torch.device("cuda" if available and name != "cpu" else "cpu")
+
+
+@dataclass
+class Runner:
+    """Runs jobs one after another, keeping each scenario's bench (data, features, LLM) resident."""
+
+    catalog: Catalog
+    device: torch.device
+    executor: ExecutorName = "auto"
+    observer: Observer = field(default_factory=Silent)
+    command: Sequence[str] = ()
+    _benches: dict[str, Bench] = field(default_factory=dict)
+
+    def bench(self, scenario: Scenario) -> Bench:
+        """The scenario's bench, prepared on first use."""
+        if scenario.fingerprint not in self._benches:
+            self._benches.clear()
+            self._benches[scenario.fingerprint] = prepare(
+                scenario, self.catalog, self.device, self.observer.say
+            )
+        return self._benches[scenario.fingerprint]
+
+    def run(self, job: Job) -> Path:
+        """Run one job, or take it up where it stopped; the path of its completed record.
+
+        On Ctrl-C a record with status ``cancelled`` is left and KeyboardInterrupt goes on; on any other
+        error one with status ``failed``.
+        """
+        if job.done:
+            return job.record
+        try:
+            job.folder.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(job.folder / ".lock", timeout=0)
+            lock.acquire()
+        except Timeout as error:
+            raise UsageError("another process is running this", where=job.folder) from error
+        except OSError as error:
+            raise UsageError("can't write the output folder", where=job.folder, why=error.strerror) from error
+        with lock:
+            return _Attempt(self, job).run()
+
+
+class _Attempt:
+    """One try at a job, under its lock."""
+
+    def __init__(self, runner: Runner, job: Job) -> None:
+        self.runner, self.job = runner, job
+        self.started, self.begin = datetime.now(UTC), time.perf_counter()
+        self.entries: list[RoundEntry] = []
+        self.checkpoints = job.folder / "checkpoints"
+        self.resumed = False
+        self.names = (job.scenario.title, job.method_entry.name, job.seed)
+
+    def run(self) -> Path:
+        plugins, observer, job = self.runner.catalog.plugins, self.runner.observer, self.job
+        bench = self.runner.bench(job.scenario)
+        run = AlignmentRun(bench, job.method_entry.create(job.options), job.seed, self.runner.executor)
+        rounds = job.scenario.federation.rounds
+        start = RunStart(*self.names, rounds, job.folder)
+        plugins.emit("fedbench_run_start", start)
+        observer.run_started(start, run.examples)
+        try:
+            self._rounds(run, rounds)
+            final, controls = run.final()
+        except (Exception, KeyboardInterrupt) as error:
+            cancelled = isinstance(error, KeyboardInterrupt)
+            status: Status = "cancelled" if cancelled else "failed"
+            self._finish(bench, status, {"error": "" if cancelled else f"{type(error).__name__}: {error}"})
+            if cancelled or isinstance(error, FedbenchError):
+                raise
+            plugins.emit("fedbench_run_error", RunError(*self.names, str(error)))
+            raise FedbenchError(
+                f"method {job.method_entry.name!r} failed on {job.scenario.title}",
+                why=f"{type(error).__name__}: {error}",
+                fix="FEDBENCH_DEBUG=1 shows where",
+            ) from error
+        path = self._finish(bench, "completed", {"final": final, "controls": controls})
+        checkpoint.discard(self.checkpoints)
+        return path
+
+    def _rounds(self, run: AlignmentRun, rounds: int) -> None:
+        """Every round that is still to do: measured, checkpointed, logged, announced."""
+        plugins, observer, job = self.runner.catalog.plugins, self.runner.observer, self.job
+        saved = checkpoint.load(self.checkpoints, job.run_id, self.runner.device, observer.say)
+        executor = run.executor(saved.executor if saved else None)
+        if saved:
+            self.resumed = True
+            self.entries = [RoundEntry.model_validate(entry) for entry in saved.entries]
+            observer.say(f"taking up after round {saved.round}")
+            observer.tick(sum(entry.costs.client_examples for entry in self.entries), 0.0)
+        for entry in run.rounds(executor, saved, observer.tick):
+            self.entries.append(entry)
+            dumped = [item.model_dump(mode="json") for item in self.entries]
+            checkpoint.save(
+                self.checkpoints,
+                checkpoint.Checkpoint(
+                    job.run_id, entry.round, run.state, dumped,
+                    {"name": executor.name, "chunk": executor.chunk},
+                ),
+            )  # fmt: skip
+            write_round_log(job.folder, self.entries)
+            event = RoundEnd(*self.names, entry.round, rounds, dumped[-1])
+            plugins.emit("fedbench_round_end", event)
+            observer.round_ended(event)
+
+    def _finish(self, bench: Bench, status: Status, outcome: Mapping[str, Any]) -> Path:
+        job, device = self.job, self.runner.device
+        evaluation = job.scenario.evaluation
+        environment = describe() | {"device": _device_name(device), "threads": torch.get_num_threads()}
+        record = Record(
+            run_id=job.run_id,
+            status=status,
+            scenario=ScenarioInfo(
+                name=job.scenario.name,
+                version=job.scenario.version,
+                track=job.scenario.track,
+                fingerprint=job.scenario.fingerprint,
+                changes=dict(job.changes),
+                provider=_provider(job.scenario_entry),
+            ),
+            method=MethodInfo(
+                name=job.method_entry.name,
+                options=job.options.model_dump(mode="json"),
+                provider=_provider(job.method_entry),
+            ),
+            seed=job.seed,
+            primary=evaluation.primary,
+            lower_is_better=evaluation.lower_is_better,
+            data=bench.info,
+            rounds=self.entries,
+            spread=spread(self.entries[-1].clients, evaluation.lower_is_better) if self.entries else None,
+            costs=reduce(Costs.__add__, (entry.costs for entry in self.entries), Costs()),
+            peak_memory_bytes=_peak_memory(device),
+            wall_seconds=time.perf_counter() - self.begin,
+            started=self.started.isoformat(timespec="seconds"),
+            finished=datetime.now(UTC).isoformat(timespec="seconds"),
+            resumed=int(self.resumed),
+            environment=environment,
+            command=list(self.runner.command),
+            **outcome,
+        ).sealed()
+        path = write_record(job.folder, record)
+        event = RunEnd(*self.names, status, path)
+        self.runner.catalog.plugins.emit("fedbench_run_end", event)
+        self.runner.observer.run_ended(event)
+        return path
+
+
+def _provider(entry: Entry[Any]) -> Provider:
+    plugin = entry.plugin
+    return Provider(distribution=plugin.distribution, version=plugin.version, plugin=plugin.name)
+
+
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+
+
+def _peak_memory(device: torch.device) -> int:
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def run_jobs(runner: Runner, jobs: Iterable[Job]) -> tuple[list[Path], list[FedbenchError]]:
+    """Run every job that isn't done; a method that fails does not stop the others."""
+    paths, failures = [], []
+    for job in jobs:
+        try:
+            paths.append(runner.run(job))
+        except UsageError:
+            raise
+        except FedbenchError as error:
+            runner.observer.say(str(error))
+            failures.append(error)
+    return paths, failures

@@ -1,0 +1,127 @@
+"""Contract classes: subclass in a test module, say which method, and inherit the promises as tests::
+
+class TestMyMethod(AggregatorContract):
+    method = "my-method"
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
+from typing import Any, ClassVar
+
+import torch
+from safetensors.torch import load, save
+
+from fedbench.catalog import Catalog, Entry
+from fedbench.methods import Aggregator, Cohort, Context
+from fedbench.plugins import Plugins
+from fedbench.rng import torch_stream
+from fedbench.specs import MethodSpec
+from fedbench.testing.toy import ToyTask, toy_rounds
+from fedbench.values import validated
+
+
+@cache
+def installed() -> Catalog:
+    """The installed plugins; a broken one is an error here."""
+    return Catalog(Plugins(strict=True))
+
+
+def make(method: str, options: Mapping[str, Any] | None = None) -> Aggregator:
+    """The method called ``method`` under ``options``, through the catalog like everyone."""
+    entry = installed().methods[method]
+    aggregator: Aggregator = entry.create(validated(entry.options, options or {}, f"method {method!r}"))
+    return aggregator
+
+
+def example_cohort(clients: int = 4, round: int = 1, seed: int = 0) -> Cohort:
+    """A cohort of random updates from one start, with unequal sizes and every report at 1."""
+    space, generator = ToyTask().space, torch_stream(seed, "cohort", round)
+    start = torch.randn(space.size, generator=generator)
+    return Cohort(
+        round=round,
+        clients=tuple(range(clients)),
+        params=start + 0.1 * torch.randn(clients, space.size, generator=generator),
+        start=start.repeat(clients, 1),
+        num_examples=torch.arange(1, clients + 1),
+        steps=torch.full((clients,), 3),
+        reports=_AnyReport(clients),
+        space=space,
+        stream=lambda *names: torch_stream(seed, "method", round, *names),
+    )
+
+
+class _AnyReport(dict[str, torch.Tensor]):
+    def __init__(self, clients: int) -> None:
+        super().__init__()
+        self.clients = clients
+
+    def __missing__(self, name: str) -> torch.Tensor:
+        return torch.ones(self.clients)
+
+
+class AggregatorContract:
+    """What every alignment method promises. ``options`` may set non-default ones."""
+
+    method: ClassVar[str]
+    options: ClassVar[Mapping[str, Any]] = {}
+
+    @property
+    def entry(self) -> Entry[MethodSpec]:
+        return installed().methods[self.method]
+
+    def aggregator(self) -> Aggregator:
+        return make(self.method, self.options)
+
+    def test_spec_is_complete(self) -> None:
+        spec = self.entry.spec
+        assert spec.summary and spec.track == "alignment"
+        assert all(field.description for field in self.entry.options.model_fields.values())
+
+    def test_same_seed_same_bits(self) -> None:
+        first, second = (toy_rounds(self.aggregator(), seed=3) for _ in range(2))
+        assert [r.digest for r in first] == [r.digest for r in second]
+
+    def test_state_is_finite_named_tensors_and_survives_a_checkpoint(self) -> None:
+        rounds = toy_rounds(self.aggregator(), rounds=4)
+        halfway = load(save({k: v.contiguous() for k, v in rounds[1].state.items()}))
+        resumed = toy_rounds(self.aggregator(), rounds=4, after=2, state=halfway)
+        assert [r.digest for r in resumed] == [r.digest for r in rounds[2:]]
+        for tensor in rounds[-1].state.values():
+            assert tensor.isfinite().all()
+
+    def test_batched_clients_equal_serial_ones(self) -> None:
+        serial, batched = (toy_rounds(self.aggregator(), chunk=chunk)[-1].state for chunk in (1, 3))
+        torch.testing.assert_close(dict(batched), dict(serial), rtol=1e-5, atol=1e-5)
+
+    def test_order_of_reporting_does_not_matter(self) -> None:
+        cohort = example_cohort()
+        turned = replace(
+            cohort,
+            params=cohort.params.flip(0),
+            start=cohort.start.flip(0),
+            num_examples=cohort.num_examples.flip(0),
+            clients=tuple(reversed(cohort.clients)),
+        )
+        results = []
+        for given in (cohort, turned):
+            aggregator = self.aggregator()
+            state = aggregator.init(cohort.start[0], Context(cohort.space, 4, 3))
+            results.append(aggregator.params_for(aggregator.aggregate(state, given)))
+        torch.testing.assert_close(*results, rtol=0, atol=1e-6)
+
+    def test_partial_cohorts_of_varying_size(self) -> None:
+        rounds = toy_rounds(self.aggregator(), clients=5, cohort=2, rounds=4)
+        assert all(tensor.isfinite().all() for tensor in rounds[-1].state.values())
+
+    def test_declared_reductions_hold(self) -> None:
+        for reduction in self.entry.spec.reductions:
+            mine = toy_rounds(make(self.method, reduction.options))[-1]
+            other = toy_rounds(make(reduction.equals, reduction.equals_options))[-1]
+            if reduction.tolerance == 0:
+                assert mine.digest == other.digest, reduction
+            torch.testing.assert_close(
+                mine.state["params"], other.state["params"], rtol=0, atol=reduction.tolerance
+            )

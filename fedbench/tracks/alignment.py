@@ -1,0 +1,280 @@
+"""A run of the alignment track: prepare what all its runs share, then rounds with evaluations."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fedbench.catalog import Catalog, Entry
+from fedbench.data.features import FeatureCache, cache_folder
+from fedbench.data.items import AlignmentData
+from fedbench.data.partition import Partition, checked
+from fedbench.data.tokens import TokenTable
+from fedbench.errors import UsageError
+from fedbench.evaluation.evaluator import Evaluator, Rows
+from fedbench.federation.checkpoint import Checkpoint
+from fedbench.federation.executors import Executor, ExecutorName, make_executor
+from fedbench.federation.local import Tick
+from fedbench.federation.loop import evaluated, federate, plan
+from fedbench.measures import Costs, Measure
+from fedbench.methods import Aggregator, Context, Shards, State
+from fedbench.models.backbone import Backbone
+from fedbench.models.language import FrozenLLM
+from fedbench.models.projector import Projector
+from fedbench.params import digest
+from fedbench.results.record import DataInfo, RoundEntry, Spread
+from fedbench.rng import derive, torch_stream
+from fedbench.scenario import Part, Scenario
+from fedbench.tracks.task import AlignmentTask
+from fedbench.values import validated
+
+ENCODE_BATCH = 256
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What every method and seed of a scenario shares; one lives per process and scenario."""
+
+    scenario: Scenario
+    data: AlignmentData
+    partition: Partition
+    backbone: Backbone
+    task: AlignmentTask
+    evaluator: Evaluator
+    shards: Shards
+
+    @property
+    def info(self) -> DataInfo:
+        return DataInfo(
+            name=self.data.name,
+            fingerprint=self.data.fingerprint,
+            backbone=self.backbone.name,
+            backbone_fingerprint=self.backbone.fingerprint,
+            partition=self.scenario.partition.name,
+            partition_fingerprint=self.partition.fingerprint,
+            client_examples=[len(shard) for shard in self.shards],
+            parameters=self.task.space.size,
+        )
+
+
+def prepare(scenario: Scenario, catalog: Catalog, device: torch.device, say: Callable[[str], None]) -> Bench:
+    """Load and check everything the scenario names; encode its images if the cache has not got them."""
+    metrics = [catalog.metrics[name] for name in scenario.evaluation.metrics]
+    backbone: Backbone = _create(catalog.backbones[scenario.backbone.name], scenario.backbone, "backbone")
+    data: AlignmentData = _create(catalog.datasets[scenario.data.name], scenario.data, "data")
+    _pinned(scenario.backbone, backbone.fingerprint, "backbone")
+    _pinned(scenario.data, data.fingerprint, "data")
+    _check_evaluation(scenario, data)
+    deal = _create(catalog.partitioners[scenario.partition.name], scenario.partition, "partition")
+    clients = scenario.federation.clients
+    partition = checked(deal(data, clients, scenario.folder), data, clients, scenario.partition.name)
+    backbone.freeze(device)
+    llm = FrozenLLM(backbone)
+
+    def encode() -> np.ndarray:
+        say(f"encoding {len(data.images)} images with {backbone.name} (once; cached in {cache_folder()})")
+        starts = range(0, len(data.images), ENCODE_BATCH)
+        parts = [
+            backbone.encode([data.images[i] for i in range(s, min(s + ENCODE_BATCH, len(data.images)))])
+            for s in starts
+        ]
+        return torch.cat(parts).numpy()
+
+    stored = FeatureCache.default().get(backbone.encoder, data.image_fingerprint, encode)
+    features = torch.from_numpy(np.array(stored)).to(device)
+    projector = Projector(features.shape[-1], scenario.training.hidden, backbone.width)
+    task = AlignmentTask(llm, projector, features, TokenTable.build(data.pairs, llm))
+    evaluator = Evaluator(llm, task.project, data.suites, metrics, data.units.tolist(), partition)
+    return Bench(scenario, data, partition, backbone, task, evaluator, partition.shards(data))
+
+
+def _create(entry: Entry, part: Part, what: str):  # type: ignore[no-untyped-def, type-arg]
+    return entry.create(validated(entry.options, part.options, f"{what} {part.name!r}"))
+
+
+def _pinned(part: Part, found: str, what: str) -> None:
+    if part.sha256 is not None and part.sha256 != found:
+        raise UsageError(
+            f"{what} {part.name!r} is not the one the scenario was made with",
+            why=f"its fingerprint is {found[:12]}…, expected {part.sha256[:12]}…",
+            fix="reinstall the package that provides it",
+        )
+
+
+def _check_evaluation(scenario: Scenario, data: AlignmentData) -> None:
+    spec = scenario.evaluation
+    for key in (*spec.each_round, *spec.final):
+        if key not in data.suites:
+            raise UsageError(
+                f"scenario {scenario.name!r} evaluates {key!r}, which data {data.name!r} does not have",
+                fix=f"there are: {', '.join(sorted(data.suites))}",
+            )
+    if spec.primary.rpartition("/")[0] not in spec.each_round:
+        raise UsageError(
+            f"the primary metric {spec.primary!r} of {scenario.name!r} is not measured each round"
+        )
+
+
+@dataclass
+class AlignmentRun:
+    """One method with one seed on a bench, round by round."""
+
+    bench: Bench
+    aggregator: Aggregator
+    seed: int
+    executor_name: ExecutorName
+
+    def __post_init__(self) -> None:
+        self.shards = self.aggregator.population(self.bench.shards)
+        self.federation = self.bench.scenario.federation
+        self.state: State = {}
+        self._last: RoundEntry | None = None
+
+    @property
+    def examples(self) -> int:
+        """Examples that the whole run trains on, for a progress bar (partial cohorts see fewer)."""
+        share = (self.federation.cohort or len(self.shards)) / max(1, len(self.shards))
+        return int(sum(len(shard) for shard in self.shards) * min(1.0, share))
+
+    def executor(self, saved: Mapping[str, object] | None) -> Executor:
+        """The executor; a resumed run keeps the one it began with, so that its bits stay the same."""
+        if saved:
+            return Executor(str(saved["name"]), int(str(saved["chunk"])))
+        scenario = self.bench.scenario
+        size = min(self.federation.cohort or len(self.shards), len(self.shards))
+        if size == 0:
+            return Executor("serial", 1)
+        work = plan(self.shards, range(size), 1, self.federation.rounds, scenario.training, self.seed)
+        return make_executor(
+            self.executor_name, self.bench.task, work, scenario.training, cache_folder() / "executors"
+        )
+
+    def rounds(self, executor: Executor, resume: Checkpoint | None, tick: Tick) -> Iterator[RoundEntry]:
+        """Round 0 (the untouched start), then every round after ``resume``; ``self.state`` follows."""
+        bench, scenario = self.bench, self.bench.scenario
+        if resume is None:
+            params = bench.task.projector.init(torch_stream(self.seed, "init")).to(bench.task.device)
+            context = Context(bench.task.space, len(self.shards), self.federation.rounds)
+            self.state = self.aggregator.init(params, context)
+            begin = time.perf_counter()
+            entry = RoundEntry(round=0, digest=digest(self._evaluated()))
+            yield self._measured(entry, begin)
+            spent = Costs()
+        else:
+            self.state = resume.state
+            spent = reduce(Costs.__add__, (RoundEntry.model_validate(e).costs for e in resume.entries))
+        for done in federate(
+            bench.task,
+            self.aggregator,
+            self.state,
+            self.shards,
+            self.federation,
+            scenario.training,
+            executor,
+            seed=self.seed,
+            after=resume.round if resume else 0,
+            spent=spent,
+            budget=scenario.budget,
+            tick=tick,
+        ):
+            self.state = done.state
+            begin = time.perf_counter()
+            entry = RoundEntry(
+                round=done.number,
+                cohort=list(done.cohort),
+                left_out={str(client): why for client, why in done.left_out.items()},
+                loss=done.loss,
+                digest=done.digest,
+                costs=done.costs,
+                diagnostics=done.diagnostics,
+            )
+            yield self._measured(entry, begin)
+
+    def final(self) -> tuple[dict[str, Measure], dict[str, dict[str, Measure]]]:
+        """Every final suite, and each control on the suites of every round."""
+        spec = self.bench.scenario.evaluation
+        models = self._evaluated()
+        found: dict[str, Measure] = {}
+        for key in spec.final:
+            found |= self.bench.evaluator.measure(self._rows(models, key), key)
+        controls: dict[str, dict[str, Measure]] = {}
+        for control in spec.controls:
+            seed = derive(self.seed, "control", control)
+            controls[control] = {}
+            for key in spec.each_round:
+                rows = self._rows(models, key, shuffle=seed)
+                controls[control] |= _defined(self.bench.evaluator.measure(rows, key))[0]
+        return _defined(found)[0], controls
+
+    def _evaluated(self) -> Tensor:
+        return evaluated(self.aggregator, self.state, len(self.shards))
+
+    def _measured(self, entry: RoundEntry, begin: float) -> RoundEntry:
+        """The entry with its round's measures; personalised models are measured together.
+
+        Parameters that did not change are not measured again.
+        """
+        if self._last is not None and self._last.digest == entry.digest:
+            same = ("metrics", "undefined", "clients")
+            return entry.model_copy(update={name: getattr(self._last, name) for name in same})
+        spec, evaluator = self.bench.scenario.evaluation, self.bench.evaluator
+        models = self._evaluated()
+        primary_suite = spec.primary.rpartition("/")[0]
+        metrics: dict[str, Measure] = {}
+        clients: dict[int, Measure] = {}
+        for key in spec.each_round:
+            per_model = [evaluator.rows(model, key) for model in models]
+            metrics |= evaluator.measure(_joined(per_model), key)
+            if key == primary_suite:
+                clients = self._by_client(per_model, spec.primary)
+        kept, undefined = _defined(metrics)
+        self._last = entry.model_copy(
+            update={
+                "metrics": kept,
+                "undefined": undefined,
+                "clients": {str(client): measure for client, measure in clients.items()},
+                "costs": entry.costs + Costs(evaluation_seconds=time.perf_counter() - begin),
+            }
+        )
+        return self._last
+
+    def _by_client(self, per_model: Sequence[Rows], primary: str) -> dict[int, Measure]:
+        """Each client's held-out items, under its own model if it has one."""
+        found = [self.bench.evaluator.by_client(rows, primary) for rows in per_model]
+        if not self.aggregator.personalised:
+            return found[0]
+        return {client: measures[client] for client, measures in enumerate(found) if client in measures}
+
+    def _rows(self, models: Tensor, key: str, shuffle: int | None = None) -> Rows:
+        return _joined([self.bench.evaluator.rows(model, key, shuffle=shuffle) for model in models])
+
+
+def _joined(per_model: Sequence[Rows]) -> Rows:
+    """Rows of several models under each other: their measure is the models' mean."""
+    return {name: [value for rows in per_model for value in rows[name]] for name in per_model[0]}
+
+
+def _defined(measures: Mapping[str, Measure]) -> tuple[dict[str, Measure], list[str]]:
+    """The finite measures, and the names of the others (NaN is not a number in a record)."""
+    kept = {
+        name: measure if measure.se is None or math.isfinite(measure.se) else replace(measure, se=None)
+        for name, measure in measures.items()
+        if math.isfinite(measure.value)
+    }
+    return kept, sorted(set(measures) - set(kept))
+
+
+def spread(clients: Mapping[str, Measure], lower_is_better: bool) -> Spread | None:
+    """Mean, worst and 10th percentile (from the bad end) of the clients' primary measures."""
+    values = np.array([measure.value for measure in clients.values()])
+    if not len(values):
+        return None
+    worst, p10 = (values.max(), 90) if lower_is_better else (values.min(), 10)
+    return Spread(mean=float(values.mean()), worst=float(worst), p10=float(np.percentile(values, p10)))

@@ -1,0 +1,56 @@
+"""Reading ``key=value`` from a command line, and validating it with one clear line on error."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from fedbench.errors import UsageError
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def parse_value(text: str) -> Any:
+    """A TOML value (``3``, ``1e-3``, ``true``, ``[1, 2]``), or else the text itself."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def parse_assignments(assignments: Iterable[str], flag: str) -> dict[str, Any]:
+    """``["mu=0.1"]`` to ``{"mu": 0.1}``."""
+    values: dict[str, Any] = {}
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        if not equals or not key.strip():
+            raise UsageError(f"{flag} {assignment!r} is not of the form key=value")
+        values[key.strip()] = parse_value(text.strip())
+    return values
+
+
+def validated(model: type[M], values: Mapping[str, Any], what: str) -> M:
+    """``model(**values)``; the first problem becomes a :class:`UsageError` that names the option."""
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as error:
+        problems = error.errors(include_url=False)
+        location, kind = problems[0]["loc"], problems[0]["type"]
+        why = "; ".join(dict.fromkeys(message(p) for p in problems if p["loc"][:1] == location[:1]))
+        if not location:
+            raise UsageError(what, why=why) from error
+        option = str(location[0])
+        known = f"its options are: {', '.join(model.model_fields) or 'none'}"
+        if kind == "extra_forbidden" and len(location) == 1:
+            raise UsageError(f"{what} has no option {option!r}", fix=known) from error
+        if kind == "missing" and len(location) == 1:
+            raise UsageError(f"{what} needs the option {option!r}", fix=known) from error
+        raise UsageError(f"{what}: bad value {values[option]!r} for option {option!r}", why=why) from error
+
+
+def message(problem: Mapping[str, Any]) -> str:
+    """What pydantic says of one problem, without its own heading."""
+    return str(problem["msg"]).removeprefix("Value error, ")

@@ -1,0 +1,1 @@
+"""Canonical baselines and anchors; one module per method."""

@@ -1,0 +1,17 @@
+"""FedAvg — McMahan et al. 2017, "Communication-Efficient Learning of Deep Networks from
+Decentralized Data", arXiv 1602.05629, Algorithm 1.
+
+    x ← Σ_k p_k y_k ,   p_k = n_k / Σ n       over the cohort, n_k the examples client k really used
+"""
+
+from __future__ import annotations
+
+from fedbench import Aggregator, Cohort, Options, State
+
+
+class FedAvg(Aggregator):
+    def __init__(self, options: Options) -> None:
+        self.options = options
+
+    def aggregate(self, state: State, cohort: Cohort) -> State:
+        return {"params": cohort.weights @ cohort.params}

@@ -1,0 +1,24 @@
+"""The nano backbone: Lite0 trunk and a small Llama, both frozen."""
+
+from __future__ import annotations
+
+from fedbench import Options
+from fedbench.fingerprint import sha256_json
+from fedbench.models.backbone import Backbone, load_llm
+from fedbench_emoji.assets import FOLDER, verified
+from fedbench_emoji.trunk import Lite0Trunk, preprocess
+
+
+def nano(options: Options) -> Backbone:
+    """Load and check the vendored weights."""
+    vision, llm_files = verified("nano/vision"), verified("nano/llm")
+    trunk = Lite0Trunk.from_safetensors(FOLDER / "nano" / "vision.safetensors")
+    llm, tokenizer = load_llm(FOLDER / "nano" / "llm")
+    return Backbone(
+        name="nano",
+        fingerprint=sha256_json(vision | llm_files),
+        encoder=sha256_json(vision),
+        encode=lambda images: trunk(preprocess(images)),
+        llm=llm,
+        tokenizer=tokenizer,
+    )

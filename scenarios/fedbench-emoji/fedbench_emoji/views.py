@@ -1,0 +1,46 @@
+"""Augmented views of a drawing: small, label-preserving, a pure function of the names it is given."""
+
+from __future__ import annotations
+
+import io
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from PIL import Image, ImageOps
+
+from fedbench.rng import derive
+
+VERSION = 1
+"""Raise when the recipe changes, so that cached features are not mistaken for new ones."""
+
+
+@dataclass(frozen=True)
+class Views(Sequence[Image.Image]):
+    """Image ``i`` is view ``view`` of drawing ``row``; view 0 is the drawing as it is."""
+
+    encoded: Sequence[bytes]
+    index: Sequence[tuple[int, int]]
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, i: int) -> Image.Image:  # type: ignore[override]
+        row, view = self.index[i]
+        image = Image.open(io.BytesIO(self.encoded[row])).convert("RGB")
+        return augmented(image, random.Random(derive(0, "view", row, view))) if view else image
+
+
+def augmented(image: Image.Image, rng: random.Random) -> Image.Image:
+    """Perhaps mirrored, turned by up to 12°, scaled by 0.85–1.15 and shifted by up to 4 pixels."""
+    if rng.random() < 0.5:
+        image = ImageOps.mirror(image)
+    angle, scale = rng.uniform(-12, 12), rng.uniform(0.85, 1.15)
+    shift = (rng.randint(-4, 4), rng.randint(-4, 4))
+    turned = image.rotate(angle, Image.Resampling.BILINEAR, translate=shift, fillcolor="white")
+    side = round(turned.width * scale)
+    scaled = turned.resize((side, side), Image.Resampling.BILINEAR)
+    view = Image.new("RGB", image.size, "white")
+    corner = (image.width - side) // 2
+    view.paste(scaled, (corner, corner))
+    return view

@@ -1,0 +1,178 @@
+"""The house rules: imports go down, the core knows no method, plugins use public names, listing is light."""
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from conftest import example_record
+
+import fedbench
+from fedbench.catalog import Catalog
+from fedbench.plugins import Plugins
+from fedbench.results.store import write_record
+
+ROOT = Path(__file__).parent.parent
+CORE = ROOT / "fedbench"
+FLOORS = (
+    "errors rng fingerprint files",
+    "specs events measures methods scenario values hookspecs",
+    "plugins catalog params environment",
+    "data models evaluation",
+    "federation",
+    "tracks results leaderboard",
+    "runner builtins",
+    "cli testing __main__",
+)
+FLOOR = {part: floor for floor, parts in enumerate(FLOORS) for part in parts.split()}
+MODULES = sorted(path for path in CORE.rglob("*.py") if path != CORE / "__init__.py")
+PLUGIN_MODULES = sorted(
+    path
+    for package in [*ROOT.glob("plugins/*/fedbench_*"), *ROOT.glob("scenarios/*/fedbench_*")]
+    for path in package.rglob("*.py")
+)
+
+
+def named(path):
+    return str(path.relative_to(ROOT))
+
+
+def fedbench_imports(path):
+    """(line, module, name) of every import from fedbench, also inside functions; not for type checking."""
+
+    def walk(node):
+        if isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
+            for other in node.orelse:
+                yield from walk(other)
+            return
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name, "") for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}, line {node.lineno}: the house style has no relative imports"
+            yield from ((node.lineno, node.module, alias.name) for alias in node.names)
+        for child in ast.iter_child_nodes(node):
+            yield from walk(child)
+
+    for line, module, name in walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if module.split(".")[0] == "fedbench":
+            yield line, module, name
+
+
+def part_of(module, name=""):
+    """The part of the house that an import reaches; "" for the façade, which only re-exports."""
+    below = [*module.split(".")[1:], name]
+    return below[0] if below[0] in FLOOR else ""
+
+
+@pytest.mark.parametrize("path", MODULES, ids=named)
+def test_imports_only_go_down_a_floor(path):
+    part = path.relative_to(CORE).parts[0].removesuffix(".py")
+    assert part in FLOOR, f"say in DESIGN.md and here on which floor {part} is"
+    upward = [
+        f"line {line}: {part} (floor {FLOOR[part]}) imports {module} (floor {FLOOR[target]})"
+        for line, module, name in fedbench_imports(path)
+        if (target := part_of(module, name)) and FLOOR[target] > FLOOR[part]
+    ]
+    assert not upward
+
+
+def test_the_facade_re_exports_from_the_two_lowest_floors_only():
+    reached = {part_of(module, name) for _, module, name in fedbench_imports(CORE / "__init__.py")}
+    assert max(FLOOR[part] for part in reached) <= 1
+
+
+def test_an_import_that_goes_up_is_seen(tmp_path):
+    source = "def late():\n    from fedbench import cli\n    import fedbench.runner\n"
+    (tmp_path / "x.py").write_text(source)
+    assert [part_of(module, name) for _, module, name in fedbench_imports(tmp_path / "x.py")] == [
+        "cli", "runner"
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def catalog():
+    return Catalog(Plugins(strict=True))
+
+
+def test_the_core_names_no_plugin_package(catalog):
+    shelves = (catalog.methods, catalog.datasets, catalog.backbones)
+    packages = {entry.spec.factory.split(".")[0] for shelf in shelves for entry in shelf.entries}
+    assert {"fedbench_baselines", "fedbench_fedcmp", "fedbench_emoji"} <= packages
+    for path in CORE.rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        assert not [package for package in packages if package in text], path
+
+
+def test_the_core_names_no_scenario_data_set_or_backbone(catalog):
+    """Only the default of ``run --scenario`` may."""
+    names = {
+        entry.name
+        for shelf in (catalog.scenarios, catalog.datasets, catalog.backbones)
+        for entry in shelf.entries
+    }
+    found = [
+        (named(path), node.value)
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and node.value in names
+    ]
+    assert set(found) <= {("fedbench/cli/run.py", "emoji-ii")}
+
+
+@pytest.mark.parametrize("path", PLUGIN_MODULES, ids=named)
+def test_a_plugin_imports_only_public_names(path):
+    for line, module, name in fedbench_imports(path):
+        where = f"{named(path)}, line {line}: {module}.{name}"
+        assert not any(part.startswith("_") for part in (*module.split("."), name)), where
+        inside = vars(import_module(module))
+        is_module = "__path__" in inside and find_spec(f"{module}.{name}")
+        assert not name or is_module or name in inside.get("__all__", inside), where
+
+
+def test_everything_the_facade_promises_is_there():
+    assert sorted(fedbench.__all__) == fedbench.__all__
+    assert not [name for name in fedbench.__all__ if name not in vars(fedbench)]
+
+
+LIGHT = """
+import json, sys
+from fedbench.cli.main import cli
+
+for arguments in json.loads(sys.argv[1]):
+    try:
+        code = cli.main(arguments, standalone_mode=False)
+    except SystemExit as exit:
+        code = exit.code
+    heavy = sorted({"torch", "transformers", "datasets", "evaluate", "scipy"} & set(sys.modules))
+    if code or heavy:
+        sys.exit(f"{arguments}: exit code {code}, imported {heavy}")
+"""
+
+
+def test_looking_around_never_imports_torch(tmp_path):
+    record = write_record(tmp_path, example_record())
+    kinds = ("methods", "scenarios", "backbones", "datasets", "partitioners", "metrics")
+    (scenario,) = CORE.parent.glob("scenarios/*/fedbench_*/scenarios/emoji-ii.toml")
+    commands = [
+        ["list"], *(["list", kind] for kind in kinds), ["list", "--format", "json"],
+        ["plugins"], ["--help"], ["run", "--help"],
+        ["show", "method", "fedavg"], ["show", "method", "fed-cmp"], ["show", "scenario", "emoji-ii"],
+        ["show", "record", str(record)],
+        ["compare", str(tmp_path)],
+        ["validate", str(scenario), str(record)], ["validate", "--schema"],
+    ]  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", LIGHT, json.dumps(commands)],
+        capture_output=True, text=True, timeout=120, env={**os.environ, "PYTHONPATH": ""},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+def test_importing_fedbench_is_light():
+    code = "import sys, fedbench; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0

@@ -1,0 +1,250 @@
+"""The engine: streams, sampling, optimisers, the client axis, faults, budgets, checkpoints."""
+
+import numpy as np
+import pytest
+import torch
+
+from fedbench.errors import UsageError
+from fedbench.federation import checkpoint
+from fedbench.federation.executors import Executor, make_executor
+from fedbench.federation.local import LocalWork, train_clients
+from fedbench.federation.loop import federate, plan
+from fedbench.federation.optim import LocalOptimizer, clip_per_client, rate
+from fedbench.federation.sampling import cohort, minibatches, one_pass_part
+from fedbench.methods import Aggregator, Context, LocalRule
+from fedbench.params import ParamSpace, digest
+from fedbench.rng import derive
+from fedbench.scenario import Budget, Federation, Training
+from fedbench.testing import ToyTask, toy_rounds
+from fedbench.testing.contracts import make
+
+ADAM = Training(batch_size=4, lr=1e-2, schedule="cosine", warmup=0.03)
+
+
+def quiet(examples: int, loss: float) -> None:
+    pass
+
+
+def test_streams_differ_by_name_and_seed():
+    assert derive(0, "cohort", 1) == derive(0, "cohort", 1)
+    seeds = {derive(0, "a", 1), derive(0, "a", 2), derive(1, "a", 1), derive(0, "a1"), derive(0, "a", "1")}
+    assert len(seeds) == 5
+
+
+def test_param_space_round_trip_and_digest():
+    space = ParamSpace({"w": (3, 2), "b": (3,)})
+    flat = torch.randn(4, space.size)
+    assert torch.equal(space.flatten(space.views(flat)), flat)
+    space.views(flat)["b"].zero_()
+    assert (flat[:, 6:] == 0).all(), "views share memory"
+    assert digest(flat) == digest(flat.clone()) != digest(flat + 1)
+    with pytest.raises(ValueError, match="expected tensors"):
+        space.flatten({"w": torch.zeros(3, 2)})
+
+
+def test_cohorts_depend_on_seed_and_round_and_not_on_the_method():
+    rounds = [cohort(0, r, 20, 5) for r in range(1, 30)]
+    assert all(len(set(c)) == 5 and c == tuple(sorted(c)) for c in rounds)
+    assert len(set(rounds)) > 20
+    assert rounds != [cohort(1, r, 20, 5) for r in range(1, 30)]
+    assert cohort(0, 1, 5, None) == (0, 1, 2, 3, 4)
+    seen = [toy_rounds(make(m), clients=5, cohort=2, rounds=4) for m in ("fedavg", "fed-cmp")]
+    assert [r.cohort for r in seen[0]] == [r.cohort for r in seen[1]]
+
+
+def test_one_pass_uses_every_example_exactly_once():
+    shard = np.arange(100, 147)
+    parts = [one_pass_part(shard, seed=0, client=2, round=r, rounds=10) for r in range(1, 11)]
+    assert sorted(np.concatenate(parts)) == shard.tolist()
+    batches = minibatches([parts[0], parts[9][:2]], batch_size=3)
+    assert batches.shape == (2, 2, 3)
+    assert batches[0, 1].tolist() == [*parts[9][:2], -1]
+    assert (batches[1, 1] == -1).all()
+
+
+def test_adamw_is_torchs():
+    training = Training(batch_size=1, lr=0.01, weight_decay=0.1, schedule="constant")
+    params = torch.randn(2, 9, dtype=torch.float64)
+    reference = params.clone().requires_grad_()
+    theirs = torch.optim.AdamW([reference], lr=0.01, weight_decay=0.1)
+    ours = LocalOptimizer(training, params)
+    for _ in range(5):
+        grads = torch.randn_like(params)
+        reference.grad = grads.clone()
+        theirs.step()
+        params = ours.step(params, grads, torch.full((2, 1), 0.01, dtype=torch.float64))
+    torch.testing.assert_close(params, reference.detach(), rtol=0, atol=1e-12)
+
+
+def test_clipping_is_per_client():
+    grads = torch.stack([torch.full((4,), 10.0), torch.full((4,), 0.01)])
+    clipped = clip_per_client(grads, 1.0)
+    assert clipped[0].norm() == pytest.approx(1.0)
+    assert torch.equal(clipped[1], grads[1])
+
+
+def test_rate_warms_up_then_falls_to_zero():
+    rates = [rate(ADAM, step, 100) for step in range(100)]
+    assert rates[0] == pytest.approx(ADAM.lr / 3)
+    assert max(rates) == rates[2] == rates[3] == ADAM.lr
+    assert rates[3:] == sorted(rates[3:], reverse=True)
+    assert rates[-1] < 1e-3 * ADAM.lr
+    assert rate(ADAM, 0, 1) == ADAM.lr
+
+
+@pytest.mark.parametrize("training", [ADAM, ADAM.model_copy(update={"optimizer": "sgd"})])
+def test_clients_together_train_as_they_would_alone(training):
+    """Unequal clients: one has a partial batch, one ends two steps early."""
+    task = ToyTask(dtype=torch.float64)
+    work = [
+        LocalWork(0, np.arange(0, 16), 0, 4),
+        LocalWork(1, np.arange(16, 23), 0, 2),
+        LocalWork(2, np.arange(30, 39), 0, 3),
+    ]
+    start = task.init().repeat(3, 1)
+    rule = LocalRule(reports={"gap": lambda s: (s.visual.mean(2) - s.text).norm(dim=-1)})
+    together = train_clients(task, start, work, rule, training, quiet)
+    for row, item in enumerate(work):
+        alone = train_clients(task, start[:1], [item], rule, training, quiet)
+        torch.testing.assert_close(together.params[row], alone.params[0], rtol=0, atol=1e-12)
+        torch.testing.assert_close(together.loss[row], alone.loss[0])
+        torch.testing.assert_close(together.reports["gap"][row], alone.reports["gap"][0])
+
+
+def test_method_loss_is_added_to_the_clients_loss():
+    task = ToyTask(dtype=torch.float64)
+    pull = LocalRule(loss=lambda signals: 3 * signals.visual.square().mean((1, 2, 3)))
+    work = plan(task.shards(2), range(2), 1, 1, ADAM, seed=0)
+    start = task.init().repeat(2, 1)
+    plain, pulled = (train_clients(task, start, work, rule, ADAM, quiet) for rule in (LocalRule(), pull))
+    norms = [task.signals(t.params, torch.arange(40).view(2, 20)).visual.norm() for t in (plain, pulled)]
+    assert norms[1] < 0.9 * norms[0]
+
+
+def test_one_schedule_spans_the_run():
+    shards = ToyTask().shards(1)
+    restarts = [plan(shards, [0], r, 3, ADAM, 0)[0] for r in (1, 3)]
+    spanning = ADAM.model_copy(update={"one_schedule": True})
+    once = [plan(shards, [0], r, 3, spanning, 0)[0] for r in (1, 3)]
+    assert [w.first_step for w in restarts] == [0, 0]
+    assert [w.first_step for w in once] == [0, 10]
+    assert {w.schedule_steps for w in once} == {15}
+
+
+class Poisoned(ToyTask):
+    """Clients that meet an example from ``bad`` on get a loss that is not a number."""
+
+    bad = 40
+
+    def loss(self, params, index):
+        return super().loss(params, index) * torch.where((index >= self.bad).any(1), torch.nan, 1.0)
+
+
+def test_non_finite_updates_are_left_out_and_recorded():
+    task = Poisoned()
+    rounds = toy_rounds(make("fedavg"), task=task, shards=task.shards(3), rounds=2)
+    assert [r.left_out for r in rounds] == [{2: "update is not finite"}] * 2
+    assert rounds[-1].state["params"].isfinite().all()
+    healthy = toy_rounds(make("fedavg"), shards=task.shards(3)[:2], rounds=2)
+    assert rounds[-1].digest == healthy[-1].digest, "the others are merged as if it had not been there"
+
+
+def test_a_round_with_nobody_left_keeps_the_model():
+    task = Poisoned()
+    task.__dict__["bad"] = 0
+    rounds = toy_rounds(make("fedavg"), task=task, shards=task.shards(2), rounds=2)
+    assert torch.equal(rounds[-1].state["params"], task.init())
+    assert all(len(r.left_out) == 2 and r.loss is None for r in rounds)
+
+
+def test_a_client_without_examples_is_left_out():
+    task = ToyTask()
+    shards = (np.arange(10), np.array([50]))
+    rounds = toy_rounds(make("fedavg"), task=task, shards=shards, rounds=2)
+    assert [r.left_out for r in rounds] == [{}, {1: "no examples"}]
+
+
+def test_a_budget_stops_before_it_is_exceeded():
+    task, shards = ToyTask(), ToyTask().shards(3)
+    method = make("fedavg")
+
+    def rounds(budget):
+        state = method.init(task.init(), Context(task.space, 3, 6))
+        federation = Federation(clients=3, rounds=6)
+        return list(
+            federate(
+                task, method, state, shards, federation, ADAM, Executor("serial", 1), seed=0, budget=budget
+            )
+        )
+
+    assert len(rounds(Budget())) == 6
+    assert sum(r.costs.client_examples for r in rounds(Budget(examples=35))) == 12 + 12 + 9
+    assert len(rounds(Budget(uplink_bytes=2 * 3 * task.space.nbytes))) == 2
+
+
+def test_executors_agree_and_auto_remembers_its_measurement(tmp_path):
+    task = ToyTask()
+    work = plan(task.shards(3), range(3), 1, 1, ADAM, 0)
+    assert make_executor("serial", task, work, ADAM, tmp_path).chunk == 1
+    assert make_executor("batched", task, work, ADAM, tmp_path).chunk == 3
+    first = make_executor("auto", task, work, ADAM, tmp_path)
+    (note,) = tmp_path.glob("*.json")
+    note.write_text(note.read_text().replace('"gain": ', '"gain": 9'))
+    assert make_executor("auto", task, work, ADAM, tmp_path).chunk == 3
+    assert first.chunk in (1, 3)
+
+
+def test_out_of_memory_halves_the_chunk_and_goes_on():
+    class Small(ToyTask):
+        def loss(self, params, index):
+            if len(params) > 2:
+                raise torch.OutOfMemoryError("CUDA out of memory (simulated)")
+            return super().loss(params, index)
+
+    task = Small()
+    work = plan(task.shards(5), range(5), 1, 1, ADAM, 0)
+    executor = Executor("batched", 5)
+    trained = executor.train(task, task.init().repeat(5, 1), work, lambda ids: LocalRule(), ADAM, quiet)
+    assert executor.chunk == 2
+    wanted = Executor("serial", 1).train(
+        ToyTask(), task.init().repeat(5, 1), work, lambda ids: LocalRule(), ADAM, quiet
+    )
+    torch.testing.assert_close(trained.params, wanted.params, rtol=0, atol=1e-6)
+
+
+def test_aggregate_is_the_only_thing_a_method_must_define():
+    with pytest.raises(NotImplementedError):
+        toy_rounds(Aggregator())
+
+
+def save_rounds(folder, count):
+    for number in range(1, count + 1):
+        state = {"params": torch.full((3,), float(number)), "m:w": torch.ones(2, dtype=torch.float64)}
+        checkpoint.save(
+            folder,
+            checkpoint.Checkpoint("run", number, state, [{"round": number}], {"name": "serial", "chunk": 1}),
+        )
+
+
+def test_checkpoints_keep_two_and_fall_back(tmp_path):
+    save_rounds(tmp_path, 4)
+    newest, before = sorted(tmp_path.glob("*"), reverse=True)
+    said = []
+    found = checkpoint.load(tmp_path, "run", torch.device("cpu"), said.append)
+    assert found.round == 4 and found.state["m:w"].dtype == torch.float64 and not said
+    content = bytearray(newest.read_bytes())
+    content[-3] ^= 1
+    newest.write_bytes(content)
+    assert checkpoint.load(tmp_path, "run", torch.device("cpu"), said.append).round == 3
+    assert len(said) == 1 and newest.name in said[0]
+    before.write_bytes(before.read_bytes()[:100])
+    with pytest.raises(UsageError, match="no checkpoint can be read"):
+        checkpoint.load(tmp_path, "run", torch.device("cpu"), said.append)
+    checkpoint.discard(tmp_path)
+    assert not tmp_path.exists()
+
+
+def test_a_checkpoint_of_another_run_is_refused(tmp_path):
+    save_rounds(tmp_path, 1)
+    with pytest.raises(UsageError):
+        checkpoint.load(tmp_path, "another", torch.device("cpu"), lambda line: None)

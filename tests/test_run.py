@@ -1,0 +1,304 @@
+"""Runs end to end: real backbone, real drawings, real projector; records, resume, cancellation."""
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from fedbench.catalog import Catalog
+from fedbench.cli.main import main
+from fedbench.errors import UsageError
+from fedbench.federation.executors import Executor
+from fedbench.federation.loop import plan
+from fedbench.federation.optim import rate
+from fedbench.methods import LocalRule
+from fedbench.plugins import Plugins
+from fedbench.results.store import find_records, read_record
+from fedbench.rng import torch_stream
+from fedbench.runner import Runner, choose_device, plan_jobs
+from fedbench.testing.contracts import make
+from fedbench.tracks.alignment import AlignmentRun
+
+
+@pytest.fixture(scope="module")
+def runner(tiny):
+    """One runner whose bench stays resident for the whole module."""
+    return Runner(Catalog(Plugins(strict=True)), choose_device("cpu"), "serial")
+
+
+@pytest.fixture
+def run(runner, tmp_path):
+    """``run(method, seed=…, output=…, **options)`` to a record, in this process."""
+
+    def run(method, *, seed=0, output=tmp_path / "runs", changes=None, **options):
+        (job,) = plan_jobs(
+            runner.catalog,
+            methods=[method],
+            scenarios=["tiny"],
+            seeds=[seed],
+            options=options,
+            changes=changes or {},
+            output=output,
+        )
+        return read_record(runner.run(job))
+
+    return run
+
+
+def quiet(examples, loss):
+    pass
+
+
+def command(*arguments, output):
+    return [sys.executable, "-m", "fedbench", "run", "-s", "tiny", "--output", str(output), *arguments]
+
+
+def test_a_run_from_the_command_line(tiny, tmp_path):
+    done = subprocess.run(
+        command("-m", "fed-cmp", output=tmp_path), capture_output=True, text=True, timeout=280
+    )
+    assert done.returncode == 0, done.stderr
+    (path,) = find_records([tmp_path])
+    record = read_record(path)
+    assert str(path) in done.stdout and "fed-cmp" in done.stdout
+    assert [entry.round for entry in record.rounds] == [0, 1, 2]
+    assert sum("round" in line for line in done.stderr.splitlines()) == 3, "one line a round off a terminal"
+    log = [json.loads(line) for line in (path.parent / "rounds.jsonl").read_text().splitlines()]
+    assert log == [entry.model_dump(mode="json") for entry in record.rounds]
+    assert record.record_id == record.sealed().record_id
+    assert record.command[:2] == ["fedbench", "run"]
+    assert record.data.client_examples == [12, 16, 20]
+    weights = record.rounds[-1].diagnostics["weights"]
+    assert sum(weights) == pytest.approx(1) and len(weights) == 3
+    assert not (path.parent / "checkpoints").exists()
+    before = path.read_bytes()
+    again = subprocess.run(
+        command("-m", "fed-cmp", output=tmp_path), capture_output=True, text=True, timeout=280
+    )
+    assert again.returncode == 0 and "done already" in again.stderr
+    assert path.read_bytes() == before, "nothing is run twice"
+
+
+def test_same_seed_same_record_another_seed_another(run, tmp_path):
+    first, second = (run("fed-cmp", output=tmp_path / name) for name in "ab")
+    assert first.without_times() == second.without_times()
+    other = run("fed-cmp", seed=1)
+    assert not {e.digest for e in other.rounds} & {e.digest for e in first.rounds}
+
+
+def test_every_measure_has_an_error_and_the_costs_add_up(run):
+    record = run("fedavg")
+    assert {key.split("/")[1] for key in record.final} == {
+        "category", "caption", "name", "kind", "yesno", "generate"
+    }  # fmt: skip
+    assert all(m.se is not None and m.n > 0 and m.unit for m in record.final.values())
+    assert set(record.controls) == {"shuffled"}
+    p = record.data.parameters
+    assert record.costs.uplink_bytes == record.costs.downlink_bytes == 2 * 3 * 4 * p
+    assert record.costs.client_examples == sum(record.data.client_examples)
+    assert record.spread.worst <= record.spread.p10 <= record.spread.mean
+    final, last = record.final[record.primary], record.rounds[-1].metrics[record.primary]
+    assert final == last, "the last round and the final evaluation measure the same model"
+
+
+def test_anchors_frame_every_method(run):
+    start, local = run("start"), run("local")
+    assert len({entry.digest for entry in start.rounds}) == 1
+    assert start.costs.client_examples == start.costs.uplink_bytes == local.costs.uplink_bytes == 0
+    at_the_start = [r.rounds[0].metrics[r.primary].value for r in (start, local, run("fedavg"))]
+    assert len(set(at_the_start)) == 1
+    assert run("centralized").costs.client_examples == local.costs.client_examples
+
+
+def test_serial_and_batched_agree(runner, run):
+    """Whole runs in float32, by relative norm; one round in float64, element by element."""
+    run("fedavg")
+    (bench,) = runner._benches.values()
+    found = []
+    for chunk in (1, 3):
+        alignment = AlignmentRun(bench, make("fed-cmp"), 0, "serial")
+        list(alignment.rounds(Executor("test", chunk), None, quiet))
+        found.append(alignment.state["params"])
+    assert (found[0] - found[1]).norm() / found[0].norm() < 1e-5
+
+    training = bench.scenario.training
+    work = plan(bench.shards, range(3), 1, 1, training, seed=0)
+    start = bench.task.projector.init(torch_stream(0, "init")).double().repeat(3, 1)
+    llm = bench.backbone.llm.double()
+    try:
+        task = replace(bench.task, features=bench.task.features.double())
+        exact = [
+            Executor("test", chunk).train(task, start, work, lambda ids: LocalRule(), training, quiet)
+            for chunk in (1, 2, 3)
+        ]
+    finally:
+        llm.float()
+    for other in exact[1:]:
+        torch.testing.assert_close(other.params, exact[0].params, rtol=0, atol=1e-9)
+
+
+def test_a_run_agrees_with_a_plain_loop(runner, run):
+    """FedAvg's first round on the real task, against torch's own module, optimiser and loss."""
+    run("fedavg")
+    (bench,) = runner._benches.values()
+    training, task = bench.scenario.training, bench.task
+    work = plan(bench.shards, range(3), 1, 1, training, seed=0)
+    start = task.projector.init(torch_stream(0, "init")).double()
+    tokenizer, eos = bench.backbone.tokenizer, bench.backbone.tokenizer.eos_token_id
+    llm = bench.backbone.llm.double()
+    results = []
+    try:
+        for item in work:
+            net = torch.nn.Sequential(
+                torch.nn.Linear(112, 32), torch.nn.GELU(), torch.nn.Linear(32, 192)
+            ).double()
+            torch.nn.utils.vector_to_parameters(start.clone(), net.parameters())
+            optimizer = torch.optim.AdamW(net.parameters(), weight_decay=0.0)
+            steps = -(-len(item.examples) // training.batch_size)
+            for step in range(steps):
+                optimizer.param_groups[0]["lr"] = rate(training, step, steps)
+                losses = []
+                for i in item.examples[step * training.batch_size :][: training.batch_size]:
+                    pair = bench.data.pairs[i]
+                    prompt = tokenizer(pair.prompt, add_special_tokens=False)["input_ids"]
+                    answer = [*tokenizer(f" {pair.answer}", add_special_tokens=False)["input_ids"], eos]
+                    visual = net(task.features[pair.image].double())
+                    text = llm.get_input_embeddings()(torch.tensor(prompt + answer))
+                    logits = llm(inputs_embeds=torch.cat([visual, text])[None]).logits[0]
+                    predicted = logits[-len(answer) - 1 : -1]
+                    losses.append(F.cross_entropy(predicted, torch.tensor(answer), reduction="none"))
+                optimizer.zero_grad()
+                torch.cat(losses).mean().backward()
+                torch.nn.utils.clip_grad_norm_(net.parameters(), training.grad_norm)
+                optimizer.step()
+            results.append(torch.nn.utils.parameters_to_vector(net.parameters()).detach())
+        exact = replace(task, features=task.features.double())
+        trained = Executor("serial", 1).train(
+            exact, start.repeat(3, 1), work, lambda ids: LocalRule(), training, quiet
+        )
+    finally:
+        llm.float()
+    torch.testing.assert_close(trained.params, torch.stack(results), rtol=0, atol=1e-6)
+
+
+def test_set_marks_the_record_and_keeps_it_apart(run):
+    plain, changed = run("fedavg"), run("fedavg", changes={"training.lr": 1e-2})
+    assert not plain.scenario.changes and changed.scenario.changes == {"training.lr": 1e-2}
+    assert plain.scenario.fingerprint != changed.scenario.fingerprint
+    assert plain.rounds[-1].digest != changed.rounds[-1].digest
+
+
+def test_a_taken_folder_and_a_foreign_record_are_refused(run, runner, tmp_path, tiny):
+    from filelock import FileLock
+
+    output = tmp_path / "runs"
+    folder = output / "tiny@1" / "fedavg" / "seed-0"
+    folder.mkdir(parents=True)
+    with FileLock(folder / ".lock"), pytest.raises(UsageError, match="another process"):
+        run("fedavg", output=output)
+    record = run("fedavg", output=output)
+    (folder / "record.json").write_text(record.model_copy(update={"run_id": "x"}).model_dump_json())
+    with pytest.raises(UsageError, match="another request"):
+        run("fedavg", output=output)
+
+
+def wait_for(condition, process, seconds=200):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "timed out"
+        if process.poll() is not None:
+            return
+        time.sleep(0.01)
+
+
+LONG = ("--set", "federation.rounds=8")
+
+
+def test_kill_and_resume_gives_the_same_record(tiny, tmp_path, run):
+    """SIGKILL at two random moments; the same command then finishes what is missing, to the same bits."""
+    whole = run("fed-cmp", changes={"federation.rounds": 8}, output=tmp_path / "whole")
+    arguments = command("-m", "fed-cmp", *LONG, "--executor", "serial", output=tmp_path / "killed")
+    moments = random.Random(0)
+
+    def saved():
+        return {path.name for path in (tmp_path / "killed").rglob("round-*.safetensors")}
+
+    for _ in range(2):
+        before = saved()
+        process = subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True)
+        wait_for(lambda before=before: saved() - before, process)
+        time.sleep(moments.random() * 0.3)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stderr
+    (path,) = find_records([tmp_path / "killed"])
+    assert read_record(path).without_times() == whole.without_times()
+
+
+def test_interrupt_leaves_a_cancelled_record_and_exit_130(tiny, tmp_path):
+    arguments = command("-m", "fedavg", *LONG, output=tmp_path)
+    process = subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: list(tmp_path.rglob("round-*.safetensors")), process)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    (path,) = tmp_path.rglob("cancelled-*.json")
+    cancelled = read_record(path)
+    assert cancelled.status == "cancelled" and cancelled.rounds and not cancelled.final
+    assert not list(tmp_path.rglob("record.json"))
+    assert subprocess.run(arguments, capture_output=True, timeout=280).returncode == 0
+    (record,) = find_records([tmp_path])
+    assert read_record(record).status == "completed" and path.exists(), "nothing recorded is lost"
+
+
+FAILING = """\
+from fedbench import Aggregator, MethodSpec, hookimpl
+
+class Broken(Aggregator):
+    def __init__(self, options):
+        pass
+
+    def aggregate(self, state, cohort):
+        raise ZeroDivisionError("the method's own fault")
+
+@hookimpl
+def fedbench_register_methods():
+    yield MethodSpec("broken", "alignment", "broken_method.hooks:Broken", "fails")
+
+@hookimpl
+def fedbench_round_end(event):
+    raise RuntimeError("a bad observer")
+"""
+
+
+def test_a_failing_method_and_observer_are_named_and_stop_nobody_else(tiny, tmp_path, monkeypatch, capsys):
+    from conftest import install_plugin
+
+    install_plugin(tmp_path / "plugins", "broken-method", {"hooks.py": FAILING})
+    monkeypatch.syspath_prepend(str(tmp_path / "plugins"))
+    arguments = ["run", "-s", "tiny", "-m", "broken", "-m", "fedavg", "--output", str(tmp_path / "runs")]
+    monkeypatch.setattr(sys, "argv", ["fedbench", *arguments])
+    with pytest.raises(SystemExit) as exit:
+        main()
+    said = capsys.readouterr()
+    assert exit.value.code == 1
+    assert "method 'broken' failed on tiny@1: ZeroDivisionError: the method's own fault" in said.err
+    complaint = next(line for line in said.err.splitlines() if "a bad observer" in line)
+    assert "broken-method:broken-method 1.0" in complaint and "fedbench_round_end" in complaint
+    (failed,) = (tmp_path / "runs").rglob("failed-0001.json")
+    assert read_record(failed).error.startswith("ZeroDivisionError")
+    assert "fedavg" in said.out, "the other method ran"
+
+
+def test_records_name_no_path_of_the_machine(run):
+    text = run("fedavg").model_copy(update={"command": []}).model_dump_json()
+    assert str(Path.cwd()) not in text
