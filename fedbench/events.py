@@ -14,6 +14,7 @@ class RunStart:
     method: str
     seed: int
     rounds: int
+    primary: str
     folder: Path
 
 

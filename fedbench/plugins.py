@@ -105,7 +105,8 @@ class Plugins:
 
     def complain(self, plugin: Plugin, what: str, error: BaseException) -> None:
         """One line about a plugin that is at fault, and how to do without it; fatal under strict."""
-        line = f"plugin {plugin.title}: {what}: {_reason(error)} — block it with `fedbench -p no:{plugin.name} …`"
+        fix = f"block it with `fedbench -p no:{plugin.name} …`"
+        line = f"plugin {plugin.title}: {what}: {_reason(error)} — {fix}"
         if self._strict:
             raise PluginError(line) from error
         self._warn(line)

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError,
 from fedbench.errors import UsageError, suggest
 from fedbench.fingerprint import sha256_json
 from fedbench.specs import Track
-from fedbench.values import message
+from fedbench.values import first_problem, message
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -135,7 +135,9 @@ def load_scenario(path: Path, changes: Mapping[str, Any] | None = None) -> Scena
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise UsageError("the scenario is not valid TOML", where=path, why=error) from error
+        end = f"line {len(text.splitlines())}, the end"
+        why = str(error).replace("end of document", end)
+        raise UsageError("the scenario is not valid TOML", where=path, why=why) from error
     try:
         scenario = Scenario.model_validate(values)
     except ValidationError as error:
@@ -161,7 +163,7 @@ def _changed(values: dict[str, Any], changes: Mapping[str, Any]) -> Scenario:
         return Scenario.model_validate(values)
     except ValidationError as error:
         what, why, fix = _problem(error)
-        where = f"{'.'.join(map(str, error.errors()[0]['loc']))}."
+        where = f"{'.'.join(map(str, first_problem(error)['loc']))}."
         guilty = [d for d in changes if f"{d}.".startswith(where) or where.startswith(f"{d}.")] or changes
         shown = " ".join(f"--set {dotted}={changes[dotted]}" for dotted in guilty)
         raise UsageError(f"{shown}: {what}", why=why, fix=fix) from error
@@ -181,13 +183,13 @@ def _assign(values: dict[str, Any], dotted: str, value: Any) -> None:
 
 def _explain(error: ValidationError, path: Path, text: str) -> UsageError:
     what, why, fix = _problem(error)
-    line = _line_of(text, [str(part) for part in error.errors()[0]["loc"]])
+    line = _line_of(text, [str(part) for part in first_problem(error)["loc"]])
     return UsageError(what, where=f"{path}, line {line}", why=why, fix=fix)
 
 
 def _problem(error: ValidationError) -> tuple[str, str | None, str]:
     """The first thing that is wrong: what, why, and what to do about it."""
-    problem = error.errors(include_url=False)[0]
+    problem = first_problem(error)
     location = [str(part) for part in problem["loc"]]
     dotted = ".".join(location)
     if problem["type"] == "missing":

@@ -37,9 +37,10 @@ def validated(model: type[M], values: Mapping[str, Any], what: str) -> M:
     try:
         return model.model_validate(dict(values))
     except ValidationError as error:
-        problems = error.errors(include_url=False)
-        location, kind = problems[0]["loc"], problems[0]["type"]
-        why = "; ".join(dict.fromkeys(message(p) for p in problems if p["loc"][:1] == location[:1]))
+        problem = first_problem(error)
+        location, kind = problem["loc"], problem["type"]
+        alike = (other for other in error.errors() if other["loc"][:1] == location[:1])
+        why = "; ".join(dict.fromkeys(message(other) for other in alike))
         if not location:
             raise UsageError(what, why=why) from error
         option = str(location[0])
@@ -49,6 +50,12 @@ def validated(model: type[M], values: Mapping[str, Any], what: str) -> M:
         if kind == "missing" and len(location) == 1:
             raise UsageError(f"{what} needs the option {option!r}", fix=known) from error
         raise UsageError(f"{what}: bad value {values[option]!r} for option {option!r}", why=why) from error
+
+
+def first_problem(error: ValidationError) -> Mapping[str, Any]:
+    """The problem to report: an unknown key before anything else, since it may be a missing one mistyped."""
+    problems = error.errors(include_url=False)
+    return next((p for p in problems if p["type"] == "extra_forbidden"), problems[0])  # type: ignore[return-value]
 
 
 def message(problem: Mapping[str, Any]) -> str:

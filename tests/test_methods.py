@@ -1,13 +1,17 @@
 """Every installed alignment method keeps the contract, and the identities of METHODS hold."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from fedbench_baselines.robust import krum_scores
 
 from fedbench.errors import UsageError
 from fedbench.federation.loop import plan
+from fedbench.methods import Context
 from fedbench.testing import AggregatorContract, ToyTask, toy_rounds
-from fedbench.testing.contracts import installed, make
+from fedbench.testing.contracts import example_cohort, installed, make
 from fedbench.testing.toy import TRAINING
 
 METHODS = [entry.name for entry in installed().methods.entries if entry.spec.track == "alignment"]
@@ -101,3 +105,102 @@ def test_options_are_typed_and_closed():
     for bad in ({"mu": -1}, {"mu": "much"}, {"nu": 1}):
         with pytest.raises(UsageError):
             make("fedprox", bad)
+
+
+def aggregated(method, cohort, state=None, rounds=1, **options):
+    """The parameters after ``rounds`` aggregations of the same cohort's updates."""
+    aggregator = make(method, options)
+    state = state or aggregator.init(cohort.start[0], Context(cohort.space, len(cohort.clients), rounds))
+    for _ in range(rounds):
+        given = replace(cohort, params=state["params"] + cohort.updates, start=state["params"].expand(4, -1))
+        state = aggregator.aggregate(state, given)
+    return state["params"]
+
+
+@pytest.fixture
+def cohort():
+    return example_cohort()
+
+
+def test_unweighted_identities(cohort):
+    mean = cohort.params.mean(0)
+    for found in (
+        aggregated("trimmed-mean", cohort, beta=0.0),
+        aggregated("multikrum", cohort, m=4),
+        aggregated("multikrum", cohort, f=0),
+    ):
+        torch.testing.assert_close(found, mean, rtol=0, atol=1e-6)
+    torch.testing.assert_close(
+        aggregated("median", cohort), torch.quantile(cohort.params, 0.5, dim=0), rtol=0, atol=1e-6
+    )
+
+
+def test_ties_keeps_everything_that_agrees(cohort):
+    agreeing = replace(cohort, params=cohort.start + cohort.updates.abs())
+    found = aggregated("fedavg-ties", agreeing, keep=1.0)
+    torch.testing.assert_close(found, agreeing.weights @ agreeing.params, rtol=0, atol=1e-6)
+
+
+def test_ties_of_one_client_is_its_largest_entries(cohort):
+    alone = replace(
+        cohort, clients=(0,), params=cohort.params[:1], start=cohort.start[:1], num_examples=torch.tensor([5])
+    )
+    update = (
+        make("fedavg-ties", {"keep": 0.25}).aggregate({"params": alone.start[0]}, alone)["params"]
+        - alone.start[0]
+    )
+    kept = update.abs() > 1e-7
+    assert kept.sum() == round(0.25 * len(update))
+    assert alone.updates[0][kept].abs().min() >= alone.updates[0][~kept].abs().max()
+
+
+def test_fednova_with_equal_steps_is_fedavg(cohort):
+    torch.testing.assert_close(aggregated("fednova", cohort), aggregated("fedavg", cohort), rtol=0, atol=1e-6)
+    uneven = replace(cohort, steps=torch.tensor([1, 2, 3, 4]))
+    per_step = sum(p * d / t for p, d, t in zip(cohort.weights, cohort.updates, uneven.steps, strict=True))
+    wanted = cohort.start[0] + (cohort.weights @ uneven.steps.float()) * per_step
+    torch.testing.assert_close(aggregated("fednova", uneven), wanted, rtol=0, atol=1e-6)
+
+
+def test_fedadam_is_algorithm_two(cohort):
+    """Two rounds by hand in float64: v from Δ², v₀ = τ², no bias correction."""
+    update = (cohort.weights.double() @ cohort.updates.double()).numpy()
+    x, m, v = cohort.start[0].double().numpy(), 0.0, 1e-3**2
+    for _ in range(2):
+        m, v = 0.9 * m + 0.1 * update, 0.99 * v + 0.01 * update**2
+        x = x + 1e-3 * m / (np.sqrt(v) + 1e-3)
+    np.testing.assert_allclose(aggregated("fedadam", cohort, rounds=2).numpy(), x, rtol=0, atol=1e-6)
+
+
+def test_yogi_and_adagrad_second_moments(cohort):
+    squared, second = torch.tensor([4.0, 1.0]), torch.tensor([1.0, 4.0])
+    yogi = make("fedyogi").second_moment(second, squared)
+    torch.testing.assert_close(yogi, torch.tensor([1.04, 3.99]))
+    torch.testing.assert_close(make("fedadagrad").second_moment(second, squared), torch.tensor([5.0, 5.0]))
+
+
+def test_fedavgm_accumulates(cohort):
+    update = cohort.weights @ cohort.updates
+    found = aggregated("fedavgm", cohort, rounds=3, beta=0.5)
+    torch.testing.assert_close(found, cohort.start[0] + (1 + 1.5 + 1.75) * update, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("method", ["median", "trimmed-mean", "krum", "multikrum"])
+def test_robust_methods_ignore_one_attacker_and_the_mean_does_not(method):
+    honest = example_cohort(clients=7)
+    params = honest.params.clone()
+    params[3] = 1e6
+    attacked = replace(honest, params=params)
+    for name, limit in ((method, True), ("fedavg", False)):
+        found = make(name).aggregate({"params": attacked.start[0]}, attacked)["params"]
+        assert ((found - honest.start[0]).abs().max() < 1) == limit
+
+
+def test_krum_scores_do_not_cancel_on_large_weights():
+    """Updates of 1e-3 on weights of 1e4: distances from weights in fp32 would be noise."""
+    cohort = example_cohort(clients=6)
+    start = cohort.start * 1e4
+    updates = 1e-3 * torch.arange(1, 7)[:, None] * torch.ones_like(cohort.params)
+    scores = krum_scores((start.double() + updates) - start.double(), f=1)
+    assert scores.argsort().tolist()[:2] == [2, 3] or scores.argsort().tolist()[:2] == [3, 2]
+    assert scores.isfinite().all()

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import fields
 from importlib import invalidate_caches
 
 import pytest
@@ -26,11 +27,14 @@ REGISTRATION = {
     "publishers": 'PublisherSpec("thing", "m:f", "does it")',
 }
 OBSERVATION = {
-    "run_start": events.RunStart("s", "m", 0, 10, "folder"),
-    "round_end": events.RoundEnd("s", "m", 0, 1, 10, {"loss": 1.0}),
-    "policy_step": events.PolicyStep("s", "m", 0, 1, 10, {}),
-    "run_end": events.RunEnd("s", "m", 0, "completed", "record.json"),
-    "run_error": events.RunError("s", "m", 0, "no reason"),
+    hook: kind(**{field.name: field.name for field in fields(kind)})
+    for hook, kind in {
+        "run_start": events.RunStart,
+        "round_end": events.RoundEnd,
+        "policy_step": events.PolicyStep,
+        "run_end": events.RunEnd,
+        "run_error": events.RunError,
+    }.items()
 }
 HOOKS = {name for name in vars(hookspecs) if name.startswith("fedbench_")}
 
@@ -198,13 +202,10 @@ def test_plugins_says_what_became_of_each(site, fedbench):
     done = fedbench("-p", "no:fedcmp", "plugins", "--format", "json")
     assert done.returncode == 0
     found = {row["plugin"]: row for row in json.loads(done.stdout)}
-    assert list(found) == [
-        "a-good:a-good", "b-bad:b-bad", "c-rubbish:c-rubbish", "fedbench-suite:baselines",
-        "fedbench-suite:core", "fedbench-suite:emoji", "fedbench-suite:fedcmp",
-    ]  # fmt: skip
-    assert [row["status"] for row in found.values()] == [
-        "active", "broken", "broken", "active", "active", "active", "blocked"
-    ]  # fmt: skip
+    assert list(found) == sorted(found)
+    status = {key.partition(":")[2]: row["status"] for key, row in found.items()}
+    assert {"a-good": "active", "b-bad": "broken", "c-rubbish": "broken"}.items() <= status.items()
+    assert {"core": "active", "baselines": "active", "fedcmp": "blocked"}.items() <= status.items()
     assert found["a-good:a-good"]["hooks"] == "register_methods"
     assert "no_such_module" in found["b-bad:b-bad"]["problem"]
     assert "PublisherSpec" in found["c-rubbish:c-rubbish"]["problem"]
@@ -278,7 +279,7 @@ def test_every_hook_is_documented_and_covered_here():
 def test_every_registration_hook_is_collected(installed, hook):
     text = provides(hook, f"yield {REGISTRATION[hook]}")
     catalog = Catalog(installed({"one-hook": {"hooks.py": text}}, strict=True))
-    shelves = {name: shelf.func(catalog) for name, shelf in vars(Catalog).items() if name in REGISTRATION}
+    shelves = {name: getattr(catalog, name) for name in REGISTRATION}
     found = {
         name: [entry.name for entry in shelf.entries if entry.plugin.name == "one-hook"]
         for name, shelf in shelves.items()

@@ -102,7 +102,7 @@ def cli(ctx: click.Context, switches: tuple[str, ...], strict_plugins: bool) -> 
 def main() -> None:
     """Run the command and exit; an error is one line on stderr (all of it with FEDBENCH_DEBUG=1)."""
     try:
-        result = cli.main(standalone_mode=False)
+        result = cli.main(prog_name="fedbench", standalone_mode=False)
         code = result if isinstance(result, int) else 0
     except FedbenchError as error:
         if os.environ.get(DEBUG_VARIABLE):

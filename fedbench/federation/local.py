@@ -16,8 +16,8 @@ from fedbench.federation.task import Task
 from fedbench.methods import LocalRule
 from fedbench.scenario import Training
 
-Tick = Callable[[int, float], None]
-"""``tick(examples, loss)`` after every step, for a progress bar."""
+Tick = Callable[[int, Tensor], None]
+"""``tick(examples, loss [C])`` after every step; reading the loss waits for the device."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def train_clients(
     params = start.clone()
     optimizer = LocalOptimizer(training, params)
     total_loss = torch.zeros(len(work), device=task.device)
-    host_counts = counts.tolist()
+    rates, sizes = _rates(work, training, counts), counts.sum(1).tolist()
     for step, index in enumerate(batches):
         params.requires_grad_(True)
         loss = task.loss(params, index)
@@ -66,17 +66,22 @@ def train_clients(
             grads = rule.gradient(grads, params, start)
         if training.grad_norm is not None:
             grads = clip_per_client(grads, training.grad_norm)
-        rates = [
-            rate(training, item.first_step + step, item.schedule_steps) if count else 0.0
-            for item, count in zip(work, host_counts[step], strict=True)
-        ]
-        params = optimizer.step(params, grads, torch.tensor(rates, device=task.device)[:, None])
+        params = optimizer.step(params, grads, rates[step])
         total_loss += loss.detach() * counts[step]
-        tick(sum(host_counts[step]), float(loss.detach().sum()) / max(1, sum(map(bool, host_counts[step]))))
+        tick(sizes[step], loss.detach())
     examples = counts.sum(0)
     return Trained(
         params, total_loss / examples.clamp_min(1), _reports(task, params, batches, examples, rule)
     )
+
+
+def _rates(work: Sequence[LocalWork], training: Training, counts: Tensor) -> Tensor:
+    """[S, C, 1] learning rates from the examples [S, C] of every step; 0 for a client that has ended."""
+    table = [
+        [rate(training, item.first_step + step, item.schedule_steps) for item in work]
+        for step in range(len(counts))
+    ]
+    return (torch.tensor(table, device=counts.device) * (counts > 0))[..., None]
 
 
 @torch.no_grad()

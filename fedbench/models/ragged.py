@@ -35,7 +35,8 @@ class Ragged:
     @cached_property
     def positions(self) -> Tensor:
         """[M]: each token's position in its own sequence (which has no gaps)."""
-        return (self.real.cumsum(1) - 1).flatten()[self.where]
+        position: Tensor = self.real.cumsum(1) - 1
+        return position.flatten().index_select(0, self.where)
 
     @cached_property
     def number(self) -> Tensor:
@@ -48,8 +49,8 @@ class Ragged:
 
     def spread(self, packed: Tensor) -> Tensor:
         """[M, ...] to [N, L, ...], zeros where there is no token."""
-        empty = packed.new_zeros(self.real.numel(), *packed.shape[1:])
-        return empty.index_copy(0, self.where, packed).unflatten(0, self.real.shape)
+        empty: Tensor = packed.new_zeros(self.real.numel(), *packed.shape[1:])
+        return empty.index_copy(0, self.where, packed).view(*self.real.shape, *packed.shape[1:])
 
 
 def _attention(
@@ -64,8 +65,8 @@ def _attention(
     """Causal attention within each sequence; query, key, value [1, heads, M, width]."""
     if ragged is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
-    spread = [ragged.spread(part[0].transpose(0, 1)).transpose(1, 2) for part in (query, key, value)]
-    output, _ = sdpa_attention_forward(module, *spread, None, is_causal=True, **kwargs)
+    q, k, v = (ragged.spread(part[0].transpose(0, 1)).transpose(1, 2) for part in (query, key, value))
+    output, _ = sdpa_attention_forward(module, q, k, v, None, is_causal=True, **kwargs)
     return ragged.pack(output)[None], None
 
 

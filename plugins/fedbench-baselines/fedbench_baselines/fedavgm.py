@@ -1,0 +1,25 @@
+"""FedAvgM — Hsu et al. 2019, "Measuring the Effects of Non-Identical Data Distribution for Federated
+Visual Classification", arXiv 1909.06335, §4.3: momentum on the server.
+
+    v ← β v + Σ_k p_k Δ_k ,   x ← x + η v
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from fedbench import Aggregator, Cohort, Context, State
+from fedbench_baselines.hooks import FedAvgMOptions
+
+
+class FedAvgM(Aggregator):
+    def __init__(self, options: FedAvgMOptions) -> None:
+        self.options = options
+
+    def init(self, params: Tensor, context: Context) -> State:
+        return {"params": params, "velocity": torch.zeros_like(params)}
+
+    def aggregate(self, state: State, cohort: Cohort) -> State:
+        velocity = self.options.beta * state["velocity"] + cohort.weights @ cohort.updates
+        return {"params": state["params"] + self.options.eta * velocity, "velocity": velocity}

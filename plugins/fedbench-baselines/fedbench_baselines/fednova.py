@@ -1,0 +1,23 @@
+"""FedNova — Wang et al. 2020, "Tackling the Objective Inconsistency Problem in Heterogeneous Federated
+Optimization", arXiv 2007.07481, eq. 6: each update counts per step taken.
+
+    x ← x + τ_eff Σ_k p_k Δ_k / τ_k ,   τ_eff = Σ_k p_k τ_k
+
+τ_k is the number of local steps, which is exact for plain SGD. With an adaptive local optimiser it is the
+usual stand-in for the accumulated step sizes.
+"""
+
+from __future__ import annotations
+
+from fedbench import Aggregator, Cohort, Options, State
+
+
+class FedNova(Aggregator):
+    def __init__(self, options: Options) -> None:
+        self.options = options
+
+    def aggregate(self, state: State, cohort: Cohort) -> State:
+        steps = cohort.steps.to(cohort.params.dtype)  # τ_k
+        effective = cohort.weights @ steps  # τ_eff
+        normalised = (cohort.weights / steps) @ cohort.updates
+        return {"params": state["params"] + effective * normalised}

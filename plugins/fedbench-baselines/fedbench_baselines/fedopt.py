@@ -1,0 +1,55 @@
+"""FedAdam, FedYogi, FedAdagrad — Reddi et al. 2021, "Adaptive Federated Optimization",
+arXiv 2003.00295, Algorithm 2. The mean update is the server's (negative) gradient; no bias correction.
+
+    Δ = Σ_k p_k Δ_k ,   m ← β1 m + (1−β1) Δ ,   v₀ = τ²
+    Adam:     v ← β2 v + (1−β2) Δ²
+    Yogi:     v ← v − (1−β2) Δ² sign(v − Δ²)
+    Adagrad:  v ← v + Δ²
+    x ← x + η m / (√v + τ)
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from fedbench import Aggregator, Cohort, Context, State
+from fedbench_baselines.hooks import FedOptOptions
+
+
+class FedOpt(Aggregator):
+    """What the three share; each says how the second moment moves."""
+
+    def __init__(self, options: FedOptOptions) -> None:
+        self.options = options
+
+    def init(self, params: Tensor, context: Context) -> State:
+        second = torch.full_like(params, self.options.tau**2)
+        return {"params": params, "first": torch.zeros_like(params), "second": second}
+
+    def aggregate(self, state: State, cohort: Cohort) -> State:
+        o = self.options
+        update = cohort.weights @ cohort.updates
+        first = o.beta1 * state["first"] + (1 - o.beta1) * update
+        second = self.second_moment(state["second"], update.square())
+        params = state["params"] + o.eta * first / (second.sqrt() + o.tau)
+        return {"params": params, "first": first, "second": second}
+
+    def second_moment(self, second: Tensor, squared: Tensor) -> Tensor:
+        """v from the last v and Δ²."""
+        raise NotImplementedError
+
+
+class FedAdam(FedOpt):
+    def second_moment(self, second: Tensor, squared: Tensor) -> Tensor:
+        return self.options.beta2 * second + (1 - self.options.beta2) * squared
+
+
+class FedYogi(FedOpt):
+    def second_moment(self, second: Tensor, squared: Tensor) -> Tensor:
+        return second - (1 - self.options.beta2) * squared * (second - squared).sign()
+
+
+class FedAdagrad(FedOpt):
+    def second_moment(self, second: Tensor, squared: Tensor) -> Tensor:
+        return second + squared
