@@ -10,7 +10,8 @@ from fedbench.federation.local import LocalWork
 from fedbench.federation.loop import plan
 from fedbench.methods import Cohort, Context, LocalRule
 from fedbench.rng import torch_stream
-from fedbench.runner import Runner, choose_device, plan_jobs
+from fedbench.jobs import plan_jobs
+from fedbench.runner import Runner, choose_device
 from fedbench.testing.contracts import installed, make
 
 STEPS = 4

@@ -70,6 +70,10 @@ class Shelf(Generic[S]):
         self.kind = kind
         self.entries = sorted(entries, key=lambda entry: (entry.name, entry.plugin.key))
 
+    def select(self, names: Iterable[str]) -> list[Entry[S]]:
+        """The entries called ``names``, in this order and each once."""
+        return list({entry.qualified: entry for entry in map(self.__getitem__, names)}.values())
+
     def __getitem__(self, name: str) -> Entry[S]:
         """The entry called ``name`` or ``provider/name``; :class:`UsageError` if none or several."""
         provider, _, short = name.rpartition("/")

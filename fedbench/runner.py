@@ -1,4 +1,4 @@
-"""From names to records: resolve everything first, then run what isn't done yet."""
+"""From jobs to records: run what isn't done yet, keep what happened, whatever happens."""
 
 from __future__ import annotations
 
@@ -21,16 +21,12 @@ from fedbench.errors import FedbenchError, UsageError
 from fedbench.events import RoundEnd, RunEnd, RunError, RunStart
 from fedbench.federation import checkpoint
 from fedbench.federation.executors import ExecutorName
-from fedbench.fingerprint import sha256_json
+from fedbench.jobs import Job
 from fedbench.measures import Costs
 from fedbench.results.record import MethodInfo, Provider, Record, RoundEntry, ScenarioInfo, Status
-from fedbench.results.store import RECORD, read_record, write_record, write_round_log
-from fedbench.scenario import Scenario, load_scenario
-from fedbench.specs import MethodSpec, Options, ScenarioSpec
+from fedbench.results.store import write_record, write_round_log
+from fedbench.scenario import Scenario
 from fedbench.tracks.alignment import AlignmentRun, Bench, prepare, spread
-from fedbench.values import validated
-
-TRACKS = ("alignment",)
 
 
 class Observer(Protocol):
@@ -51,103 +47,6 @@ class Silent:
     def tick(self, examples: int, loss: torch.Tensor) -> None: ...
     def round_ended(self, event: RoundEnd) -> None: ...
     def run_ended(self, event: RunEnd) -> None: ...
-
-
-@dataclass(frozen=True)
-class Job:
-    """One run that was asked for: everything resolved and checked, nothing loaded yet."""
-
-    scenario: Scenario
-    scenario_entry: Entry[ScenarioSpec]
-    method_entry: Entry[MethodSpec]
-    options: Options
-    changes: Mapping[str, Any]
-    seed: int
-    output: Path
-
-    @property
-    def run_id(self) -> str:
-        """The same for every issue of the same request, on any machine."""
-        return sha256_json(
-            {
-                "scenario": self.scenario.fingerprint,
-                "method": self.method_entry.name,
-                "provider": self.method_entry.plugin.name,
-                "options": self.options.model_dump(mode="json"),
-                "seed": self.seed,
-            }
-        )
-
-    @property
-    def folder(self) -> Path:
-        """``output/scenario@version/method/seed-N``; a hash marks what isn't as published."""
-        scenario, method = self.scenario.title, self.method_entry.name
-        if self.changes:
-            scenario += f"+{self.scenario.fingerprint[:8]}"
-        if self.options != self.method_entry.options():
-            method += f"+{sha256_json(self.options.model_dump(mode='json'))[:8]}"
-        return self.output / scenario / method / f"seed-{self.seed}"
-
-    @property
-    def record(self) -> Path:
-        return self.folder / RECORD
-
-    @property
-    def done(self) -> bool:
-        """Whether its record is there; a record of another request in its place is an error."""
-        if not self.record.exists():
-            return False
-        if read_record(self.record).run_id != self.run_id:
-            raise UsageError(
-                "the record there is of another request",
-                where=self.record,
-                why="the scenario or the method changed without a new version",
-                fix="choose another --output, or move the old records away",
-            )
-        return True
-
-
-def plan_jobs(
-    catalog: Catalog,
-    *,
-    methods: Sequence[str],
-    scenarios: Sequence[str],
-    seeds: Sequence[int],
-    options: Mapping[str, Any],
-    changes: Mapping[str, Any],
-    output: Path,
-) -> list[Job]:
-    """The matrix scenarios × methods × seeds, all names and values checked.
-
-    An option ``method.key`` goes to that method only, ``key`` to every method.
-    """
-    method_entries = [catalog.methods[name] for name in dict.fromkeys(methods)]
-    for key in options:
-        prefix, dot, _ = key.rpartition(".")
-        if dot and prefix not in {entry.name for entry in method_entries}:
-            raise UsageError(f"option {key!r} is for method {prefix!r}, which is not among --method")
-    jobs = []
-    for scenario_entry in [catalog.scenarios[name] for name in dict.fromkeys(scenarios)]:
-        scenario = load_scenario(scenario_entry.spec.path, changes)
-        if scenario.track not in TRACKS:
-            raise UsageError(f"scenario {scenario.name!r}: this version runs the tracks {', '.join(TRACKS)}")
-        for entry in method_entries:
-            if entry.spec.track != scenario.track:
-                raise UsageError(
-                    f"method {entry.name!r} is for the {entry.spec.track} track,"
-                    f" scenario {scenario.name!r} for {scenario.track}"
-                )
-            chosen = {
-                key.rpartition(".")[2]: value
-                for key, value in options.items()
-                if key.rpartition(".")[0] in ("", entry.name)
-            }
-            checked = validated(entry.options, chosen, f"method {entry.name!r}")
-            jobs += [
-                Job(scenario, scenario_entry, entry, checked, changes, seed, output)
-                for seed in dict.fromkeys(seeds)
-            ]
-    return jobs
 
 
 def choose_device(name: str) -> torch.device:
@@ -188,6 +87,7 @@ class Runner:
         """
         if job.done:
             return job.record
+        bench = self.bench(job.scenario)
         try:
             job.folder.mkdir(parents=True, exist_ok=True)
             lock = FileLock(job.folder / ".lock", timeout=0)
@@ -197,14 +97,14 @@ class Runner:
         except OSError as error:
             raise UsageError("can't write the output folder", where=job.folder, why=error.strerror) from error
         with lock:
-            return _Attempt(self, job).run()
+            return _Attempt(self, job, bench).run()
 
 
 class _Attempt:
     """One try at a job, under its lock."""
 
-    def __init__(self, runner: Runner, job: Job) -> None:
-        self.runner, self.job = runner, job
+    def __init__(self, runner: Runner, job: Job, bench: Bench) -> None:
+        self.runner, self.job, self.bench = runner, job, bench
         self.started, self.begin = datetime.now(UTC), time.perf_counter()
         self.entries: list[RoundEntry] = []
         self.checkpoints = job.folder / "checkpoints"
@@ -213,8 +113,7 @@ class _Attempt:
 
     def run(self) -> Path:
         plugins, observer, job = self.runner.catalog.plugins, self.runner.observer, self.job
-        bench = self.runner.bench(job.scenario)
-        run = AlignmentRun(bench, job.method_entry.create(job.options), job.seed, self.runner.executor)
+        run = AlignmentRun(self.bench, job.method_entry.create(job.options), job.seed, self.runner.executor)
         rounds = job.scenario.federation.rounds
         start = RunStart(*self.names, rounds, job.scenario.evaluation.primary, job.folder)
         plugins.emit("fedbench_run_start", start)
@@ -225,7 +124,7 @@ class _Attempt:
         except (Exception, KeyboardInterrupt) as error:
             cancelled = isinstance(error, KeyboardInterrupt)
             status: Status = "cancelled" if cancelled else "failed"
-            self._finish(bench, status, {"error": "" if cancelled else f"{type(error).__name__}: {error}"})
+            self._finish(status, {"error": "" if cancelled else f"{type(error).__name__}: {error}"})
             if cancelled or isinstance(error, FedbenchError):
                 raise
             plugins.emit("fedbench_run_error", RunError(*self.names, str(error)))
@@ -234,7 +133,7 @@ class _Attempt:
                 why=f"{type(error).__name__}: {error}",
                 fix="FEDBENCH_DEBUG=1 shows where",
             ) from error
-        path = self._finish(bench, "completed", {"final": final, "controls": controls})
+        path = self._finish("completed", {"final": final, "controls": controls})
         checkpoint.discard(self.checkpoints)
         return path
 
@@ -264,7 +163,7 @@ class _Attempt:
             plugins.emit("fedbench_round_end", event)
             observer.round_ended(event)
 
-    def _finish(self, bench: Bench, status: Status, outcome: Mapping[str, Any]) -> Path:
+    def _finish(self, status: Status, outcome: Mapping[str, Any]) -> Path:
         job, device = self.job, self.runner.device
         evaluation = job.scenario.evaluation
         environment = describe() | {"device": _device_name(device), "threads": torch.get_num_threads()}
@@ -287,7 +186,7 @@ class _Attempt:
             seed=job.seed,
             primary=evaluation.primary,
             lower_is_better=evaluation.lower_is_better,
-            data=bench.info,
+            data=self.bench.info,
             rounds=self.entries,
             spread=spread(self.entries[-1].clients, evaluation.lower_is_better) if self.entries else None,
             costs=reduce(Costs.__add__, (entry.costs for entry in self.entries), Costs()),

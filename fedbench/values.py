@@ -55,7 +55,7 @@ def validated(model: type[M], values: Mapping[str, Any], what: str) -> M:
 def first_problem(error: ValidationError) -> Mapping[str, Any]:
     """The problem to report: an unknown key before anything else, since it may be a missing one mistyped."""
     problems = error.errors(include_url=False)
-    return next((p for p in problems if p["type"] == "extra_forbidden"), problems[0])  # type: ignore[return-value]
+    return next((p for p in problems if p["type"] == "extra_forbidden"), problems[0])
 
 
 def message(problem: Mapping[str, Any]) -> str:

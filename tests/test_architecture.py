@@ -26,7 +26,7 @@ FLOORS = (
     "data models evaluation",
     "federation",
     "tracks results leaderboard",
-    "runner builtins",
+    "jobs runner builtins",
     "cli testing __main__",
 )
 FLOOR = {part: floor for floor, parts in enumerate(FLOORS) for part in parts.split()}

@@ -176,7 +176,7 @@ def run(*more):
         return exit.code
 
 outputs = sys.argv[1:]
-assert run("--dry-run") == 0  # imports everything while the interpreter's own files may be read
+assert run("--output", "/dev/null") == 2  # imports all while the interpreter's own files may be read
 if os.getuid() == 0:
     os.setgroups([])
     os.setgid(65534)
@@ -207,7 +207,7 @@ def test_an_output_folder_without_permission():
             capture_output=True, text=True, timeout=120, cwd="/",
         )  # fmt: skip
         assert done.returncode == 0
-        assert done.stderr.splitlines() == [
+        assert done.stderr.splitlines()[1:] == [
             f"fedbench: can't write the output folder in {folder}: no permission — choose another --output"
             for folder in folders.values()
         ]
@@ -252,14 +252,12 @@ def test_repeated_names_are_one_run(fedbench):
     assert code == 0 and [row["seed"] for row in json.loads(out)] == [1, 0]
 
 
-@pytest.mark.xfail(strict=True, reason="runner.plan_jobs compares names as written; reported")
 def test_one_method_under_two_names_is_one_run(fedbench):
     twice = ("-m", "fedavg", "-m", "baselines/fedavg")
     code, out, _ = fedbench("run", *twice, "--dry-run", "--format", "json")
     assert code == 0 and len(json.loads(out)) == 1
 
 
-@pytest.mark.xfail(strict=True, reason="runner.Job.folder does not tell providers apart; reported")
 def test_methods_of_one_name_from_two_providers_have_two_folders(fedbench, tmp_path, monkeypatch):
     text = "from fedbench import MethodSpec, hookimpl\n\n@hookimpl\ndef fedbench_register_methods():\n"
     text += "    yield MethodSpec('fedavg', 'alignment', 'm:f', 'another one')\n"
@@ -282,7 +280,6 @@ UNFIT = {
 }
 
 
-@pytest.mark.xfail(strict=True, reason="runner.Runner.run makes the folder before the bench; reported")
 @pytest.mark.parametrize(("change", "said"), UNFIT.values(), ids=UNFIT.keys())
 def test_what_only_the_data_can_tell_leaves_nothing_either(tiny, refused, change, said):
     assert said in refused("run", "-m", "fedavg", "-s", "tiny", "--set", change)

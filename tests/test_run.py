@@ -23,7 +23,8 @@ from fedbench.methods import LocalRule
 from fedbench.plugins import Plugins
 from fedbench.results.store import find_records, read_record
 from fedbench.rng import torch_stream
-from fedbench.runner import Runner, choose_device, plan_jobs
+from fedbench.jobs import plan_jobs
+from fedbench.runner import Runner, choose_device
 from fedbench.testing.contracts import make
 from fedbench.tracks.alignment import AlignmentRun
 

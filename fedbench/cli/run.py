@@ -84,8 +84,7 @@ def command(
 
     A matrix: issuing the same command again finishes what is missing and repeats nothing.
     """
-    from fedbench.cli.progress import Progress
-    from fedbench.runner import Runner, choose_device, plan_jobs, run_jobs
+    from fedbench.jobs import plan_jobs
 
     jobs = plan_jobs(
         app.catalog,
@@ -96,10 +95,11 @@ def command(
         changes=parse_assignments(changes, "--set"),
         output=output,
     )
-    for scenario in {job.scenario.fingerprint: job.scenario for job in jobs}.values():
-        app.catalog.check(scenario)
-    chosen = choose_device(device)
     _check_writable(output)
+    from fedbench.cli.progress import Progress
+    from fedbench.runner import Runner, choose_device, run_jobs
+
+    chosen = choose_device(device)
     done = [job for job in jobs if job.done]
     if dry_run:
         rows = [

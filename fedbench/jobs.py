@@ -1,0 +1,123 @@
+"""What is asked for: the matrix of scenarios, methods and seeds, checked before anything is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fedbench.catalog import Catalog, Entry
+from fedbench.errors import UsageError
+from fedbench.fingerprint import sha256_json
+from fedbench.results.store import RECORD, read_record
+from fedbench.scenario import Scenario, load_scenario
+from fedbench.specs import MethodSpec, Options, ScenarioSpec
+from fedbench.values import validated
+
+TRACKS = ("alignment",)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run that was asked for: everything resolved and checked, nothing loaded yet."""
+
+    scenario: Scenario
+    scenario_entry: Entry[ScenarioSpec]
+    method_entry: Entry[MethodSpec]
+    options: Options
+    changes: Mapping[str, Any]
+    seed: int
+    output: Path
+    label: str
+
+    @property
+    def run_id(self) -> str:
+        """The same for every issue of the same request, on any machine."""
+        return sha256_json(
+            {
+                "scenario": self.scenario.fingerprint,
+                "method": self.method_entry.name,
+                "provider": self.method_entry.plugin.name,
+                "options": self.options.model_dump(mode="json"),
+                "seed": self.seed,
+            }
+        )
+
+    @property
+    def folder(self) -> Path:
+        """``output/scenario@version/method/seed-N``; a hash marks what isn't as published."""
+        scenario, method = self.scenario.title, self.label
+        if self.changes:
+            scenario += f"+{self.scenario.fingerprint[:8]}"
+        if self.options != self.method_entry.options():
+            method += f"+{sha256_json(self.options.model_dump(mode='json'))[:8]}"
+        return self.output / scenario / method / f"seed-{self.seed}"
+
+    @property
+    def record(self) -> Path:
+        return self.folder / RECORD
+
+    @property
+    def done(self) -> bool:
+        """Whether its record is there; a record of another request in its place is an error."""
+        if not self.record.exists():
+            return False
+        if read_record(self.record).run_id != self.run_id:
+            raise UsageError(
+                "the record there is of another request",
+                where=self.record,
+                why="the scenario or the method changed without a new version",
+                fix="choose another --output, or move the old records away",
+            )
+        return True
+
+
+def plan_jobs(
+    catalog: Catalog,
+    *,
+    methods: Sequence[str],
+    scenarios: Sequence[str],
+    seeds: Sequence[int],
+    options: Mapping[str, Any],
+    changes: Mapping[str, Any],
+    output: Path,
+) -> list[Job]:
+    """The matrix scenarios × methods × seeds, all names and values checked; no run twice.
+
+    An option ``method.key`` goes to that method only, ``key`` to every method.
+    """
+    method_entries = catalog.methods.select(methods)
+    for key in options:
+        prefix, dot, _ = key.rpartition(".")
+        if dot and prefix not in {entry.name for entry in method_entries}:
+            raise UsageError(f"option {key!r} is for method {prefix!r}, which is not among --method")
+    jobs = []
+    for scenario_entry in catalog.scenarios.select(scenarios):
+        scenario = load_scenario(scenario_entry.spec.path, changes)
+        catalog.check(scenario)
+        if scenario.track not in TRACKS:
+            raise UsageError(f"scenario {scenario.name!r}: this version runs the tracks {', '.join(TRACKS)}")
+        for entry in method_entries:
+            if entry.spec.track != scenario.track:
+                raise UsageError(
+                    f"method {entry.name!r} is for the {entry.spec.track} track,"
+                    f" scenario {scenario.name!r} for {scenario.track}"
+                )
+            chosen = {
+                key.rpartition(".")[2]: value
+                for key, value in options.items()
+                if key.rpartition(".")[0] in ("", entry.name)
+            }
+            checked = validated(entry.options, chosen, f"method {entry.name!r}")
+            jobs += [
+                Job(scenario, scenario_entry, entry, checked, changes, seed, output, _label(catalog, entry))
+                for seed in dict.fromkeys(seeds)
+            ]
+    return jobs
+
+
+def _label(catalog: Catalog, entry: Entry[MethodSpec]) -> str:
+    """The method's name, with its plugin's where several plugins provide one of that name."""
+    namesakes = [other for other in catalog.methods.entries if other.name == entry.name]
+    return entry.name if len(namesakes) == 1 else f"{entry.name}@{entry.plugin.name}"
