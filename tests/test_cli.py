@@ -101,6 +101,7 @@ BAD_RUNS = {
     ),
     "seeds": (["-m", "fedavg", "--seeds", "one"], "--seeds 'one': seeds are whole numbers: 0 or 0,3 or 0-4"),
     "negative seeds": (["-m", "fedavg", "--seeds=-1"], "--seeds '-1': seeds are whole numbers"),
+    "too many seeds": (["-m", "fedavg", "--seeds", "0-99999999999"], "more than 1000 seeds"),
     "no seeds": (["-m", "fedavg", "--seeds", "3-1"], "--seeds '3-1' names no seed"),
     "device": (["-m", "fedavg", "--device", "tpu"], "'--device': 'tpu' is not one of 'auto', 'cpu', 'cuda'"),
     "executor": (["-m", "fedavg", "--executor", "ray"], "'ray' is not one of 'auto', 'serial', 'batched'"),

@@ -94,7 +94,7 @@ def installed(site, monkeypatch):
     before = set(sys.modules)
     yield install
     for name in set(sys.modules) - before:
-        if str(site) in str(vars(sys.modules[name]).get("__file__")):
+        if str(site.parent) in str(vars(sys.modules[name]).get("__file__")):
             del sys.modules[name]
 
 
@@ -255,13 +255,17 @@ def test_the_same_module_through_two_distributions_is_loaded_once(installed, sit
     assert not said
 
 
-def test_plugins_come_in_one_order_whatever_the_path(installed):
-    names = ["c-three", "a-one", "b-two"]
-    plugins = installed({name: {"hooks.py": methods("same-name")} for name in names})
-    found = [p.key for p in plugins.all if p.name in names]
+def test_plugins_come_in_one_order_whatever_the_path(installed, tmp_path, monkeypatch):
+    names = ["b-two", "c-three", "a-one"]
+    for name in names:
+        install_plugin(tmp_path / name, name, {"hooks.py": methods("same-name")})
+        monkeypatch.syspath_prepend(str(tmp_path / name))
+    plugins = installed({"d-four": {"hooks.py": methods("same-name")}})
+    found = [plugin.key for plugin in plugins.all]
     assert found == sorted(found)
     collected = plugins.collect("fedbench_register_methods", specs.MethodSpec)
-    assert [p.name for spec, p in collected if spec.name == "same-name"] == sorted(names)
+    providers = [plugin.name for spec, plugin in collected if spec.name == "same-name"]
+    assert providers == ["a-one", "b-two", "c-three", "d-four"]
 
 
 def test_every_hook_is_documented_and_covered_here():

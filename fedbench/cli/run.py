@@ -16,6 +16,8 @@ from fedbench.results.record import Record
 from fedbench.results.store import read_record
 from fedbench.values import parse_assignments
 
+MOST_SEEDS = 1000
+
 
 def _seeds(ctx: click.Context, parameter: click.Parameter, value: str) -> tuple[int, ...]:
     """``0``, ``0,3,5`` or ``0-4``."""
@@ -24,6 +26,8 @@ def _seeds(ctx: click.Context, parameter: click.Parameter, value: str) -> tuple[
         if not (found := re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)):
             raise UsageError(f"--seeds {value!r}", why="seeds are whole numbers: 0 or 0,3 or 0-4")
         first, last = int(found[1]), int(found[2] or found[1])
+        if last - first >= MOST_SEEDS:
+            raise UsageError(f"--seeds {value!r}", why=f"more than {MOST_SEEDS} seeds")
         seeds += range(first, last + 1)
     if not seeds:
         raise UsageError(f"--seeds {value!r} names no seed")
