@@ -8,9 +8,9 @@ import torch
 from fedbench.federation.executors import Executor
 from fedbench.federation.local import LocalWork
 from fedbench.federation.loop import plan
+from fedbench.jobs import plan_jobs
 from fedbench.methods import Cohort, Context, LocalRule
 from fedbench.rng import torch_stream
-from fedbench.jobs import plan_jobs
 from fedbench.runner import Runner, choose_device
 from fedbench.testing.contracts import installed, make
 

@@ -8,7 +8,7 @@ from functools import cache, cached_property
 from importlib import import_module
 from typing import Any, Generic, TypeVar
 
-from fedbench.errors import FedbenchError, PluginError, UsageError, suggest
+from fedbench.errors import FedbenchError, UsageError, suggest
 from fedbench.plugins import Plugin, Plugins
 from fedbench.scenario import Part, Scenario
 from fedbench.specs import (
@@ -56,7 +56,7 @@ class Entry(Generic[S]):
         except FedbenchError:
             raise
         except Exception as error:
-            raise PluginError(
+            raise FedbenchError(
                 f"plugin {self.plugin.title} can't make {self.name!r}",
                 why=f"{type(error).__name__}: {error}",
                 fix="FEDBENCH_DEBUG=1 shows where",
@@ -151,12 +151,12 @@ class Catalog:
 
 @cache
 def resolve(path: str, plugin: Plugin) -> Any:
-    """The object at ``"module:attribute"``; :class:`PluginError` naming the plugin if it isn't there."""
+    """The object at ``"module:attribute"``; :class:`FedbenchError` naming the plugin if it isn't there."""
     module, _, attribute = path.partition(":")
     try:
         return getattr(import_module(module), attribute)
     except Exception as error:
-        raise PluginError(
+        raise FedbenchError(
             f"plugin {plugin.title} points at {path}, which can't be loaded",
             why=f"{type(error).__name__}: {error}",
             fix="FEDBENCH_DEBUG=1 shows where",

@@ -67,7 +67,7 @@ class Job:
             raise UsageError(
                 "the record there is of another request",
                 where=self.record,
-                why="the scenario or the method changed without a new version",
+                why="another plugin's method of this name, or a scenario changed without a new version",
                 fix="choose another --output, or move the old records away",
             )
         return True
@@ -111,13 +111,22 @@ def plan_jobs(
             }
             checked = validated(entry.options, chosen, f"method {entry.name!r}")
             jobs += [
-                Job(scenario, scenario_entry, entry, checked, changes, seed, output, _label(catalog, entry))
+                Job(
+                    scenario,
+                    scenario_entry,
+                    entry,
+                    checked,
+                    changes,
+                    seed,
+                    output,
+                    _label(entry, method_entries),
+                )
                 for seed in dict.fromkeys(seeds)
             ]
     return jobs
 
 
-def _label(catalog: Catalog, entry: Entry[MethodSpec]) -> str:
-    """The method's name, with its plugin's where several plugins provide one of that name."""
-    namesakes = [other for other in catalog.methods.entries if other.name == entry.name]
+def _label(entry: Entry[MethodSpec], asked_for: Sequence[Entry[MethodSpec]]) -> str:
+    """The method's name, with its plugin's where two of one name are asked for at once."""
+    namesakes = [other for other in asked_for if other.name == entry.name]
     return entry.name if len(namesakes) == 1 else f"{entry.name}@{entry.plugin.name}"

@@ -109,6 +109,7 @@ class _Attempt:
         self.entries: list[RoundEntry] = []
         self.checkpoints = job.folder / "checkpoints"
         self.resumed = False
+        self.executor: dict[str, Any] = {}
         self.names = (job.scenario.title, job.method_entry.name, job.seed)
 
     def run(self) -> Path:
@@ -121,6 +122,7 @@ class _Attempt:
         try:
             self._rounds(run, rounds)
             final, controls = run.final()
+            outcome = {"final": final, "controls": controls, "stopped": self._stopped(rounds)}
         except (Exception, KeyboardInterrupt) as error:
             cancelled = isinstance(error, KeyboardInterrupt)
             status: Status = "cancelled" if cancelled else "failed"
@@ -133,7 +135,7 @@ class _Attempt:
                 why=f"{type(error).__name__}: {error}",
                 fix="FEDBENCH_DEBUG=1 shows where",
             ) from error
-        path = self._finish("completed", {"final": final, "controls": controls})
+        path = self._finish("completed", outcome)
         checkpoint.discard(self.checkpoints)
         return path
 
@@ -142,6 +144,7 @@ class _Attempt:
         plugins, observer, job = self.runner.catalog.plugins, self.runner.observer, self.job
         saved = checkpoint.load(self.checkpoints, job.run_id, self.runner.device, observer.say)
         executor = run.executor(saved.executor if saved else None)
+        self.executor = {"name": executor.name, "chunk": executor.chunk}
         if saved:
             self.resumed = True
             self.entries = [RoundEntry.model_validate(entry) for entry in saved.entries]
@@ -151,22 +154,28 @@ class _Attempt:
         for entry in run.rounds(executor, saved, observer.tick):
             self.entries.append(entry)
             dumped = [item.model_dump(mode="json") for item in self.entries]
-            checkpoint.save(
-                self.checkpoints,
-                checkpoint.Checkpoint(
-                    job.run_id, entry.round, run.state, dumped,
-                    {"name": executor.name, "chunk": executor.chunk},
-                ),
-            )  # fmt: skip
+            saved = checkpoint.Checkpoint(job.run_id, entry.round, run.state, dumped, self.executor)
+            checkpoint.save(self.checkpoints, saved)
             write_round_log(job.folder, self.entries)
             event = RoundEnd(*self.names, entry.round, rounds, dumped[-1])
             plugins.emit("fedbench_round_end", event)
             observer.round_ended(event)
 
+    def _stopped(self, rounds: int) -> str:
+        """The budget that the next round would have exceeded, if the rounds ended early."""
+        if self.entries[-1].round == rounds:
+            return ""
+        limits = self.job.scenario.budget.model_dump(exclude_none=True)
+        return "budget: " + ", ".join(f"{limit} {name}" for name, limit in limits.items())
+
     def _finish(self, status: Status, outcome: Mapping[str, Any]) -> Path:
         job, device = self.job, self.runner.device
         evaluation = job.scenario.evaluation
-        environment = describe() | {"device": _device_name(device), "threads": torch.get_num_threads()}
+        environment = describe() | {
+            "device": _device_name(device),
+            "threads": torch.get_num_threads(),
+            "executor": self.executor,
+        }
         record = Record(
             run_id=job.run_id,
             status=status,

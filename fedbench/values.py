@@ -14,7 +14,9 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def parse_value(text: str) -> Any:
-    """A TOML value (``3``, ``1e-3``, ``true``, ``[1, 2]``), or else the text itself."""
+    """A TOML value (``3``, ``1e-3``, ``true``, ``[1, 2]``), None for ``none``, or else the text itself."""
+    if text == "none":
+        return None
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:

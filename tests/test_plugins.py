@@ -13,7 +13,7 @@ from conftest import install_plugin
 
 from fedbench import events, hookspecs, specs
 from fedbench.catalog import Catalog
-from fedbench.errors import PluginError, UsageError
+from fedbench.errors import FedbenchError, PluginError, UsageError
 from fedbench.plugins import Plugins
 
 REGISTRATION = {
@@ -368,7 +368,7 @@ def test_a_factory_is_resolved_late_and_its_failure_names_the_plugin(installed, 
     }
     entry = Catalog(installed({"lazy-one": files}, strict=True)).methods["lazy"]
     assert "lazy_one.real" not in sys.modules
-    with pytest.raises(PluginError, match="plugin lazy-one:lazy-one") as raised:
+    with pytest.raises(FedbenchError, match="plugin lazy-one:lazy-one") as raised:
         entry.create(specs.Options())
     assert reason in str(raised.value)
 

@@ -19,11 +19,11 @@ from fedbench.errors import UsageError
 from fedbench.federation.executors import Executor
 from fedbench.federation.loop import plan
 from fedbench.federation.optim import rate
+from fedbench.jobs import plan_jobs
 from fedbench.methods import LocalRule
 from fedbench.plugins import Plugins
 from fedbench.results.store import find_records, read_record
 from fedbench.rng import torch_stream
-from fedbench.jobs import plan_jobs
 from fedbench.runner import Runner, choose_device
 from fedbench.testing.contracts import make
 from fedbench.tracks.alignment import AlignmentRun
@@ -209,6 +209,13 @@ def test_a_taken_folder_and_a_foreign_record_are_refused(run, runner, tmp_path, 
     (folder / "record.json").write_text(record.model_copy(update={"run_id": "x"}).model_dump_json())
     with pytest.raises(UsageError, match="another request"):
         run("fedavg", output=output)
+
+
+def test_a_budget_ends_the_run_early_and_the_record_says_so(run):
+    record = run("fedavg", changes={"budget.examples": 30})
+    assert [entry.round for entry in record.rounds] == [0, 1] and record.costs.client_examples == 24
+    assert record.stopped == "budget: 30 examples" and record.final
+    assert not run("fedavg").stopped
 
 
 def wait_for(condition, process, seconds=200):

@@ -37,5 +37,7 @@ def command(format: Format) -> None:
         if isinstance(values, dict)
         for inner, value in values.items()
     ]
-    plain = [(key, value) for key, value in found.items() if not isinstance(value, dict)]
+    plain = [
+        (key, value) for key, value in found.items() if value is not None and not isinstance(value, dict)
+    ]
     click.echo(tabulate(plain + rows, tablefmt="plain", disable_numparse=True))

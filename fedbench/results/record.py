@@ -92,6 +92,7 @@ class Record(Strict):
     run_id: str
     status: Status
     error: str = ""
+    stopped: str = Field("", description="the budget that ended the run before its last round")
     scenario: ScenarioInfo
     method: MethodInfo
     seed: int

@@ -41,6 +41,9 @@ NO_PREFIX = 0.1
 PEAK_LR = 2e-3
 WARMUP = 0.03
 SEED = 20261122
+CONFIG_KEYS = (
+    "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
+)  # fmt: skip
 
 
 @click.command(help=__doc__)
@@ -85,7 +88,7 @@ def main(parquet: Path, out: Path, work: Path, steps: int, minutes: float, early
                 pending.clear()
                 export(model, tokenizer, out, record)
     elapsed = (time.monotonic() - start) / 60
-    export(model, tokenizer, out, facts(model, seed, step + 1, samples, elapsed, log, final=True))
+    export(model, tokenizer, out, facts(model, seed, samples // BATCH, samples, elapsed, log, final=True))
 
 
 def train_concepts(parquet: Path) -> list[Concept]:
@@ -265,6 +268,7 @@ def facts(
         "wall_minutes": round(minutes, 1),
         "losses": {k: round(sum(r[k] for r in recent) / len(recent), 4) for k in ("loss", "loss_no_prefix")},
         "parameters": model.num_parameters(),
+        "config": {key: getattr(model.config, key) for key in CONFIG_KEYS},
         "batch": BATCH,
         "peak_lr": PEAK_LR,
         "embedding_rms": round(embedding.square().mean().sqrt().item(), 5),
