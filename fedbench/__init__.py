@@ -6,7 +6,17 @@ imported only where it is used, so that ``import fedbench`` stays cheap.
 
 from fedbench.errors import FedbenchError, PluginError, UsageError
 from fedbench.hookspecs import hookimpl
-from fedbench.methods import Aggregator, Cohort, Context, LocalRule, Shards, Signals, State
+from fedbench.methods import (
+    Aggregator,
+    Clients,
+    Cohort,
+    Context,
+    LocalRound,
+    LocalRule,
+    Shards,
+    Signals,
+    State,
+)
 from fedbench.specs import (
     BackboneSpec,
     DatasetSpec,
@@ -23,10 +33,12 @@ __version__ = "0.1.0"
 __all__ = [
     "Aggregator",
     "BackboneSpec",
+    "Clients",
     "Cohort",
     "Context",
     "DatasetSpec",
     "FedbenchError",
+    "LocalRound",
     "LocalRule",
     "MethodSpec",
     "MetricSpec",

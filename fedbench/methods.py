@@ -41,11 +41,31 @@ class Signals:
 
     ``visual`` [C, B, T, D]: projected visual tokens. ``text`` [C, B, D]: mean input embedding of the
     caption's tokens in the frozen LLM. ``mask`` [C, B]: 1 for real examples, 0 for padding.
+    ``at(params [C, P])``: the same batch under other parameters.
     """
 
     visual: Tensor
     text: Tensor
     mask: Tensor
+    at: Callable[[Tensor], Signals] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Clients:
+    """The clients a local rule is for. ``kept[name]`` [C, P]: what each keeps from round to round."""
+
+    ids: tuple[int, ...]
+    kept: Mapping[str, Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class LocalRound:
+    """A finished round of local training, all [C, P]: parameters before and after, and the mean over its
+    steps of the loss's gradient (before a rule's correction, clipping and the optimiser)."""
+
+    start: Tensor
+    params: Tensor
+    mean_gradient: Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +77,13 @@ class LocalRule:
     ``loss(signals) -> [C]`` is added to the clients' losses.
     ``reports[name](signals) -> [C, B]``: per-example scalars measured *after* training on the round's
     data; the client uploads their mean with its update.
+    ``keep[name](local_round) -> [C, P]`` is what the client keeps until it next takes part.
     """
 
     gradient: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
     loss: Callable[[Signals], Tensor] | None = None
     reports: Mapping[str, Callable[[Signals], Tensor]] = field(default_factory=dict)
+    keep: Mapping[str, Callable[[LocalRound], Tensor]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +91,9 @@ class Cohort:
     """The updates that arrived in a round, in client-id order.
 
     ``params`` and ``start`` [C, P]: after and before local training; ``num_examples`` and ``steps``
-    [C]: what each client really used; ``reports[name]`` [C]. ``stream(*names)`` is a named generator
-    of this round for methods that draw.
+    [C]: what each client really used; ``reports[name]`` [C]; ``kept[name]`` and ``kept_before[name]``
+    [C, P]: what the clients keep, after and before this round. ``stream(*names)`` is a named generator of
+    this round for methods that draw.
     """
 
     round: int
@@ -82,6 +105,8 @@ class Cohort:
     reports: Mapping[str, Tensor]
     space: ParamSpace
     stream: Callable[..., torch.Generator]
+    kept: Mapping[str, Tensor] = field(default_factory=dict)
+    kept_before: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def updates(self) -> Tensor:
@@ -100,11 +125,14 @@ class Aggregator:
 
     Set ``personalised`` when each client keeps parameters of its own: the engine then evaluates
     ``params_for(state, k)`` for every client and reports the mean. Clear ``communicates`` for an anchor
-    that exchanges no parameters, so that no bytes are counted.
+    that exchanges no parameters, so that no bytes are counted. ``extra_uplink`` and ``extra_downlink`` say
+    how many vectors of P travel beside the parameters.
     """
 
     personalised: ClassVar[bool] = False
     communicates: ClassVar[bool] = True
+    extra_uplink: ClassVar[int] = 0
+    extra_downlink: ClassVar[int] = 0
 
     def population(self, shards: Shards) -> Shards:
         """The clients this method federates over. Default: the scenario's own."""
@@ -114,7 +142,11 @@ class Aggregator:
         """The state before round 1, from the initial parameters [P]."""
         return {"params": params}
 
-    def local_rule(self, state: State, clients: Sequence[int]) -> LocalRule:
+    def keep(self, params: Tensor) -> Mapping[str, Tensor]:
+        """What every client keeps before it first takes part: named vectors [P]. The engine stores them."""
+        return {}
+
+    def local_rule(self, state: State, clients: Clients) -> LocalRule:
         """What these clients add to their local training this round."""
         return LocalRule()
 

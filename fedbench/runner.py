@@ -154,7 +154,7 @@ class _Attempt:
         for entry in run.rounds(executor, saved, observer.tick):
             self.entries.append(entry)
             dumped = [item.model_dump(mode="json") for item in self.entries]
-            saved = checkpoint.Checkpoint(job.run_id, entry.round, run.state, dumped, self.executor)
+            saved = checkpoint.Checkpoint(job.run_id, entry.round, run.state, run.kept, dumped, self.executor)
             checkpoint.save(self.checkpoints, saved)
             write_round_log(job.folder, self.entries)
             event = RoundEnd(*self.names, entry.round, rounds, dumped[-1])

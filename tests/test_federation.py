@@ -222,7 +222,14 @@ def save_rounds(folder, count):
         state = {"params": torch.full((3,), float(number)), "m:w": torch.ones(2, dtype=torch.float64)}
         checkpoint.save(
             folder,
-            checkpoint.Checkpoint("run", number, state, [{"round": number}], {"name": "serial", "chunk": 1}),
+            checkpoint.Checkpoint(
+                "run",
+                number,
+                state,
+                {"c": torch.full((2, 3), 7.0)},
+                [{"round": number}],
+                {"name": "serial", "chunk": 1},
+            ),
         )
 
 
@@ -232,6 +239,7 @@ def test_checkpoints_keep_two_and_fall_back(tmp_path):
     said = []
     found = checkpoint.load(tmp_path, "run", torch.device("cpu"), said.append)
     assert found.round == 4 and found.state["m:w"].dtype == torch.float64 and not said
+    assert torch.equal(found.kept["c"], torch.full((2, 3), 7.0)) and set(found.state) == {"params", "m:w"}
     content = bytearray(newest.read_bytes())
     content[-3] ^= 1
     newest.write_bytes(content)

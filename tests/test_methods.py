@@ -1,6 +1,7 @@
 """Every installed alignment method keeps the contract, and the identities of METHODS hold."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -8,8 +9,12 @@ import torch
 from fedbench_baselines.robust import krum_scores
 
 from fedbench.errors import UsageError
-from fedbench.federation.loop import plan
-from fedbench.methods import Context
+from fedbench.federation.executors import Executor
+from fedbench.federation.local import train_clients
+from fedbench.federation.loop import federate, plan
+from fedbench.methods import Clients, Context, LocalRule
+from fedbench.params import ParamSpace
+from fedbench.scenario import Federation
 from fedbench.testing import AggregatorContract, ToyTask, toy_rounds
 from fedbench.testing.contracts import example_cohort, installed, make
 from fedbench.testing.toy import TRAINING
@@ -63,7 +68,7 @@ def test_fedprox_pulls_towards_what_was_broadcast():
 
 
 def test_fedprox_gradient_is_of_the_squared_norm():
-    rule = make("fedprox", {"mu": 0.3}).local_rule({}, [0])
+    rule = make("fedprox", {"mu": 0.3}).local_rule({}, Clients((0,), {}))
     params, anchor = torch.randn(1, 6), torch.randn(1, 6)
     w = params.clone().requires_grad_()
     (wanted,) = torch.autograd.grad(0.3 / 2 * (w - anchor).square().sum(), w)
@@ -204,3 +209,91 @@ def test_krum_scores_do_not_cancel_on_large_weights():
     scores = krum_scores((start.double() + updates) - start.double(), f=1)
     assert scores.argsort().tolist()[:2] == [2, 3] or scores.argsort().tolist()[:2] == [3, 2]
     assert scores.isfinite().all()
+
+
+@dataclass(frozen=True)
+class Quadratic:
+    """Two clients, ½ a_k ‖w − b_k‖², of different curvature: averaging drifted clients misses the optimum."""
+
+    space = ParamSpace({"w": (2,)})
+    device = torch.device("cpu")
+    curvature = torch.tensor([1.0, 4.0], dtype=torch.float64)
+    centre = torch.tensor([[0.0, 1.0], [1.0, -1.0]], dtype=torch.float64)
+
+    @property
+    def optimum(self):
+        return (self.curvature[:, None] * self.centre).sum(0) / self.curvature.sum()
+
+    def loss(self, params, index):
+        client = (index[:, 0] >= 50).long()
+        return 0.5 * self.curvature[client] * (params - self.centre[client]).square().sum(1)
+
+    def signals(self, params, index):
+        raise NotImplementedError
+
+
+def after_many_steps(method):
+    task, aggregator = Quadratic(), make(method)
+    shards = (np.arange(0, 50), np.arange(50, 100))
+    rounds = 60
+    training = TRAINING.model_copy(update={"batch_size": 1, "lr": 0.05})
+    # 20 steps a round for each client: the same quadratic at every step, whatever the example.
+    shards = tuple(np.tile(shard[:20], rounds) for shard in shards)
+    state = aggregator.init(torch.zeros(2, dtype=torch.float64), Context(task.space, 2, rounds))
+    done = list(
+        federate(
+            task, aggregator, state, shards, Federation(clients=2, rounds=rounds), training,
+            Executor("serial", 1), seed=0,
+        )
+    )  # fmt: skip
+    return (done[-1].state["params"] - task.optimum).norm()
+
+
+def test_scaffold_reaches_the_joint_optimum_and_fedavg_does_not():
+    assert after_many_steps("scaffold") < 1e-6
+    assert after_many_steps("fedavg") > 0.1
+
+
+def test_scaffolds_first_round_is_fedavg():
+    scaffold, fedavg = (toy_rounds(make(name), rounds=2) for name in ("scaffold", "fedavg"))
+    assert scaffold[0].digest == fedavg[0].digest
+    assert scaffold[1].digest != fedavg[1].digest
+    assert scaffold[0].costs.uplink_bytes == 2 * fedavg[0].costs.uplink_bytes
+
+
+def test_scaffold_controls_are_option_two_under_plain_sgd():
+    task = ToyTask(dtype=torch.float64)
+    shards = task.shards(3)
+    first, second = toy_rounds(make("scaffold"), task=task, shards=shards, rounds=2)
+    for client, work in enumerate(plan(shards, range(3), 2, 2, TRAINING, seed=0)):
+        steps = -(-len(work.examples) // TRAINING.batch_size)
+        assert steps > 1
+        before = first.kept["control"][client]
+        x, c = first.state["params"], first.state["control"]
+        rule = LocalRule(gradient=lambda g, p, a, shift=c - before: g + shift)
+        y = train_clients(task, x[None], [work], rule, TRAINING, lambda n, loss: None).params[0]
+        wanted = before - c + (x - y) / (steps * TRAINING.lr)
+        torch.testing.assert_close(second.kept["control"][client], wanted, rtol=0, atol=1e-9)
+    torch.testing.assert_close(second.state["control"], second.kept["control"].mean(0), rtol=0, atol=1e-9)
+
+
+def test_what_a_client_keeps_stays_with_it_until_it_takes_part_again():
+    rounds = toy_rounds(make("moon"), clients=5, cohort=2, rounds=6)
+    for before, now in pairwise(rounds):
+        for client in range(5):
+            changed = not torch.equal(before.kept["previous"][client], now.kept["previous"][client])
+            assert changed == (client in now.cohort)
+
+
+def test_moon_pulls_towards_the_global_projector_and_away_from_the_last_one():
+    aggregator = make("moon", {"mu": 1.0})
+    task = ToyTask()
+    index = torch.arange(6).view(1, 6)
+    anchor, previous = task.init(0), task.init(1)
+    rule = aggregator.local_rule({"params": anchor}, Clients((0,), {"previous": previous[None]}))
+    at_global, at_previous = (rule.loss(task.signals(p[None], index)) for p in (anchor, previous))
+    assert at_global < np.log(2) < at_previous
+    same = aggregator.local_rule({"params": anchor}, Clients((0,), {"previous": anchor[None]}))
+    torch.testing.assert_close(
+        same.loss(task.signals(previous[None], index)), torch.tensor([np.log(2)], dtype=torch.float32)
+    )

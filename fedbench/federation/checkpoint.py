@@ -18,27 +18,32 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from fedbench.errors import UsageError
+from fedbench.federation.clients import Kept
 from fedbench.files import atomic_path
 from fedbench.fingerprint import canonical_json
 from fedbench.methods import State
 
-KEPT = 2
+FILES_KEPT = 2
+SERVER, CLIENTS = "server/", "clients/"
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where a run stands: after ``round``, with the state and the log entries up to it."""
+    """Where a run stands after ``round``: the server's state, what clients keep, the log so far."""
 
     run_id: str
     round: int
     state: State
+    kept: Kept
     entries: list[dict[str, Any]]
     executor: dict[str, Any]
 
 
 def save(folder: Path, checkpoint: Checkpoint) -> None:
     """Write the checkpoint and drop all but the newest two."""
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.state.items()}
+    named = {f"{SERVER}{name}": tensor for name, tensor in checkpoint.state.items()}
+    named |= {f"{CLIENTS}{name}": tensor for name, tensor in checkpoint.kept.items()}
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in named.items()}
     note = canonical_json(
         {
             "run_id": checkpoint.run_id,
@@ -49,7 +54,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
     )
     with atomic_path(folder / f"round-{checkpoint.round:05d}.safetensors") as temporary:
         save_file(tensors, temporary, metadata={"note": note, "sha256": _digest(tensors, note)})
-    for old in _newest_first(folder)[KEPT:]:
+    for old in _newest_first(folder)[FILES_KEPT:]:
         old.unlink()
 
 
@@ -89,8 +94,17 @@ def _read(path: Path, run_id: str, device: torch.device) -> Checkpoint:
     note = json.loads(metadata["note"])
     if note["run_id"] != run_id:
         raise ValueError("it belongs to another run")
-    state = {name: tensor.to(device) for name, tensor in tensors.items()}
-    return Checkpoint(run_id, note["round"], state, note["entries"], note["executor"])
+    state, kept = (_side(tensors, side, device) for side in (SERVER, CLIENTS))
+    return Checkpoint(run_id, note["round"], state, kept, note["entries"], note["executor"])
+
+
+def _side(tensors: Mapping[str, Tensor], side: str, device: torch.device) -> dict[str, Tensor]:
+    """The tensors of the server or of the clients, under their own names."""
+    return {
+        name.removeprefix(side): tensor.to(device)
+        for name, tensor in tensors.items()
+        if name.startswith(side)
+    }
 
 
 def _digest(tensors: Mapping[str, Tensor], note: str) -> str:

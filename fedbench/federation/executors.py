@@ -61,6 +61,7 @@ class Executor:
             torch.cat([trained.params for trained in done]),
             torch.cat([trained.loss for trained in done]),
             {name: torch.cat([trained.reports[name] for trained in done]) for name in done[0].reports},
+            {name: torch.cat([trained.kept[name] for trained in done]) for name in done[0].kept},
         )
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from fedbench.federation.optim import LocalOptimizer, clip_per_client, rate
 from fedbench.federation.sampling import minibatches
 from fedbench.federation.task import Task
-from fedbench.methods import LocalRule
+from fedbench.methods import LocalRound, LocalRule
 from fedbench.scenario import Training
 
 Tick = Callable[[int, Tensor], None]
@@ -33,11 +33,12 @@ class LocalWork:
 @dataclass(frozen=True)
 class Trained:
     """``params`` [C, P] after training; ``loss`` [C]: mean over the examples, measured on the way;
-    ``reports[name]`` [C]."""
+    ``reports[name]`` [C]; ``kept[name]`` [C, P]."""
 
     params: Tensor
     loss: Tensor
     reports: dict[str, Tensor]
+    kept: dict[str, Tensor]
 
 
 def steps_of(examples: int, training: Training) -> int:
@@ -55,13 +56,16 @@ def train_clients(
     params = start.clone()
     optimizer = LocalOptimizer(training, params)
     total_loss = torch.zeros(len(work), device=task.device)
-    rates, sizes = _rates(work, training, counts), counts.sum(1).tolist()
+    total_gradient = torch.zeros_like(params) if rule.keep else None
+    rates, sizes = _rates(work, training, counts).to(start.dtype), counts.sum(1).tolist()
     for step, index in enumerate(batches):
         params.requires_grad_(True)
         loss = task.loss(params, index)
         objective = loss if rule.loss is None else loss + rule.loss(task.signals(params, index))
         (grads,) = torch.autograd.grad(objective.sum(), params)
         params = params.detach()
+        if total_gradient is not None:
+            total_gradient += grads * (counts[step] > 0)[:, None]
         if rule.gradient is not None:
             grads = rule.gradient(grads, params, start)
         if training.grad_norm is not None:
@@ -70,9 +74,13 @@ def train_clients(
         total_loss += loss.detach() * counts[step]
         tick(sizes[step], loss.detach())
     examples = counts.sum(0)
-    return Trained(
-        params, total_loss / examples.clamp_min(1), _reports(task, params, batches, examples, rule)
-    )
+    kept = {}
+    if total_gradient is not None:
+        steps = (counts > 0).sum(0).clamp_min(1)[:, None]
+        local_round = LocalRound(start, params, total_gradient / steps)
+        kept = {name: keep(local_round) for name, keep in rule.keep.items()}
+    reports = _reports(task, params, batches, examples, rule)
+    return Trained(params, total_loss / examples.clamp_min(1), reports, kept)
 
 
 def _rates(work: Sequence[LocalWork], training: Training, counts: Tensor) -> Tensor:
@@ -81,7 +89,8 @@ def _rates(work: Sequence[LocalWork], training: Training, counts: Tensor) -> Ten
         [rate(training, item.first_step + step, item.schedule_steps) for item in work]
         for step in range(len(counts))
     ]
-    return (torch.tensor(table, device=counts.device) * (counts > 0))[..., None]
+    rates = torch.tensor(table, device=counts.device, dtype=torch.float64)
+    return (rates * (counts > 0))[..., None]
 
 
 @torch.no_grad()

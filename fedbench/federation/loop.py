@@ -12,12 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fedbench.federation.clients import Kept, fresh, of, updated
 from fedbench.federation.executors import Executor
+from fedbench.federation.ledger import exceeded, round_costs
 from fedbench.federation.local import LocalWork, Tick, Trained, steps_of
 from fedbench.federation.sampling import cohort, one_pass_part
 from fedbench.federation.task import Task
 from fedbench.measures import Costs
-from fedbench.methods import Aggregator, Cohort, State
+from fedbench.methods import Aggregator, Cohort, LocalRule, State
 from fedbench.params import digest
 from fedbench.rng import torch_stream
 from fedbench.scenario import Budget, Federation, Training
@@ -32,6 +34,7 @@ class Round:
 
     number: int
     state: State
+    kept: Kept
     cohort: tuple[int, ...]
     left_out: dict[int, str]
     loss: float | None
@@ -79,6 +82,7 @@ def federate(
     *,
     seed: int,
     after: int = 0,
+    kept: Kept | None = None,
     spent: Costs = NOTHING,
     budget: Budget = NO_LIMIT,
     tick: Tick = lambda examples, loss: None,
@@ -88,20 +92,23 @@ def federate(
 
     The engine alone samples the cohort, derives the streams, leaves out updates that are empty or not
     finite, and counts bytes, examples and seconds. With nobody left a round keeps the state. A round that
-    would take ``spent`` beyond ``budget`` is not begun.
+    would take ``spent`` beyond ``budget`` is not begun. ``kept`` is what the clients kept so far; those whose
+    update did not arrive keep what they had.
     """
+    if kept is None:
+        kept = fresh(aggregator.keep(aggregator.params_for(state)), len(shards))
     for number in range(after + 1, federation.rounds + 1):
         clients = cohort(seed, number, len(shards), federation.cohort)
         work = plan(shards, clients, number, federation.rounds, training, seed)
         left_out = {item.client: "no examples" for item in work if not len(item.examples)}
         work = [item for item in work if item.client not in left_out]
-        ahead = _costs(task, aggregator, work, reports=0)
-        if exceeded(budget, spent + ahead):
+        if exceeded(budget, spent + round_costs(task.space, aggregator, work, reports=0)):
             return
         costs, loss, begin = NOTHING, None, clock()
         if work:
             start = torch.stack([aggregator.params_for(state, item.client) for item in work])
-            trained = executor.train(task, start, work, partial(aggregator.local_rule, state), training, tick)
+            rule_for = partial(_rule, aggregator, state, kept)
+            trained = executor.train(task, start, work, rule_for, training, tick)
             examples = sum(len(item.examples) for item in work)
             shares = torch.tensor([len(item.examples) / examples for item in work], dtype=torch.float64)
             mean_loss = float(trained.loss.cpu().double() @ shares)
@@ -112,15 +119,15 @@ def federate(
             }
             trained_at = clock()
             if any(finite):
-                state = aggregator.aggregate(
-                    state, _cohort(task, number, work, start, trained, finite, training, seed)
-                )
-            costs = _costs(task, aggregator, work, len(trained.reports)) + Costs(
+                arrived = _cohort(task, number, work, start, trained, finite, training, seed, kept)
+                state = aggregator.aggregate(state, arrived)
+                kept = updated(kept, arrived.clients, arrived.kept)
+            costs = round_costs(task.space, aggregator, work, len(trained.reports)) + Costs(
                 client_seconds=trained_at - begin, server_seconds=clock() - trained_at
             )
             spent += costs
         yield Round(
-            number, state, clients, left_out, loss,
+            number, state, kept, clients, left_out, loss,
             digest(evaluated(aggregator, state, len(shards))), costs, dict(aggregator.diagnostics(state)),
         )  # fmt: skip
 
@@ -129,7 +136,13 @@ def _finite(trained: Trained) -> list[bool]:
     ok = trained.params.isfinite().all(1)
     for report in trained.reports.values():
         ok &= report.isfinite()
+    for vectors in trained.kept.values():
+        ok &= vectors.isfinite().all(1)
     return ok.tolist()
+
+
+def _rule(aggregator: Aggregator, state: State, kept: Kept, ids: Sequence[int]) -> LocalRule:
+    return aggregator.local_rule(state, of(kept, ids))
 
 
 def _cohort(
@@ -141,37 +154,21 @@ def _cohort(
     finite: Sequence[bool],
     training: Training,
     seed: int,
+    kept: Kept,
 ) -> Cohort:
-    kept = torch.tensor(finite, device=start.device)
-    used = [item for item, ok in zip(work, finite, strict=True) if ok]
+    ok = torch.tensor(finite, device=start.device)
+    used = [item for item, fine in zip(work, finite, strict=True) if fine]
+    clients = tuple(item.client for item in used)
     return Cohort(
         round=number,
-        clients=tuple(item.client for item in used),
-        params=trained.params[kept],
-        start=start[kept],
+        clients=clients,
+        params=trained.params[ok],
+        start=start[ok],
         num_examples=torch.tensor([len(item.examples) for item in used], device=start.device),
         steps=torch.tensor([steps_of(len(item.examples), training) for item in used], device=start.device),
-        reports={name: values[kept] for name, values in trained.reports.items()},
+        reports={name: values[ok] for name, values in trained.reports.items()},
         space=task.space,
         stream=lambda *names: torch_stream(seed, "method", number, *names),
-    )
-
-
-def exceeded(budget: Budget, spent: Costs) -> str:
-    """The limit that ``spent`` is beyond, or nothing."""
-    limits = {
-        "examples": (budget.examples, spent.client_examples),
-        "uplink_bytes": (budget.uplink_bytes, spent.uplink_bytes),
-    }
-    return next((name for name, (limit, used) in limits.items() if limit is not None and used > limit), "")
-
-
-def _costs(task: Task, aggregator: Aggregator, work: Sequence[LocalWork], reports: int) -> Costs:
-    examples = sum(len(item.examples) for item in work)
-    if not aggregator.communicates:
-        return Costs(client_examples=examples)
-    return Costs(
-        uplink_bytes=len(work) * (task.space.nbytes + 4 * reports),
-        downlink_bytes=len(work) * task.space.nbytes,
-        client_examples=examples,
+        kept={name: vectors[ok] for name, vectors in trained.kept.items()},
+        kept_before=of(kept, clients).kept,
     )

@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import load, save
 
 from fedbench.catalog import Catalog, Entry
+from fedbench.federation.clients import fresh
 from fedbench.methods import Aggregator, Cohort, Context
 from fedbench.plugins import Plugins
 from fedbench.rng import torch_stream
@@ -62,6 +63,20 @@ class _AnyReport(dict[str, torch.Tensor]):
         return torch.ones(self.clients)
 
 
+def _turned(cohort: Cohort) -> Cohort:
+    """The same cohort with its clients in reverse order."""
+    return replace(
+        cohort,
+        clients=tuple(reversed(cohort.clients)),
+        params=cohort.params.flip(0),
+        start=cohort.start.flip(0),
+        num_examples=cohort.num_examples.flip(0),
+        steps=cohort.steps.flip(0),
+        kept={name: vectors.flip(0) for name, vectors in cohort.kept.items()},
+        kept_before={name: vectors.flip(0) for name, vectors in cohort.kept_before.items()},
+    )
+
+
 class AggregatorContract:
     """What every alignment method promises. ``options`` may set non-default ones."""
 
@@ -86,8 +101,11 @@ class AggregatorContract:
 
     def test_state_is_finite_named_tensors_and_survives_a_checkpoint(self) -> None:
         rounds = toy_rounds(self.aggregator(), rounds=4)
-        halfway = load(save({k: v.contiguous() for k, v in rounds[1].state.items()}))
-        resumed = toy_rounds(self.aggregator(), rounds=4, after=2, state=halfway)
+        state, kept = (
+            load(save({name: tensor.contiguous() for name, tensor in tensors.items()}))
+            for tensors in (rounds[1].state, rounds[1].kept)
+        )
+        resumed = toy_rounds(self.aggregator(), rounds=4, after=2, state=state, kept=kept)
         assert [r.digest for r in resumed] == [r.digest for r in rounds[2:]]
         for tensor in rounds[-1].state.values():
             assert tensor.isfinite().all()
@@ -98,15 +116,12 @@ class AggregatorContract:
 
     def test_order_of_reporting_does_not_matter(self) -> None:
         cohort = example_cohort()
-        turned = replace(
-            cohort,
-            params=cohort.params.flip(0),
-            start=cohort.start.flip(0),
-            num_examples=cohort.num_examples.flip(0),
-            clients=tuple(reversed(cohort.clients)),
+        vectors = fresh(self.aggregator().keep(cohort.start[0]), len(cohort.clients))
+        cohort = replace(
+            cohort, kept_before=vectors, kept={name: v + cohort.updates for name, v in vectors.items()}
         )
         results = []
-        for given in (cohort, turned):
+        for given in (cohort, _turned(cohort)):
             aggregator = self.aggregator()
             state = aggregator.init(cohort.start[0], Context(cohort.space, 4, 3))
             results.append(aggregator.params_for(aggregator.aggregate(state, given)))

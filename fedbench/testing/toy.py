@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fedbench.federation.clients import Kept
 from fedbench.federation.executors import Executor
 from fedbench.federation.loop import Round, federate
 from fedbench.methods import Aggregator, Context, Signals, State
@@ -48,7 +49,8 @@ class ToyTask:
     def signals(self, params: Tensor, index: Tensor) -> Signals:
         features, targets = self.data
         rows = index.clamp_min(0)
-        return Signals(self.projector(params, features[rows]), targets[rows], (index >= 0).to(params.dtype))
+        visual, mask = self.projector(params, features[rows]), (index >= 0).to(params.dtype)
+        return Signals(visual, targets[rows], mask, lambda other: self.signals(other, index))
 
     def loss(self, params: Tensor, index: Tensor) -> Tensor:
         signals = self.signals(params, index)
@@ -83,6 +85,7 @@ def toy_rounds(
     seed: int = 0,
     after: int = 0,
     state: State | None = None,
+    kept: Kept | None = None,
 ) -> list[Round]:
     """Run ``aggregator`` on the toy task through the engine's own round loop."""
     task = task or ToyTask()
@@ -92,6 +95,7 @@ def toy_rounds(
     size = max(1, len(shards))
     federation = Federation(clients=size, rounds=rounds, cohort=cohort and min(cohort, size))
     executor = Executor("toy", chunk)
-    return list(
-        federate(task, aggregator, state, shards, federation, training, executor, seed=seed, after=after)
+    rounds_run = federate(
+        task, aggregator, state, shards, federation, training, executor, seed=seed, after=after, kept=kept
     )
+    return list(rounds_run)

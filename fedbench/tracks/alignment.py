@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
@@ -20,6 +21,7 @@ from fedbench.data.tokens import TokenTable
 from fedbench.errors import UsageError
 from fedbench.evaluation.evaluator import Evaluator, Rows
 from fedbench.federation.checkpoint import Checkpoint
+from fedbench.federation.clients import Kept, fresh
 from fedbench.federation.executors import Executor, ExecutorName, make_executor
 from fedbench.federation.local import Tick
 from fedbench.federation.loop import evaluated, federate, plan
@@ -116,10 +118,6 @@ def _check_evaluation(scenario: Scenario, data: AlignmentData) -> None:
                 f"scenario {scenario.name!r} evaluates {key!r}, which data {data.name!r} does not have",
                 fix=f"there are: {', '.join(sorted(data.suites))}",
             )
-    if spec.primary.rpartition("/")[0] not in spec.each_round:
-        raise UsageError(
-            f"the primary metric {spec.primary!r} of {scenario.name!r} is not measured each round"
-        )
 
 
 @dataclass
@@ -135,6 +133,7 @@ class AlignmentRun:
         self.shards = self.aggregator.population(self.bench.shards)
         self.federation = self.bench.scenario.federation
         self.state: State = {}
+        self.kept: Kept = {}
         self._last: RoundEntry | None = None
 
     @property
@@ -163,12 +162,13 @@ class AlignmentRun:
             params = bench.task.projector.init(torch_stream(self.seed, "init")).to(bench.task.device)
             context = Context(bench.task.space, len(self.shards), self.federation.rounds)
             self.state = self.aggregator.init(params, context)
+            self.kept = fresh(self.aggregator.keep(params), len(self.shards))
             begin = time.perf_counter()
             entry = RoundEntry(round=0, digest=digest(self._evaluated()))
             yield self._measured(entry, begin)
             spent = Costs()
         else:
-            self.state = resume.state
+            self.state, self.kept = resume.state, resume.kept
             spent = reduce(Costs.__add__, (RoundEntry.model_validate(e).costs for e in resume.entries))
         for done in federate(
             bench.task,
@@ -180,11 +180,12 @@ class AlignmentRun:
             executor,
             seed=self.seed,
             after=resume.round if resume else 0,
+            kept=self.kept,
             spent=spent,
             budget=scenario.budget,
             tick=tick,
         ):
-            self.state = done.state
+            self.state, self.kept = done.state, done.kept
             begin = time.perf_counter()
             entry = RoundEntry(
                 round=done.number,
@@ -199,18 +200,20 @@ class AlignmentRun:
 
     def final(self) -> tuple[dict[str, Measure], dict[str, dict[str, Measure]]]:
         """Every final suite, and each control on the suites of every round."""
-        spec = self.bench.scenario.evaluation
+        spec, evaluator = self.bench.scenario.evaluation, self.bench.evaluator
         models = self._evaluated()
+        last = self._last.metrics if self._last is not None else {}
         found: dict[str, Measure] = {}
         for key in spec.final:
-            found |= self.bench.evaluator.measure(self._rows(models, key), key)
+            # The last round has measured this very model on its suites.
+            known = {name: measure for name, measure in last.items() if name.startswith(f"{key}/")}
+            found |= known or evaluator.measure(self._rows(models, key), key)
         controls: dict[str, dict[str, Measure]] = {}
         for control in spec.controls:
             seed = derive(self.seed, "control", control)
-            controls[control] = {}
-            for key in spec.each_round:
-                rows = self._rows(models, key, shuffle=seed)
-                controls[control] |= _defined(self.bench.evaluator.measure(rows, key))[0]
+            shuffled = {key: self._rows(models, key, shuffle=seed) for key in spec.each_round}
+            measured = [evaluator.measure(rows, key) for key, rows in shuffled.items()]
+            controls[control] = _defined(dict(ChainMap(*measured)))[0]
         return _defined(found)[0], controls
 
     def _evaluated(self) -> Tensor:
@@ -228,29 +231,28 @@ class AlignmentRun:
         models = self._evaluated()
         primary_suite = spec.primary.rpartition("/")[0]
         metrics: dict[str, Measure] = {}
-        clients: dict[int, Measure] = {}
+        clients: dict[str, Measure] = {}
         for key in spec.each_round:
             per_model = [evaluator.rows(model, key) for model in models]
             metrics |= evaluator.measure(_joined(per_model), key)
             if key == primary_suite:
-                clients = self._by_client(per_model, spec.primary)
+                clients = _defined(self._by_client(per_model, spec.primary))[0]
         kept, undefined = _defined(metrics)
         self._last = entry.model_copy(
             update={
                 "metrics": kept,
                 "undefined": undefined,
-                "clients": {str(client): measure for client, measure in clients.items()},
+                "clients": clients,
                 "costs": entry.costs + Costs(evaluation_seconds=time.perf_counter() - begin),
             }
         )
         return self._last
 
-    def _by_client(self, per_model: Sequence[Rows], primary: str) -> dict[int, Measure]:
+    def _by_client(self, per_model: Sequence[Rows], primary: str) -> dict[str, Measure]:
         """Each client's held-out items, under its own model if it has one."""
         found = [self.bench.evaluator.by_client(rows, primary) for rows in per_model]
-        if not self.aggregator.personalised:
-            return found[0]
-        return {client: measures[client] for client, measures in enumerate(found) if client in measures}
+        own = range(len(found)) if self.aggregator.personalised else [0] * self.federation.clients
+        return {str(k): found[model][k] for k, model in enumerate(own) if k in found[model]}
 
     def _rows(self, models: Tensor, key: str, shuffle: int | None = None) -> Rows:
         return _joined([self.bench.evaluator.rows(model, key, shuffle=shuffle) for model in models])

@@ -62,7 +62,8 @@ class AlignmentTask:
         text = self.llm.embed(ids)
         total = (text * words[..., None]).sum(-2)
         mean = total / words.sum(-1, keepdim=True).clamp_min(1)
-        return Signals(self._visual(params, index), mean, (index >= 0).to(params.dtype))
+        mask = (index >= 0).to(params.dtype)
+        return Signals(self._visual(params, index), mean, mask, lambda other: self.signals(other, index))
 
     def _visual(self, params: Tensor, index: Tensor) -> Tensor:
         return self.projector(params, self.features[self.table.image[index.clamp_min(0)]])

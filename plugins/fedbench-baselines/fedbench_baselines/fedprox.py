@@ -5,9 +5,7 @@ FedAvg, but client k minimises  F_k(w) + (μ/2)‖w − x‖²,  that is, its gr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from fedbench import LocalRule, State
+from fedbench import Clients, LocalRule, State
 from fedbench_baselines.fedavg import FedAvg
 from fedbench_baselines.hooks import FedProxOptions
 
@@ -17,5 +15,5 @@ class FedProx(FedAvg):
         super().__init__(options)
         self.mu = options.mu
 
-    def local_rule(self, state: State, clients: Sequence[int]) -> LocalRule:
+    def local_rule(self, state: State, clients: Clients) -> LocalRule:
         return LocalRule(gradient=lambda grads, params, anchor: grads + self.mu * (params - anchor))

@@ -13,6 +13,11 @@ class FedProxOptions(Options):
     mu: float = Field(0.01, ge=0, description="weight μ of the proximal term (μ/2)‖w − x‖²")
 
 
+class MoonOptions(Options):
+    mu: float = Field(1.0, ge=0, description="weight μ of the contrastive loss")
+    tau: float = Field(0.5, gt=0, description="temperature τ")
+
+
 class FedAvgMOptions(Options):
     beta: float = Field(0.9, ge=0, lt=1, description="momentum β of the server")
     eta: float = Field(1.0, gt=0, description="server learning rate η")
@@ -99,6 +104,25 @@ def _averaging() -> Iterator[MethodSpec]:
         factory="fedbench_baselines.fednova:FedNova",
         summary="updates normalised by the steps behind them",
         paper="Wang et al. 2020, arXiv 2007.07481",
+    )
+
+
+def _with_client_state() -> Iterator[MethodSpec]:
+    yield MethodSpec(
+        name="scaffold",
+        track="alignment",
+        factory="fedbench_baselines.scaffold:Scaffold",
+        summary="control variates that undo client drift",
+        paper="Karimireddy et al. 2020, arXiv 1910.06378",
+    )
+    yield MethodSpec(
+        name="moon",
+        track="alignment",
+        factory="fedbench_baselines.moon:Moon",
+        summary="a contrastive loss towards the global and away from the last local projector",
+        paper="Li et al. 2021, arXiv 2103.16257",
+        options=MoonOptions,
+        reductions=(Reduction("fedavg", {"mu": 0.0}, why="the contrastive loss has no weight"),),
     )
 
 
@@ -191,6 +215,7 @@ def _robust() -> Iterator[MethodSpec]:
 def fedbench_register_methods() -> Iterator[MethodSpec]:
     yield from _anchors()
     yield from _averaging()
+    yield from _with_client_state()
     yield from _server_optimisers()
     yield from _merging()
     yield from _robust()

@@ -15,14 +15,14 @@ The server computes in float64. The README lists what the equations imply and wh
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from fedbench import Aggregator, Cohort, LocalRule, State
+from fedbench import Aggregator, Clients, Cohort, LocalRule, State
 from fedbench_fedcmp import canonical, momentum
 from fedbench_fedcmp.canonical import Basis
 from fedbench_fedcmp.options import FedCMPOptions
@@ -40,7 +40,7 @@ class FedCMP(Aggregator):
     def __init__(self, options: FedCMPOptions) -> None:
         self.options = options
 
-    def local_rule(self, state: State, clients: Sequence[int]) -> LocalRule:
+    def local_rule(self, state: State, clients: Clients) -> LocalRule:
         """Training is FedAvg's; the gap d_k is measured only if the weights use it."""
         o = self.options
         if not (o.rwf and o.quality and o.alpha > 0):

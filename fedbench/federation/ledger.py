@@ -1,0 +1,30 @@
+"""What a round costs, and whether the budget allows it. Counted here, never by a method."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fedbench.federation.local import LocalWork
+from fedbench.measures import Costs
+from fedbench.methods import Aggregator
+from fedbench.params import ParamSpace
+from fedbench.scenario import Budget
+
+
+def round_costs(space: ParamSpace, aggregator: Aggregator, work: Sequence[LocalWork], reports: int) -> Costs:
+    """Bytes and examples of a round in which ``work`` is done: parameters and the method's declared extra
+    vectors both ways, and up another four bytes for each reported scalar."""
+    examples = sum(len(item.examples) for item in work)
+    if not aggregator.communicates:
+        return Costs(client_examples=examples)
+    return Costs(
+        uplink_bytes=len(work) * (space.nbytes * (1 + aggregator.extra_uplink) + 4 * reports),
+        downlink_bytes=len(work) * space.nbytes * (1 + aggregator.extra_downlink),
+        client_examples=examples,
+    )
+
+
+def exceeded(budget: Budget, spent: Costs) -> bool:
+    """Whether ``spent`` is beyond a limit."""
+    limits = ((budget.examples, spent.client_examples), (budget.uplink_bytes, spent.uplink_bytes))
+    return any(limit is not None and used > limit for limit, used in limits)

@@ -1,0 +1,53 @@
+"""SCAFFOLD — Karimireddy et al. 2020, arXiv 1910.06378, Algorithm 1: client k corrects each gradient by
+the server's control variate c and its own c_k, which estimate the global and its own gradient.
+
+    g ← g − c_k + c
+    c_k⁺ = mean over its local steps of its own gradient g
+    x ← Σ_k p_k y_k ,   c ← c + (1/N) Σ_k (c_k⁺ − c_k)       N clients in all
+
+For plain SGD at a constant rate c_k⁺ is the paper's option II, c_k − c + (x − y_k)/(Kη). Written with the
+gradients themselves it also holds for an adaptive optimiser and a schedule, where (x − y_k)/(Kη) is no
+gradient at all: the correction is on the gradient, before clipping and the optimiser. A second vector of P
+travels each way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from fedbench import Aggregator, Clients, Cohort, Context, LocalRule, Options, State
+
+
+class Scaffold(Aggregator):
+    extra_uplink = extra_downlink = 1
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+
+    def init(self, params: Tensor, context: Context) -> State:
+        return {
+            "params": params,
+            "control": torch.zeros_like(params),  # c
+            "clients": torch.tensor(context.clients),  # N
+        }
+
+    def keep(self, params: Tensor) -> Mapping[str, Tensor]:
+        return {"control": torch.zeros_like(params)}  # c_k
+
+    def local_rule(self, state: State, clients: Clients) -> LocalRule:
+        correction = state["control"] - clients.kept["control"]
+        return LocalRule(
+            gradient=lambda grads, params, anchor: grads + correction,
+            keep={"control": lambda local: local.mean_gradient},
+        )
+
+    def aggregate(self, state: State, cohort: Cohort) -> State:
+        moved = (cohort.kept["control"] - cohort.kept_before["control"]).sum(0)
+        return {
+            **state,
+            "params": cohort.weights @ cohort.params,
+            "control": state["control"] + moved / state["clients"],
+        }
