@@ -7,21 +7,21 @@ from collections.abc import Iterator
 from fedbench.hookspecs import hookimpl
 from fedbench.specs import MetricSpec, PartitionerSpec
 
+PARTITIONERS = {
+    "manifest": ("ManifestOptions", "the units a file shipped with the scenario names"),
+    "iid": ("SeededOptions", "evenly and at random"),
+    "dirichlet": ("DirichletOptions", "label skew: each label's proportions drawn from Dir(α)"),
+    "shards": ("ShardsOptions", "label skew: a few shards of label-sorted units each"),
+    "natural": ("LabelOptions", "a client for each value of a label"),
+    "quantity": ("QuantityOptions", "sizes drawn from Dir(α)"),
+}
+
 
 @hookimpl
 def fedbench_register_partitioners() -> Iterator[PartitionerSpec]:
-    yield PartitionerSpec(
-        name="manifest",
-        factory="fedbench.data.partition:manifest",
-        summary="the units a file shipped with the scenario names",
-        options="fedbench.data.partition:ManifestOptions",
-    )
-    yield PartitionerSpec(
-        name="iid",
-        factory="fedbench.data.partition:iid",
-        summary="units dealt evenly and at random",
-        options="fedbench.data.partition:IidOptions",
-    )
+    module = "fedbench.data.partitioners"
+    for name, (options, summary) in PARTITIONERS.items():
+        yield PartitionerSpec(name, f"{module}:{name}", summary, f"{module}:{options}")
 
 
 @hookimpl

@@ -9,7 +9,21 @@ import pytest
 
 from fedbench.data import AlignmentData, Item, Pair, Partition, Suite
 from fedbench.data.features import FeatureCache
-from fedbench.data.partition import IidOptions, ManifestOptions, checked, iid, manifest
+from fedbench.data.partition import checked
+from fedbench.data.partitioners import (
+    DirichletOptions,
+    LabelOptions,
+    ManifestOptions,
+    QuantityOptions,
+    SeededOptions,
+    ShardsOptions,
+    dirichlet,
+    iid,
+    manifest,
+    natural,
+    quantity,
+    shards,
+)
 from fedbench.errors import UsageError
 from fedbench.fingerprint import sha256_file
 
@@ -48,11 +62,94 @@ def test_a_partition_that_does_not_fit_is_refused(data, train, clients, problem)
 
 
 def test_iid_is_a_seeded_disjoint_cover(data):
-    dealt = [iid(IidOptions(seed=seed))(data, 3, Path()) for seed in (0, 0, 1)]
+    dealt = [iid(SeededOptions(seed=seed))(data, 3, Path()) for seed in (0, 0, 1)]
     assert dealt[0].fingerprint == dealt[1].fingerprint != dealt[2].fingerprint
     assert sorted(np.concatenate(dealt[0].train)) == list(range(6))
     assert sorted(np.concatenate(dealt[0].evaluation)) == [6, 7, 8, 9]
     checked(dealt[0], data, 3, "iid")
+
+
+@pytest.fixture
+def labelled():
+    """600 training and 150 held-out units of five classes by two makers."""
+    rng = np.random.default_rng(0)
+    units = np.arange(750)
+    pairs = tuple(Pair(image, "what?", str(image)) for image in range(600))
+    items = tuple(Item(image, "what?", "x", str(image)) for image in range(600, 750))
+    labels = {
+        "class": [f"c{code}" for code in rng.integers(0, 5, 750)],
+        "maker": [("ann", "bob")[code] for code in rng.integers(0, 2, 750)],
+    }
+    suites = {"unseen/caption": Suite("unseen", "caption", "caption", items)}
+    return AlignmentData("toy", "f", "i", [None] * 750, units, pairs, suites, labels)
+
+
+def histograms(partition, data, label, side="train"):
+    values = np.asarray(data.labels[label])
+    kinds = np.unique(values)
+    return np.array([[(values[units] == kind).sum() for kind in kinds] for units in getattr(partition, side)])
+
+
+EVERY = [
+    iid(SeededOptions()),
+    dirichlet(DirichletOptions(label="class")),
+    shards(ShardsOptions(label="class")),
+    quantity(QuantityOptions()),
+]
+
+
+@pytest.mark.parametrize("deal", EVERY, ids=["iid", "dirichlet", "shards", "quantity"])
+@pytest.mark.parametrize("clients", [1, 4, 20])
+def test_every_partitioner_is_a_disjoint_cover(labelled, deal, clients):
+    partition = checked(deal(labelled, clients, Path()), labelled, clients, "p")
+    assert sorted(np.concatenate(partition.train)) == list(range(600))
+    assert sorted(np.concatenate(partition.evaluation)) == list(range(600, 750))
+    assert partition.fingerprint == deal(labelled, clients, Path()).fingerprint
+
+
+def test_dirichlet_skews_labels_more_as_alpha_falls(labelled):
+    def skew(alpha):
+        counts = histograms(
+            dirichlet(DirichletOptions(label="class", alpha=alpha))(labelled, 5, Path()), labelled, "class"
+        )
+        shares = counts / counts.sum(0)
+        return shares.max(0).mean()
+
+    assert skew(0.1) > 0.6 > skew(1.0) > skew(1000.0)
+    assert skew(1000.0) == pytest.approx(0.2, abs=0.03)
+
+
+def test_held_out_units_follow_the_training_proportions(labelled):
+    partition = dirichlet(DirichletOptions(label="class", alpha=0.3))(labelled, 4, Path())
+    train, held_out = (histograms(partition, labelled, "class", side) for side in ("train", "evaluation"))
+    assert np.abs(train / train.sum(0) - held_out / held_out.sum(0)).max() < 0.05
+
+
+def test_shards_give_each_client_few_labels(labelled):
+    counts = histograms(
+        shards(ShardsOptions(label="class", per_client=2))(labelled, 10, Path()), labelled, "class"
+    )
+    assert counts.sum(1).tolist() == [60] * 10
+    assert ((counts > 0).sum(1) <= 4).all()
+
+
+def test_natural_clients_are_the_labels_values(labelled):
+    partition = natural(LabelOptions(label="maker"))(labelled, 2, Path())
+    assert (histograms(partition, labelled, "maker") > 0).tolist() == [[True, False], [False, True]]
+    with pytest.raises(UsageError, match="takes 2 values in the training data, the scenario has 3 clients"):
+        natural(LabelOptions(label="maker"))(labelled, 3, Path())
+
+
+def test_quantity_skews_sizes(labelled):
+    sizes = histograms(quantity(QuantityOptions(alpha=0.5))(labelled, 6, Path()), labelled, "class").sum(1)
+    assert sizes.max() > 3 * sizes.min()
+
+
+def test_too_small_a_client_is_a_clear_error(labelled):
+    with pytest.raises(UsageError, match="leaves a client with . units, fewer than least=200"):
+        dirichlet(DirichletOptions(label="class", alpha=0.1, least=200))(labelled, 5, Path())
+    with pytest.raises(UsageError, match=r"has no label 'colour' — it has: class, maker"):
+        dirichlet(DirichletOptions(label="colour"))(labelled, 5, Path())
 
 
 def test_a_manifest_must_be_the_one_that_was_shipped(data, tmp_path):
@@ -77,7 +174,9 @@ def test_features_are_computed_once_and_memory_mapped(tmp_path):
 
     first, second = cache.get("enc", "img", compute), cache.get("enc", "img", compute)
     assert calls == [1] and first.dtype == np.float32 and np.array_equal(first, second)
-    assert isinstance(second, np.memmap) and not second.flags.writeable
+    assert isinstance(second, np.memmap)
+    second[0] = 7
+    assert cache.get("enc", "img", compute)[0, 0] == 0, "what a user of the array does stays with it"
     cache.get("enc", "other", compute)
     assert len(calls) == 2 and cache.size()[0] == 2
 

@@ -41,7 +41,7 @@ class FeatureCache:
         return cls(cache_folder() / "features")
 
     def get(self, encoder: str, images: str, compute: Callable[[], np.ndarray]) -> np.ndarray:
-        """The features of image set ``images`` under ``encoder`` (both fingerprints), read-only."""
+        """The features of image set ``images`` under ``encoder`` (both fingerprints), memory-mapped."""
         key = sha256_json({"encoder": encoder, "images": images})[:32]
         path = self.folder / f"{key}.npy"
         try:
@@ -69,7 +69,8 @@ class FeatureCache:
             note = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
             if sha256_file(path) != note["sha256"]:
                 raise ValueError("its content does not match its checksum")
-            return np.load(path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
+            # Copy-on-write: pages are shared between processes, and torch may wrap the array.
+            return np.load(path, mmap_mode="c", allow_pickle=False)  # type: ignore[no-any-return]
         except (OSError, ValueError, KeyError) as error:
             raise UsageError(
                 "the feature cache is damaged",

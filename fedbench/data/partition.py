@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from pydantic import Field
 
 from fedbench.data.items import AlignmentData
 from fedbench.errors import UsageError
-from fedbench.fingerprint import sha256_file, sha256_json
-from fedbench.rng import numpy_stream
-from fedbench.specs import Options
+from fedbench.fingerprint import sha256_json
 
 
 @dataclass(frozen=True)
@@ -65,60 +60,3 @@ def checked(partition: Partition, data: AlignmentData, clients: int, name: str) 
     if trouble:
         raise UsageError(f"partition {name!r} does not fit the data", why=trouble)
     return partition
-
-
-class ManifestOptions(Options):
-    """Options of the ``manifest`` partitioner."""
-
-    file: str = Field(
-        description='JSON beside the scenario: {"train": [[unit, …], …], "evaluation": [[…], …]}'
-    )
-    sha256: str = Field(description="of that file")
-
-
-def manifest(options: ManifestOptions) -> Partitioner:
-    """A partition fixed by a shipped file of unit indices."""
-
-    def deal(data: AlignmentData, clients: int, folder: Path) -> Partition:
-        path = folder / options.file
-        try:
-            found = sha256_file(path)
-            values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise UsageError("can't read the partition manifest", where=path, why=error) from error
-        if found != options.sha256:
-            raise UsageError(
-                "the partition manifest is not the one the scenario was made with",
-                where=path,
-                why=f"its sha256 is {found[:12]}…, expected {options.sha256[:12]}…",
-                fix="reinstall the scenario package",
-            )
-        sides = (
-            tuple(np.array(units, dtype=np.int64) for units in values[side])
-            for side in ("train", "evaluation")
-        )
-        return Partition(*sides)
-
-    return deal
-
-
-class IidOptions(Options):
-    """Options of the ``iid`` partitioner."""
-
-    seed: int = Field(0, ge=0)
-
-
-def iid(options: IidOptions) -> Partitioner:
-    """Units dealt evenly and at random; the held-out ones are everybody's in turn."""
-
-    def deal(data: AlignmentData, clients: int, folder: Path) -> Partition:
-        shuffled = numpy_stream(options.seed, "partition", "iid").permutation(np.unique(data.pair_units))
-        held_out = np.setdiff1d(
-            data.units[[item.image for suite in data.suites.values() for item in suite.items]], shuffled
-        )
-        return Partition(
-            tuple(np.sort(shuffled[k::clients]) for k in range(clients)),
-            tuple(held_out[k::clients] for k in range(clients)),
-        )
-
-    return deal

@@ -90,7 +90,7 @@ def prepare(scenario: Scenario, catalog: Catalog, device: torch.device, say: Cal
         return torch.cat(parts).numpy()
 
     stored = FeatureCache.default().get(backbone.encoder, data.image_fingerprint, encode)
-    features = torch.from_numpy(np.array(stored)).to(device)
+    features = torch.from_numpy(stored).to(device)
     projector = Projector(features.shape[-1], scenario.training.hidden, backbone.width)
     task = AlignmentTask(llm, projector, features, TokenTable.build(data.pairs, llm))
     evaluator = Evaluator(llm, task.project, data.suites, metrics, data.units.tolist(), partition)

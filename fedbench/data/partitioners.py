@@ -1,0 +1,228 @@
+"""Ways to deal units to clients: seeded, disjoint, and for held-out units in the same proportions.
+
+Every factory takes its options and gives a ``Partitioner`` (see ``data.partition``).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from fedbench.data.items import AlignmentData
+from fedbench.data.partition import Partition, Partitioner
+from fedbench.errors import UsageError
+from fedbench.fingerprint import sha256_file
+from fedbench.rng import numpy_stream
+from fedbench.specs import Options
+
+TRIES = 100
+
+
+class ManifestOptions(Options):
+    """Options of the ``manifest`` partitioner."""
+
+    file: str = Field(
+        description='JSON beside the scenario: {"train": [[unit, …], …], "evaluation": [[…], …]}'
+    )
+    sha256: str = Field(description="of that file")
+
+
+def manifest(options: ManifestOptions) -> Partitioner:
+    """A partition fixed by a shipped file of unit indices."""
+
+    def deal(data: AlignmentData, clients: int, folder: Path) -> Partition:
+        path = folder / options.file
+        try:
+            found = sha256_file(path)
+            values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise UsageError("can't read the partition manifest", where=path, why=error) from error
+        if found != options.sha256:
+            raise UsageError(
+                "the partition manifest is not the one the scenario was made with",
+                where=path,
+                why=f"its sha256 is {found[:12]}…, expected {options.sha256[:12]}…",
+                fix="reinstall the scenario package",
+            )
+        sides = (
+            tuple(np.array(units, dtype=np.int64) for units in values[side])
+            for side in ("train", "evaluation")
+        )
+        return Partition(*sides)
+
+    return deal
+
+
+class SeededOptions(Options):
+    """What every drawn partition has."""
+
+    seed: int = Field(0, ge=0, description="of the deal; it belongs to the scenario, not to a run")
+    least: int = Field(1, ge=1, description="fewest training units a client may have")
+
+
+class LabelOptions(SeededOptions):
+    """Partitions by a label of the data."""
+
+    label: str = Field(description="the label to deal by, such as category, kind or artist")
+
+
+class DirichletOptions(LabelOptions):
+    alpha: float = Field(0.3, gt=0, description="concentration: small is skewed, large is even")
+
+
+class ShardsOptions(LabelOptions):
+    per_client: int = Field(2, ge=1, description="shards of label-sorted units for each client")
+
+
+class QuantityOptions(SeededOptions):
+    alpha: float = Field(0.5, gt=0, description="concentration of the clients' sizes")
+
+
+def iid(options: SeededOptions) -> Partitioner:
+    """Evenly and at random."""
+
+    def shares(data: AlignmentData, clients: int, rng: np.random.Generator) -> Shares:
+        return _everything(data), np.full((1, clients), 1 / clients)
+
+    return _drawn("iid", options, shares)
+
+
+def dirichlet(options: DirichletOptions) -> Partitioner:
+    """Label skew: each label's units go to the clients in proportions drawn from Dir(α)
+    (Hsu et al. 2019, arXiv 1909.06335)."""
+
+    def shares(data: AlignmentData, clients: int, rng: np.random.Generator) -> Shares:
+        codes = _codes(data, options.label)
+        return codes, rng.dirichlet(np.full(clients, options.alpha), size=codes.max() + 1)
+
+    return _drawn("dirichlet", options, shares)
+
+
+def quantity(options: QuantityOptions) -> Partitioner:
+    """Quantity skew: one draw from Dir(α) sets how much each client has of everything."""
+
+    def shares(data: AlignmentData, clients: int, rng: np.random.Generator) -> Shares:
+        return _everything(data), rng.dirichlet(np.full(clients, options.alpha), size=1)
+
+    return _drawn("quantity", options, shares)
+
+
+def natural(options: LabelOptions) -> Partitioner:
+    """A client for each value that the label takes in the training data, in alphabetical order."""
+
+    def shares(data: AlignmentData, clients: int, rng: np.random.Generator) -> Shares:
+        codes, labels = _codes(data, options.label), np.asarray(data.labels[options.label])
+        present = np.unique(labels[_train_units(data)])
+        if len(present) != clients:
+            raise UsageError(
+                f"label {options.label!r} takes {len(present)} values in the training data,"
+                f" the scenario has {clients} clients"
+            )
+        owner = {value: client for client, value in enumerate(present)}
+        table = np.zeros((codes.max() + 1, clients))
+        for value, code in zip(labels, codes, strict=True):
+            if value in owner:
+                table[code, owner[value]] = 1
+        return codes, table
+
+    return _drawn("natural", options, shares)
+
+
+def shards(options: ShardsOptions) -> Partitioner:
+    """Pathological label skew: units sorted by label, cut into equal shards, a few dealt to each client
+    (McMahan et al. 2017, arXiv 1602.05629). Held-out units go where their label mostly is."""
+
+    def deal(data: AlignmentData, clients: int, folder: Path) -> Partition:
+        rng = numpy_stream(options.seed, "partition", "shards")
+        codes, train = _codes(data, options.label), _train_units(data)
+        ordered = train[np.lexsort((rng.permutation(len(train)), codes[train]))]
+        pieces = np.array_split(ordered, clients * options.per_client)
+        order = rng.permutation(len(pieces))
+        dealt = [
+            np.sort(np.concatenate([pieces[i] for i in order[client::clients]])) for client in range(clients)
+        ]
+        _enough(dealt, options.least, "shards")
+        held = np.stack([np.bincount(codes[units], minlength=codes.max() + 1) for units in dealt], axis=1)
+        return Partition(tuple(dealt), _split(_held_out_units(data), codes, _normalised(held), rng))
+
+    return deal
+
+
+Shares = tuple[np.ndarray, np.ndarray]
+"""A class for every unit [units], and for every class the clients' shares of it [classes, clients]."""
+
+
+def _drawn(
+    name: str,
+    options: SeededOptions,
+    shares: Callable[[AlignmentData, int, np.random.Generator], Shares],
+) -> Partitioner:
+    """Deal training and held-out units by the same drawn shares; draw again until every client has enough."""
+
+    def deal(data: AlignmentData, clients: int, folder: Path) -> Partition:
+        rng = numpy_stream(options.seed, "partition", name)
+        for _ in range(TRIES):
+            codes, table = shares(data, clients, rng)
+            train = _split(_train_units(data), codes, table, rng)
+            if min(map(len, train)) >= options.least:
+                return Partition(train, _split(_held_out_units(data), codes, table, rng))
+        _enough(train, options.least, name)
+        raise AssertionError("unreachable")
+
+    return deal
+
+
+def _split(
+    units: np.ndarray, codes: np.ndarray, table: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, ...]:
+    """Each class's units, shuffled and cut where the clients' cumulated shares say."""
+    parts: list[list[np.ndarray]] = [[] for _ in range(table.shape[1])]
+    for code in np.unique(codes[units]):
+        members = rng.permutation(units[codes[units] == code])
+        if not table[code].any():
+            continue
+        cuts = (table[code].cumsum()[:-1] * len(members)).round().astype(int)
+        for client, piece in enumerate(np.split(members, cuts)):
+            parts[client].append(piece)
+    return tuple(np.sort(np.concatenate([np.empty(0, dtype=np.int64), *pieces])) for pieces in parts)
+
+
+def _enough(dealt: Any, least: int, name: str) -> None:
+    smallest = min(map(len, dealt))
+    if smallest < least:
+        raise UsageError(
+            f"partition {name!r} leaves a client with {smallest} units, fewer than least={least}",
+            fix="take fewer clients, a larger alpha or a smaller least",
+        )
+
+
+def _normalised(counts: np.ndarray) -> np.ndarray:
+    totals = counts.sum(1, keepdims=True)
+    return np.divide(counts, totals, out=np.zeros(counts.shape), where=totals > 0)
+
+
+def _everything(data: AlignmentData) -> np.ndarray:
+    return np.zeros(data.units.max() + 1, dtype=np.int64)
+
+
+def _codes(data: AlignmentData, label: str) -> np.ndarray:
+    """The label's values as numbers, for every unit."""
+    if label not in data.labels:
+        raise UsageError(
+            f"data {data.name!r} has no label {label!r}", fix=f"it has: {', '.join(sorted(data.labels))}"
+        )
+    return np.unique(np.asarray(data.labels[label]), return_inverse=True)[1]
+
+
+def _train_units(data: AlignmentData) -> np.ndarray:
+    return np.unique(data.pair_units)
+
+
+def _held_out_units(data: AlignmentData) -> np.ndarray:
+    images = [item.image for suite in data.suites.values() for item in suite.items]
+    return np.setdiff1d(data.units[images], _train_units(data))
