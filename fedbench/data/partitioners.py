@@ -143,9 +143,8 @@ def shards(options: ShardsOptions) -> Partitioner:
         ordered = train[np.lexsort((rng.permutation(len(train)), codes[train]))]
         pieces = np.array_split(ordered, clients * options.per_client)
         order = rng.permutation(len(pieces))
-        dealt = [
-            np.sort(np.concatenate([pieces[i] for i in order[client::clients]])) for client in range(clients)
-        ]
+        hands = [order[client::clients] for client in range(clients)]
+        dealt = [np.sort(np.concatenate([pieces[i] for i in hand])) for hand in hands]
         _enough(dealt, options.least, "shards")
         held = np.stack([np.bincount(codes[units], minlength=codes.max() + 1) for units in dealt], axis=1)
         return Partition(tuple(dealt), _split(_held_out_units(data), codes, _normalised(held), rng))
@@ -216,7 +215,8 @@ def _codes(data: AlignmentData, label: str) -> np.ndarray:
         raise UsageError(
             f"data {data.name!r} has no label {label!r}", fix=f"it has: {', '.join(sorted(data.labels))}"
         )
-    return np.unique(np.asarray(data.labels[label]), return_inverse=True)[1]
+    codes: np.ndarray = np.unique(np.asarray(data.labels[label]), return_inverse=True)[1]
+    return codes
 
 
 def _train_units(data: AlignmentData) -> np.ndarray:
