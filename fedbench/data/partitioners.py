@@ -202,7 +202,8 @@ def _enough(dealt: Any, least: int, name: str) -> None:
 
 def _normalised(counts: np.ndarray) -> np.ndarray:
     totals = counts.sum(1, keepdims=True)
-    return np.divide(counts, totals, out=np.zeros(counts.shape), where=totals > 0)
+    shares: np.ndarray = np.divide(counts, totals, out=np.zeros(counts.shape), where=totals > 0)
+    return shares
 
 
 def _everything(data: AlignmentData) -> np.ndarray:
