@@ -10,6 +10,7 @@ from typing import Any
 from fedbench.catalog import Catalog, Entry
 from fedbench.errors import UsageError
 from fedbench.fingerprint import sha256_json
+from fedbench.plugins import Plugin
 from fedbench.results.store import RECORD, read_record
 from fedbench.scenario import Scenario, load_scenario
 from fedbench.specs import MethodSpec, Options, ScenarioSpec
@@ -85,7 +86,8 @@ def plan_jobs(
 ) -> list[Job]:
     """The matrix scenarios × methods × seeds, all names and values checked; no run twice.
 
-    An option ``method.key`` goes to that method only, ``key`` to every method.
+    A scenario ending in ``.toml`` is a file of the user's own, installed or not. An option ``method.key``
+    goes to that method only, ``key`` to every method.
     """
     method_entries = catalog.methods.select(methods)
     for key in options:
@@ -93,7 +95,9 @@ def plan_jobs(
         if dot and prefix not in {entry.name for entry in method_entries}:
             raise UsageError(f"option {key!r} is for method {prefix!r}, which is not among --method")
     jobs = []
-    for scenario_entry in catalog.scenarios.select(scenarios):
+    installed = catalog.scenarios.select(name for name in scenarios if not name.endswith(".toml"))
+    files = [_file(Path(name)) for name in dict.fromkeys(scenarios) if name.endswith(".toml")]
+    for scenario_entry in [*installed, *files]:
         scenario = load_scenario(scenario_entry.spec.path, changes)
         catalog.check(scenario)
         if scenario.track not in TRACKS:
@@ -130,3 +134,8 @@ def _label(entry: Entry[MethodSpec], asked_for: Sequence[Entry[MethodSpec]]) -> 
     """The method's name, with its plugin's where two of one name are asked for at once."""
     namesakes = [other for other in asked_for if other.name == entry.name]
     return entry.name if len(namesakes) == 1 else f"{entry.name}@{entry.plugin.name}"
+
+
+def _file(path: Path) -> Entry[ScenarioSpec]:
+    """A scenario file that no plugin provides; its record says so."""
+    return Entry(ScenarioSpec(path), Plugin(distribution="file", version="0", name="file", module=""))

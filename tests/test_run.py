@@ -211,6 +211,18 @@ def test_a_taken_folder_and_a_foreign_record_are_refused(run, runner, tmp_path, 
         run("fedavg", output=output)
 
 
+def test_a_scenario_file_of_ones_own(runner, tiny, tmp_path):
+    text = (tiny / "tiny.toml").read_text().replace('"tiny"', '"mine"')
+    (tmp_path / "mine.toml").write_text(text)
+    (tmp_path / "tiny.json").write_bytes((tiny / "tiny.json").read_bytes())
+    asked = {"methods": ["fedavg"], "seeds": [0], "options": {}, "changes": {}, "output": tmp_path / "runs"}
+    (job,) = plan_jobs(runner.catalog, scenarios=[str(tmp_path / "mine.toml")], **asked)
+    record = read_record(runner.run(job))
+    assert (record.scenario.name, record.scenario.provider.plugin) == ("mine", "file")
+    with pytest.raises(UsageError, match="can't read the scenario"):
+        plan_jobs(runner.catalog, scenarios=["nowhere.toml"], **asked)
+
+
 def test_a_budget_ends_the_run_early_and_the_record_says_so(run):
     record = run("fedavg", changes={"budget.examples": 30})
     assert [entry.round for entry in record.rounds] == [0, 1] and record.costs.client_examples == 24

@@ -45,7 +45,7 @@ def _seeds(ctx: click.Context, parameter: click.Parameter, value: str) -> tuple[
     multiple=True,
     default=("emoji-ii",),
     show_default=True,
-    help="Repeatable.",
+    help="Scenario, or the path of a .toml file. Repeatable.",
 )
 @click.option("--seeds", default="0", callback=_seeds, show_default=True, help="0 or 0,3 or 0-4.")
 @click.option(
