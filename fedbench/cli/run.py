@@ -19,6 +19,9 @@ from fedbench.values import parse_assignments
 MOST_SEEDS = 1000
 
 
+WHICH = ("scenario", "method", "seed")
+
+
 def _seeds(ctx: click.Context, parameter: click.Parameter, value: str) -> tuple[int, ...]:
     """``0``, ``0,3,5`` or ``0-4``."""
     seeds: list[int] = []
@@ -122,7 +125,10 @@ def command(
         warn(f"{len(done)} of {len(jobs)} runs are done already")
     runner = Runner(app.catalog, chosen, executor, Progress(), ["fedbench", *app.arguments])
     paths, failures = run_jobs(runner, jobs)
-    print_rows([_row(read_record(path), path) for path in paths], format)
+    rows = [_row(read_record(path), path) for path in paths]
+    if format == "table":  # the record's path says the first three already
+        rows = [{name: value for name, value in row.items() if name not in WHICH} for row in rows]
+    print_rows(rows, format)
     if failures and os.environ.get(DEBUG_VARIABLE):
         raise failures[0]
     if failures:  # each was reported when it happened
@@ -146,10 +152,10 @@ def _row(record: Record, path: Path) -> dict[str, Any]:
         "scenario": f"{record.scenario.name}@{record.scenario.version}",
         "method": record.method.name,
         "seed": record.seed,
+        "record": str(path),
         record.primary: str(primary),
         "start": "" if start is None else f"{start.value:.4f}",
         "worst client": "" if record.spread is None else f"{record.spread.worst:.4f}",
         "uplink MB": f"{record.costs.uplink_bytes / 1e6:.1f}",
         "seconds": f"{record.wall_seconds:.0f}",
-        "record": str(path),
     }

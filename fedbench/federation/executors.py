@@ -74,8 +74,10 @@ def make_executor(
     always computes the same way on one machine.
     """
     size = len(work)
-    if name != "auto" or size == 1:
-        return Executor(name, 1) if name != "batched" else Executor(name, size)
+    if name == "serial" or size == 1:
+        return Executor("serial", 1)
+    if name == "batched":
+        return Executor("batched", size)
     device = torch.cuda.get_device_name(task.device) if task.device.type == "cuda" else "cpu"
     shape = [device, torch.get_num_threads(), torch.__version__, task.space.size, size, training.batch_size]
     note = cache / f"{sha256_json(shape)[:32]}.json"
