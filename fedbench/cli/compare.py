@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +27,17 @@ def command(paths: tuple[Path, ...], metric: str | None, format: Format) -> None
     if format == "json":
         click.echo(json.dumps(rows, indent=1))
         return
-    variants = Counter((row["scenario"], row["method"]) for row in rows)
-    print_rows([_shown(row, variants[row["scenario"], row["method"]] > 1) for row in rows], format)
+    print_rows([_shown(row, _differing(row, rows)) for row in rows], format)
 
 
-def _shown(row: dict[str, Any], tell_apart: bool) -> dict[str, str]:
-    options = " ".join(f"{key}={value}" for key, value in row["options"].items()) if tell_apart else ""
+def _differing(row: dict[str, Any], rows: list[dict[str, Any]]) -> list[str]:
+    """The options that tell the rows of one method on one scenario apart."""
+    alike = [r["options"] for r in rows if (r["scenario"], r["method"]) == (row["scenario"], row["method"])]
+    return [key for key in row["options"] if len({str(options.get(key)) for options in alike}) > 1]
+
+
+def _shown(row: dict[str, Any], differing: list[str]) -> dict[str, str]:
+    options = " ".join(f"{key}={row['options'][key]}" for key in differing)
     return {
         "scenario": row["scenario"] + (" (modified)" if row["modified"] else ""),
         "method": f"{row['method']} {options}".strip(),
