@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +36,20 @@ def data():
     pairs = tuple(Pair(image, "what?", f"answer {image}") for image in range(12))
     items = tuple(Item(image, "what?", "x", str(image)) for image in range(12, 16))
     suites = {"unseen/caption": Suite("unseen", "caption", "caption", items)}
-    return AlignmentData("toy", "f", "i", [None] * 16, units, pairs, suites)
+    return AlignmentData("toy", "i", [None] * 16, units, pairs, suites)
+
+
+def test_the_fingerprint_covers_images_pairs_and_items(data):
+    items = data.suites["unseen/caption"].items
+    asked = Suite("unseen", "caption", "caption", (replace(items[0], answer="y"), *items[1:]))
+    others = [
+        replace(data, image_fingerprint="j"),
+        replace(data, pairs=data.pairs[:-1]),
+        replace(data, pairs=(replace(data.pairs[0], answer="else"), *data.pairs[1:])),
+        replace(data, suites={"unseen/caption": asked}),
+    ]
+    assert len({data.fingerprint, *(other.fingerprint for other in others)}) == 5
+    assert replace(data).fingerprint == data.fingerprint
 
 
 def test_all_views_of_an_image_stay_with_one_client(data):
@@ -81,7 +95,7 @@ def labelled():
         "maker": [("ann", "bob")[code] for code in rng.integers(0, 2, 750)],
     }
     suites = {"unseen/caption": Suite("unseen", "caption", "caption", items)}
-    return AlignmentData("toy", "f", "i", [None] * 750, units, pairs, suites, labels)
+    return AlignmentData("toy", "i", [None] * 750, units, pairs, suites, labels)
 
 
 def histograms(partition, data, label, side="train"):

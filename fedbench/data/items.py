@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+
+from fedbench.fingerprint import sha256_json
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -57,18 +59,29 @@ class AlignmentData:
     """A data set of the alignment track.
 
     ``images[i]`` may be a view (augmentation) of unit ``units[i]``; partitions deal units, so all
-    views of an image stay with one client. ``fingerprint`` covers everything here,
-    ``image_fingerprint`` just the pixels. ``labels[name][unit]`` is what partitioners may look at.
+    views of an image stay with one client. ``image_fingerprint`` covers the pixels of ``images``.
+    ``labels[name][unit]`` is what partitioners may look at.
     """
 
     name: str
-    fingerprint: str
     image_fingerprint: str
     images: Sequence[Image]
     units: np.ndarray
     pairs: tuple[Pair, ...]
     suites: Mapping[str, Suite]
     labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """sha256 of all there is to train on and to be asked: images, every pair, every item."""
+        return sha256_json(
+            {
+                "images": self.image_fingerprint,
+                "units": self.units.tolist(),
+                "pairs": [astuple(pair) for pair in self.pairs],
+                "suites": {key: astuple(suite) for key, suite in self.suites.items()},
+            }
+        )
 
     @cached_property
     def pair_units(self) -> np.ndarray:

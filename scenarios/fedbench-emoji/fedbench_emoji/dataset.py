@@ -57,7 +57,6 @@ def emoji(options: EmojiOptions) -> AlignmentData:
     suites = [suite for name, found in splits.items() for suite in _suites(name, found, place, options)]
     return AlignmentData(
         name="emoji",
-        fingerprint=sha256_json({"file": content, "views": VERSION, "options": options.model_dump()}),
         image_fingerprint=sha256_json({"file": content, "views": VERSION, "index": index}),
         images=Views(encoded, index),
         units=np.array([row for row, _ in index]),
