@@ -266,7 +266,12 @@ def test_kill_and_resume_gives_the_same_record(tiny, tmp_path, run):
 
 def test_interrupt_leaves_a_cancelled_record_and_exit_130(tiny, tmp_path):
     arguments = command("-m", "fedavg", *LONG, output=tmp_path)
-    process = subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True)
+
+    def heed_interrupts():
+        """A test run in the background is started deaf to SIGINT, and so would be its children."""
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    process = subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True, preexec_fn=heed_interrupts)
     wait_for(lambda: list(tmp_path.rglob("round-*.safetensors")), process)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
