@@ -24,16 +24,25 @@ def fedbench_register_partitioners() -> Iterator[PartitionerSpec]:
         yield PartitionerSpec(name, f"{module}:{name}", summary, f"{module}:{options}")
 
 
+METRICS = {
+    "caption": ("CaptionLikelihood", "caption", ("nll", "token_accuracy"), "likelihood of held-out text"),
+    "choice": ("ChoiceAccuracy", "choice", ("accuracy", "raw_accuracy"), "choice against the blind prior"),
+    "yesno": (
+        "YesNo",
+        "yesno",
+        ("accuracy", "f1", "yes_ratio", "balanced_accuracy"),
+        "POPE's figures for yes/no questions",
+    ),
+    "exact-match": (
+        "ExactMatch",
+        "generate",
+        ("exact_match", "unparsed"),
+        "greedy answers equal to the reference",
+    ),
+}
+
+
 @hookimpl
 def fedbench_register_metrics() -> Iterator[MetricSpec]:
-    module = "fedbench.evaluation.metrics"
-    yield MetricSpec(
-        "caption", f"{module}:CaptionLikelihood", "NLL and token accuracy of held-out text", "caption"
-    )
-    yield MetricSpec(
-        "choice", f"{module}:ChoiceAccuracy", "multiple choice against the blind prior", "choice"
-    )
-    yield MetricSpec("yesno", f"{module}:YesNo", "POPE's figures for yes/no questions", "yesno")
-    yield MetricSpec(
-        "exact-match", f"{module}:ExactMatch", "greedy answers equal to the reference", "generate"
-    )
+    for name, (metric, form, values, summary) in METRICS.items():
+        yield MetricSpec(name, f"fedbench.evaluation.metrics:{metric}", summary, form, values)

@@ -67,7 +67,6 @@ class Evaluation(Section):
     """What is measured: ``split/suite`` keys each round and at the end; ``primary`` adds the metric."""
 
     primary: str
-    lower_is_better: bool = False
     metrics: tuple[str, ...]
     each_round: tuple[str, ...]
     final: tuple[str, ...]

@@ -94,12 +94,14 @@ class PartitionerSpec:
 
 @dataclass(frozen=True, slots=True)
 class MetricSpec:
-    """``factory()`` returns an ``evaluate.Metric`` for items of one form, see ``evaluation.forms``."""
+    """``factory()`` returns an ``evaluate.Metric`` for items of one form (``data.Form``); ``values`` are the
+    names it computes."""
 
     name: str
     factory: str
     summary: str
     form: str
+    values: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,7 +130,6 @@ def example_record(method="fedavg", seed=0, value=0.5, status="completed", **cha
         "method": {"name": method, "options": {}, "provider": provider},
         "seed": seed,
         "primary": "unseen/category/accuracy",
-        "lower_is_better": False,
         "data": {
             "name": "d", "fingerprint": "d", "backbone": "b", "backbone_fingerprint": "b",
             "partition": "p", "partition_fingerprint": "p", "client_examples": [2, 3], "parameters": 7,

@@ -8,7 +8,7 @@ from collections import defaultdict
 import numpy as np
 import pytest
 import torch
-from fedbench_emoji import assets, dataset, texts
+from fedbench_emoji import assets, dataset
 from fedbench_emoji.hooks import SCENARIOS, EmojiOptions
 from fedbench_emoji.trunk import Lite0Trunk, preprocess
 from PIL import Image
@@ -80,9 +80,14 @@ def test_training_never_meets_held_out_concepts_or_the_third_artist(data, drawin
     trained = [by_row[unit] for unit in np.unique(data.pair_units)]
     assert {d.split for d in trained} == {"train"}
     assert {d.artist for d in trained} == {"noto", "twemoji"}
-    held_out_names = {d.concept.name for d in drawings[0] if d.split != "train"}
-    answers = {pair.answer for pair in data.pairs if pair.prompt == texts.NAME}
-    assert not answers & held_out_names
+    held_out = [suite for suite in data.suites.values() if suite.split != "unseen-artist"]
+    asked = {item.group for suite in held_out for item in suite.items}
+        item.group for suite in data.suites.values() for item in suite.items if suite.split != "unseen-artist"
+    }
+    names = {d.concept.name for d in drawings[0] if d.concept.id in asked}
+    read = {d.concept.name for d in trained} | {word for d in trained for word in d.concept.keywords}
+    read |= {part for pair in data.pairs for part in pair.answer.split(", ")}
+    assert len(names) > 200 and not names & read, "no asked name was ever a name, a keyword or an answer"
     for key, suite in data.suites.items():
         units = {int(data.units[item.image]) for item in suite.items}
         assert not units & set(data.pair_units.tolist()), key

@@ -22,7 +22,7 @@ REGISTRATION = {
     "backbones": 'BackboneSpec("thing", "m:f", "does it")',
     "datasets": 'DatasetSpec("thing", "m:f", "does it")',
     "partitioners": 'PartitionerSpec("thing", "m:f", "does it")',
-    "metrics": 'MetricSpec("thing", "m:f", "does it", "caption")',
+    "metrics": 'MetricSpec("thing", "m:f", "does it", "caption", ("nll",))',
     "leaderboards": 'LeaderboardSpec(Path("thing.toml"))',
     "publishers": 'PublisherSpec("thing", "m:f", "does it")',
 }

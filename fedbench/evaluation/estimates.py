@@ -30,11 +30,11 @@ class Estimate:
 
 
 def ratio(numerator: Sequence[float] | np.ndarray, denominator: Sequence[float] | np.ndarray) -> Estimate:
-    """Σ numerator / Σ denominator; 0 where nothing is counted."""
+    """Σ numerator / Σ denominator; NaN where nothing is counted."""
     top, bottom = np.asarray(numerator, dtype=np.float64), np.asarray(denominator, dtype=np.float64)
     total = bottom.sum()
     if not total:
-        return Estimate(0.0, np.zeros_like(top))
+        return Estimate(float("nan"), np.zeros_like(top))
     value = top.sum() / total
     return Estimate(float(value), (top - value * bottom) / total)
 

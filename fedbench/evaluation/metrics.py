@@ -64,14 +64,17 @@ class ChoiceAccuracy(_Offline):
     def _compute(
         self, scores: list[list[float]], blind: list[list[float]], answer: list[int], group: list[str]
     ) -> dict[str, Any]:
-        corrected = [
-            int(np.argmax(np.subtract(s, b))) == a for s, b, a in zip(scores, blind, answer, strict=True)
-        ]
-        raw = [int(np.argmax(s)) == a for s, a in zip(scores, answer, strict=True)]
+        corrected = [_hit(np.subtract(s, b), a) for s, b, a in zip(scores, blind, answer, strict=True)]
+        raw = [_hit(np.asarray(s), a) for s, a in zip(scores, answer, strict=True)]
         return {
             "accuracy": mean(np.asarray(corrected)).measure(group, "share"),
             "raw_accuracy": mean(np.asarray(raw)).measure(group, "share"),
         }
+
+
+def _hit(scores: np.ndarray, answer: int) -> float:
+    """1 if the answer scores best, else 0; NaN where a model that diverged gives no scores."""
+    return float(np.argmax(scores) == answer) if np.isfinite(scores).all() else float("nan")
 
 
 class YesNo(_Offline):
@@ -83,12 +86,13 @@ class YesNo(_Offline):
     def _compute(
         self, scores: list[list[float]], blind: list[list[float]], answer: list[int], group: list[str]
     ) -> dict[str, Any]:
-        said, true = np.asarray([yes > no for yes, no in scores]), np.asarray(answer) == 0
-        hit = said & true
-        f1 = ratio(2 * hit, said.astype(float) + true)
-        balanced = average(ratio(hit, true), ratio(~said & ~true, ~true))
+        said = np.asarray([_hit(np.asarray(pair), 0) for pair in scores])
+        true = (np.asarray(answer) == 0).astype(float)
+        hit, rejected = said * true, (1 - said) * (1 - true)
+        f1 = ratio(2 * hit, said + true)
+        balanced = average(ratio(hit, true), ratio(rejected, 1 - true))
         return {
-            "accuracy": mean(said == true).measure(group, "share"),
+            "accuracy": mean(hit + rejected).measure(group, "share"),
             "f1": f1.measure(group, "share"),
             "yes_ratio": mean(said).measure(group, "share", "neither"),
             "balanced_accuracy": balanced.measure(group, "share"),

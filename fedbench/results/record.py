@@ -97,18 +97,17 @@ class Record(Strict):
     method: MethodInfo
     seed: int
     primary: str
-    lower_is_better: bool
     data: DataInfo
     rounds: list[RoundEntry]
     final: dict[str, Measure] = {}
     controls: dict[str, dict[str, Measure]] = {}
     spread: Spread | None = None
     costs: Costs
-    peak_memory_bytes: int
+    peak_memory_bytes: int = Field(description="the process's high-water mark (CPU) or the device's (CUDA)")
     wall_seconds: float
     started: str
     finished: str
-    resumed: int = Field(0, description="how often the run was taken up again from a checkpoint")
+    resumed: bool = Field(False, description="taken up from a checkpoint; times are then of the last attempt")
     environment: dict[str, Any]
     command: list[str]
 

@@ -34,6 +34,7 @@ from fedbench.params import digest
 from fedbench.results.record import DataInfo, RoundEntry, Spread
 from fedbench.rng import derive, torch_stream
 from fedbench.scenario import Part, Scenario
+from fedbench.specs import MetricSpec
 from fedbench.tracks.task import AlignmentTask
 from fedbench.values import validated
 
@@ -73,7 +74,7 @@ def prepare(scenario: Scenario, catalog: Catalog, device: torch.device, say: Cal
     data: AlignmentData = _create(catalog.datasets[scenario.data.name], scenario.data, "data")
     _pinned(scenario.backbone, backbone.fingerprint, "backbone")
     _pinned(scenario.data, data.fingerprint, "data")
-    _check_evaluation(scenario, data)
+    _check_evaluation(scenario, data, [entry.spec for entry in metrics])
     deal = _create(catalog.partitioners[scenario.partition.name], scenario.partition, "partition")
     clients = scenario.federation.clients
     partition = checked(deal(data, clients, scenario.folder), data, clients, scenario.partition.name)
@@ -110,14 +111,30 @@ def _pinned(part: Part, found: str, what: str) -> None:
         )
 
 
-def _check_evaluation(scenario: Scenario, data: AlignmentData) -> None:
+def _check_evaluation(scenario: Scenario, data: AlignmentData, metrics: Sequence[MetricSpec]) -> None:
+    """Every suite is in the data and has a metric, and the primary measure is one of theirs."""
     spec = scenario.evaluation
+    values: dict[str, list[str]] = {}
+    for metric in metrics:
+        values.setdefault(metric.form, []).extend(metric.values)
     for key in (*spec.each_round, *spec.final):
         if key not in data.suites:
             raise UsageError(
                 f"scenario {scenario.name!r} evaluates {key!r}, which data {data.name!r} does not have",
                 fix=f"there are: {', '.join(sorted(data.suites))}",
             )
+        if data.suites[key].form not in values:
+            raise UsageError(
+                f"scenario {scenario.name!r} evaluates {key!r}, but none of its metrics is for the form"
+                f" {data.suites[key].form!r}"
+            )
+    suite, _, value = spec.primary.rpartition("/")
+    known = values[data.suites[suite].form]
+    if value not in known:
+        raise UsageError(
+            f"scenario {scenario.name!r}: there is no primary metric {spec.primary!r}",
+            fix=f"{suite} has: {', '.join(known)}",
+        )
 
 
 @dataclass
@@ -273,10 +290,11 @@ def _defined(measures: Mapping[str, Measure]) -> tuple[dict[str, Measure], list[
     return kept, sorted(set(measures) - set(kept))
 
 
-def spread(clients: Mapping[str, Measure], lower_is_better: bool) -> Spread | None:
+def spread(clients: Mapping[str, Measure]) -> Spread | None:
     """Mean, worst and 10th percentile (from the bad end) of the clients' primary measures."""
     values = np.array([measure.value for measure in clients.values()])
     if not len(values):
         return None
-    worst, p10 = (values.max(), 90) if lower_is_better else (values.min(), 10)
+    lower = any(measure.better == "lower" for measure in clients.values())
+    worst, p10 = (values.max(), 90) if lower else (values.min(), 10)
     return Spread(mean=float(values.mean()), worst=float(worst), p10=float(np.percentile(values, p10)))
