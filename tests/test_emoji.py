@@ -82,8 +82,6 @@ def test_training_never_meets_held_out_concepts_or_the_third_artist(data, drawin
     assert {d.artist for d in trained} == {"noto", "twemoji"}
     held_out = [suite for suite in data.suites.values() if suite.split != "unseen-artist"]
     asked = {item.group for suite in held_out for item in suite.items}
-        item.group for suite in data.suites.values() for item in suite.items if suite.split != "unseen-artist"
-    }
     names = {d.concept.name for d in drawings[0] if d.concept.id in asked}
     read = {d.concept.name for d in trained} | {word for d in trained for word in d.concept.keywords}
     read |= {part for pair in data.pairs for part in pair.answer.split(", ")}
