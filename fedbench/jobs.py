@@ -51,7 +51,7 @@ class Job:
         scenario, method = self.scenario.title, self.label
         if self.changes:
             scenario += f"+{self.scenario.fingerprint[:8]}"
-        if self.options != self.method_entry.options():
+        if self.options.model_dump(exclude_defaults=True):
             method += f"+{sha256_json(self.options.model_dump(mode='json'))[:8]}"
         return self.output / scenario / method / f"seed-{self.seed}"
 
@@ -123,17 +123,18 @@ def plan_jobs(
                     changes,
                     seed,
                     output,
-                    _label(entry, method_entries),
+                    _label(entry),
                 )
                 for seed in dict.fromkeys(seeds)
             ]
     return jobs
 
 
-def _label(entry: Entry[MethodSpec], asked_for: Sequence[Entry[MethodSpec]]) -> str:
-    """The method's name, with its plugin's where two of one name are asked for at once."""
-    namesakes = [other for other in asked_for if other.name == entry.name]
-    return entry.name if len(namesakes) == 1 else f"{entry.name}@{entry.plugin.name}"
+def _label(entry: Entry[MethodSpec]) -> str:
+    """The method's name; with its plugin's, unless that is the same or one of fedbench's own."""
+    plugin = entry.plugin
+    own = plugin.distribution.startswith("fedbench-") or plugin.name == entry.name
+    return entry.name if own else f"{entry.name}@{plugin.name}"
 
 
 def _file(path: Path) -> Entry[ScenarioSpec]:

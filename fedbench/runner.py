@@ -5,7 +5,8 @@ from __future__ import annotations
 import resource
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import reduce
@@ -27,6 +28,8 @@ from fedbench.results.record import MethodInfo, Provider, Record, RoundEntry, Sc
 from fedbench.results.store import write_record, write_round_log
 from fedbench.scenario import Scenario
 from fedbench.tracks.alignment import AlignmentRun, Bench, prepare, spread
+
+CHECKPOINTS = "checkpoints"
 
 
 class Observer(Protocol):
@@ -74,9 +77,17 @@ class Runner:
         """The scenario's bench, prepared on first use."""
         if scenario.fingerprint not in self._benches:
             self._benches.clear()
-            self._benches[scenario.fingerprint] = prepare(
-                scenario, self.catalog, self.device, self.observer.say
-            )
+            try:
+                bench = prepare(scenario, self.catalog, self.device, self.observer.say)
+            except FedbenchError:
+                raise
+            except Exception as error:
+                raise FedbenchError(
+                    f"scenario {scenario.title} can't be prepared",
+                    why=f"{type(error).__name__}: {error}",
+                    fix="FEDBENCH_DEBUG=1 shows where",
+                ) from error
+            self._benches[scenario.fingerprint] = bench
         return self._benches[scenario.fingerprint]
 
     def run(self, job: Job) -> Path:
@@ -85,19 +96,33 @@ class Runner:
         On Ctrl-C a record with status ``cancelled`` is left and KeyboardInterrupt goes on; on any other
         error one with status ``failed``.
         """
-        if job.done:
-            return job.record
-        bench = self.bench(job.scenario)
-        try:
-            job.folder.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(job.folder / ".lock", timeout=0)
-            lock.acquire()
-        except Timeout as error:
-            raise UsageError("another process is running this", where=job.folder) from error
-        except OSError as error:
-            raise UsageError("can't write the output folder", where=job.folder, why=error.strerror) from error
-        with lock:
-            return _Attempt(self, job, bench).run()
+        if not job.done:
+            bench = self.bench(job.scenario)
+            with _taken(job.folder):
+                if not job.done:  # another process may have finished it meanwhile
+                    return _Attempt(self, job, bench).run()
+        checkpoint.discard(job.folder / CHECKPOINTS)
+        return job.record
+
+
+class Busy(FedbenchError):
+    """Another process is at work on the same run."""
+
+    exit_code = 2
+
+
+@contextmanager
+def _taken(folder: Path) -> Iterator[None]:
+    """Hold the run's folder for this process alone."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".lock", timeout=0).acquire()
+    except Timeout as error:
+        raise Busy("another process is running this", where=folder) from error
+    except OSError as error:
+        raise UsageError("can't write the output folder", where=folder, why=error.strerror) from error
+    with lock:
+        yield
 
 
 class _Attempt:
@@ -107,7 +132,7 @@ class _Attempt:
         self.runner, self.job, self.bench = runner, job, bench
         self.started, self.begin = datetime.now(UTC), time.perf_counter()
         self.entries: list[RoundEntry] = []
-        self.checkpoints = job.folder / "checkpoints"
+        self.checkpoints = job.folder / CHECKPOINTS
         self.resumed = False
         self.executor: dict[str, Any] = {}
         self.names = (job.scenario.title, job.method_entry.name, job.seed)
@@ -123,21 +148,31 @@ class _Attempt:
             self._rounds(run, rounds)
             final, controls = run.final()
             outcome = {"final": final, "controls": controls, "stopped": self._stopped(rounds)}
-        except (Exception, KeyboardInterrupt) as error:
-            cancelled = isinstance(error, KeyboardInterrupt)
-            status: Status = "cancelled" if cancelled else "failed"
-            self._finish(status, {"error": "" if cancelled else f"{type(error).__name__}: {error}"})
-            if cancelled or isinstance(error, FedbenchError):
-                raise
+            path = self._finish("completed", outcome)
+        except KeyboardInterrupt:
+            self._leave("cancelled", "")
+            raise
+        except Exception as error:
+            self._leave("failed", f"{type(error).__name__}: {error}")
             plugins.emit("fedbench_run_error", RunError(*self.names, str(error)))
+            if isinstance(error, FedbenchError):
+                raise
+            if isinstance(error, OSError):
+                raise FedbenchError("can't write", where=job.folder, why=error) from error
             raise FedbenchError(
                 f"method {job.method_entry.name!r} failed on {job.scenario.title}",
                 why=f"{type(error).__name__}: {error}",
                 fix="FEDBENCH_DEBUG=1 shows where",
             ) from error
-        path = self._finish("completed", outcome)
         checkpoint.discard(self.checkpoints)
         return path
+
+    def _leave(self, status: Status, error: str) -> None:
+        """Leave a record of an attempt that did not complete; what ended it matters more than this."""
+        try:
+            self._finish(status, {"error": error})
+        except Exception as problem:
+            self.runner.observer.say(f"the {status} attempt leaves no record: {problem}")
 
     def _rounds(self, run: AlignmentRun, rounds: int) -> None:
         """Every round that is still to do: measured, checkpointed, logged, announced."""
@@ -152,8 +187,8 @@ class _Attempt:
             seen = sum(entry.costs.client_examples for entry in self.entries)
             observer.tick(seen, torch.zeros(1))
         for entry in run.rounds(executor, saved, observer.tick):
+            dumped = [item.model_dump(mode="json") for item in (*self.entries, entry)]
             self.entries.append(entry)
-            dumped = [item.model_dump(mode="json") for item in self.entries]
             saved = checkpoint.Checkpoint(job.run_id, entry.round, run.state, run.kept, dumped, self.executor)
             checkpoint.save(self.checkpoints, saved)
             write_round_log(job.folder, self.entries)
@@ -207,6 +242,7 @@ class _Attempt:
             command=list(self.runner.command),
             **outcome,
         ).sealed()
+        write_round_log(job.folder, self.entries)
         path = write_record(job.folder, record)
         event = RunEnd(*self.names, status, path)
         self.runner.catalog.plugins.emit("fedbench_run_end", event)

@@ -207,6 +207,22 @@ def test_a_damaged_cache_says_what_to_delete(tmp_path, damage):
     assert cache.get("enc", "img", lambda: np.ones((3, 4))).sum() == 12
 
 
+def test_an_entry_without_its_note_was_never_finished(tmp_path):
+    cache = FeatureCache(tmp_path)
+    cache.get("enc", "img", lambda: np.ones((3, 4)))
+    (note,) = tmp_path.glob("*.json")
+    note.unlink()
+    assert cache.get("enc", "img", lambda: np.full((3, 4), 2.0)).sum() == 24
+
+
+def test_an_unreadable_image_is_not_blamed_on_the_cache(tmp_path):
+    def fail():
+        raise OSError("cannot identify image file")
+
+    with pytest.raises(OSError, match="cannot identify"):
+        FeatureCache(tmp_path).get("enc", "img", fail)
+
+
 def test_a_failed_computation_leaves_nothing(tmp_path):
     def fail():
         raise RuntimeError("no")

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from fedbench.catalog import Catalog
 from fedbench.cli.main import main
-from fedbench.errors import UsageError
+from fedbench.errors import FedbenchError, UsageError
 from fedbench.federation.executors import Executor
 from fedbench.federation.loop import plan
 from fedbench.federation.optim import rate
@@ -24,7 +24,7 @@ from fedbench.methods import LocalRule
 from fedbench.plugins import Plugins
 from fedbench.results.store import find_records, read_record
 from fedbench.rng import torch_stream
-from fedbench.runner import Runner, choose_device
+from fedbench.runner import Busy, Runner, choose_device
 from fedbench.testing.contracts import make
 from fedbench.tracks.alignment import AlignmentRun
 
@@ -203,7 +203,7 @@ def test_a_taken_folder_and_a_foreign_record_are_refused(run, runner, tmp_path, 
     output = tmp_path / "runs"
     folder = output / "tiny@1" / "fedavg" / "seed-0"
     folder.mkdir(parents=True)
-    with FileLock(folder / ".lock"), pytest.raises(UsageError, match="another process"):
+    with FileLock(folder / ".lock"), pytest.raises(Busy, match="another process"):
         run("fedavg", output=output)
     record = run("fedavg", output=output)
     (folder / "record.json").write_text(record.model_copy(update={"run_id": "x"}).model_dump_json())
@@ -327,3 +327,99 @@ def test_a_failing_method_and_observer_are_named_and_stop_nobody_else(tiny, tmp_
 def test_records_name_no_path_of_the_machine(run):
     text = run("fedavg").model_copy(update={"command": []}).model_dump_json()
     assert str(Path.cwd()) not in text
+
+
+CHATTY = """\
+import numpy as np
+import torch
+from fedbench import Aggregator, MethodSpec, Options, hookimpl
+
+class Chatty(Aggregator):
+    said = {"a": np.float32(0.5), "b": torch.tensor([1.0, float("nan")]), "c": {"d": np.arange(2)}}
+
+    def __init__(self, options):
+        self.options = options
+
+    def aggregate(self, state, cohort):
+        return {"params": cohort.weights @ cohort.params}
+
+    def diagnostics(self, state):
+        return self.said
+
+class Odd(Chatty):
+    said = {"what": object()}
+
+class Required(Options):
+    must: int
+
+@hookimpl
+def fedbench_register_methods():
+    yield MethodSpec("chatty", "alignment", "chatty_method.hooks:Chatty", "says it in numpy and torch")
+    yield MethodSpec("odd", "alignment", "chatty_method.hooks:Odd", "says what no record can hold")
+    yield MethodSpec("needy", "alignment", "chatty_method.hooks:Chatty", "has no default", options=Required)
+"""
+
+
+def test_what_a_method_says_of_itself_becomes_plain_values(tiny, tmp_path, monkeypatch):
+    from conftest import install_plugin
+
+    install_plugin(tmp_path / "plugins", "chatty-method", {"hooks.py": CHATTY})
+    monkeypatch.syspath_prepend(str(tmp_path / "plugins"))
+    runner = Runner(Catalog(Plugins(strict=True)), choose_device("cpu"), "serial")
+
+    def go(method, **options):
+        asked = {"scenarios": ["tiny"], "seeds": [0], "changes": {}, "output": tmp_path / "runs"}
+        (job,) = plan_jobs(runner.catalog, methods=[method], options=options, **asked)
+        return runner.run(job)
+
+    record = read_record(go("chatty"))
+    assert record.rounds[-1].diagnostics == {"a": 0.5, "b": [1.0, None], "c": {"d": [0, 1]}}
+    for _ in range(2):  # the failed attempt does not keep the folder locked
+        with pytest.raises(FedbenchError, match=r"the method's diagnostics.what is a object"):
+            go("odd")
+    assert len(list((tmp_path / "runs").rglob("failed-*.json"))) == 2
+    assert read_record(go("needy", must=3)).method.options == {"must": 3}
+
+
+def test_a_primary_metric_that_nobody_computes_is_refused_before_anything_is_written(runner, tmp_path):
+    for changes, problem in (
+        ({"evaluation.primary": "unseen-concept/category/acc"}, "category has: accuracy, raw_accuracy"),
+        ({"evaluation.metrics": ["choice"]}, "none of its metrics is for the form 'caption'"),
+    ):
+        (job,) = plan_jobs(
+            runner.catalog, methods=["fedavg"], scenarios=["tiny"], seeds=[0], options={}, changes=changes,
+            output=tmp_path / "runs",
+        )  # fmt: skip
+        with pytest.raises(UsageError, match=problem):
+            runner.run(job)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_worst_client_follows_the_measures_direction(run):
+    record = run(
+        "fedavg",
+        changes={
+            "evaluation.primary": "unseen-concept/caption/nll",
+            "evaluation.each_round": ["unseen-concept/caption"],
+        },
+    )
+    values = [measure.value for measure in record.rounds[-1].clients.values()]
+    assert record.spread.worst == max(values)
+
+
+def test_the_round_log_is_made_whole_again(run, runner, tmp_path, monkeypatch):
+    """A run stopped between a round's checkpoint and its line in the log."""
+    import fedbench.runner
+
+    def stop(folder, entries):
+        if len(entries) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(fedbench.runner, "write_round_log", stop)
+    with pytest.raises(KeyboardInterrupt):
+        run("fedavg")
+    monkeypatch.undo()
+    record = run("fedavg")
+    (log,) = tmp_path.rglob("rounds.jsonl")
+    assert len(log.read_text().splitlines()) == len(record.rounds) == 3 and record.resumed
+    assert not (log.parent / "checkpoints").exists()

@@ -7,7 +7,8 @@ method, seed and round, written atomically under a lock, and checked before use.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,13 +43,22 @@ class FeatureCache:
 
     def get(self, encoder: str, images: str, compute: Callable[[], np.ndarray]) -> np.ndarray:
         """The features of image set ``images`` under ``encoder`` (both fingerprints), memory-mapped."""
-        key = sha256_json({"encoder": encoder, "images": images})[:32]
-        path = self.folder / f"{key}.npy"
-        try:
+        path = self.folder / f"{sha256_json({'encoder': encoder, 'images': images})[:32]}.npy"
+        with self._writing():
             self.folder.mkdir(parents=True, exist_ok=True)
-            with FileLock(self.folder / f"{key}.lock"):
-                if not path.exists():
-                    self._store(path, compute())
+            lock = FileLock(path.with_suffix(".lock")).acquire()
+        with lock:
+            # The note is written last: without it, whoever made the entry was stopped on the way.
+            if not (path.exists() and path.with_suffix(".json").exists()):
+                features = compute()
+                with self._writing():
+                    self._store(path, features)
+        return self._load(path)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             raise UsageError(
                 "can't write the feature cache",
@@ -56,7 +66,6 @@ class FeatureCache:
                 why=error,
                 fix=f"set {CACHE_VARIABLE} to a folder you may write",
             ) from error
-        return self._load(path)
 
     def _store(self, path: Path, features: np.ndarray) -> None:
         with atomic_path(path) as temporary, temporary.open("wb") as file:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,10 +76,7 @@ def load(folder: Path, run_id: str, device: torch.device, warn: Callable[[str], 
 
 def discard(folder: Path) -> None:
     """Remove a finished run's checkpoints."""
-    for path in _newest_first(folder):
-        path.unlink()
-    if folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _newest_first(folder: Path) -> list[Path]:

@@ -23,7 +23,8 @@ def write_record(folder: Path, record: Record) -> Path:
         if path.exists():
             raise UsageError("a completed record is never overwritten", where=path)
     else:
-        number = 1 + len(list(folder.glob(f"{record.status}-*.json")))
+        taken = [int(path.stem.rpartition("-")[2]) for path in folder.glob(f"{record.status}-*.json")]
+        number = 1 + max(taken, default=0)
         path = folder / f"{record.status}-{number:04d}.json"
     write_atomic(path, json.dumps(record.model_dump(mode="json"), indent=1, allow_nan=False) + "\n")
     return path

@@ -8,6 +8,7 @@ from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from fedbench.data.features import FeatureCache, cache_folder
 from fedbench.data.items import AlignmentData
 from fedbench.data.partition import Partition, checked
 from fedbench.data.tokens import TokenTable
-from fedbench.errors import UsageError
+from fedbench.errors import FedbenchError, UsageError
 from fedbench.evaluation.evaluator import Evaluator, Rows
 from fedbench.federation.checkpoint import Checkpoint
 from fedbench.federation.clients import Kept, fresh
@@ -72,8 +73,8 @@ def prepare(scenario: Scenario, catalog: Catalog, device: torch.device, say: Cal
     metrics = [catalog.metrics[name] for name in scenario.evaluation.metrics]
     backbone: Backbone = _create(catalog.backbones[scenario.backbone.name], scenario.backbone, "backbone")
     data: AlignmentData = _create(catalog.datasets[scenario.data.name], scenario.data, "data")
-    _pinned(scenario.backbone, backbone.fingerprint, "backbone")
-    _pinned(scenario.data, data.fingerprint, "data")
+    _pinned(scenario, "backbone", scenario.backbone, backbone.fingerprint)
+    _pinned(scenario, "data", scenario.data, data.fingerprint)
     _check_evaluation(scenario, data, [entry.spec for entry in metrics])
     deal = _create(catalog.partitioners[scenario.partition.name], scenario.partition, "partition")
     clients = scenario.federation.clients
@@ -102,12 +103,15 @@ def _create(entry: Entry, part: Part, what: str):  # type: ignore[no-untyped-def
     return entry.create(validated(entry.options, part.options, f"{what} {part.name!r}"))
 
 
-def _pinned(part: Part, found: str, what: str) -> None:
+def _pinned(scenario: Scenario, what: str, part: Part, found: str) -> None:
     if part.sha256 is not None and part.sha256 != found:
+        mend = "reinstall the package that provides it"
+        if scenario.modified:
+            mend = f"if --set is why, add --set {what}.sha256=none"
         raise UsageError(
             f"{what} {part.name!r} is not the one the scenario was made with",
             why=f"its fingerprint is {found[:12]}…, expected {part.sha256[:12]}…",
-            fix="reinstall the package that provides it",
+            fix=mend,
         )
 
 
@@ -211,7 +215,7 @@ class AlignmentRun:
                 loss=done.loss,
                 digest=done.digest,
                 costs=done.costs,
-                diagnostics=done.diagnostics,
+                diagnostics=_plain(done.diagnostics),
             )
             yield self._measured(entry, begin)
 
@@ -273,6 +277,21 @@ class AlignmentRun:
 
     def _rows(self, models: Tensor, key: str, shuffle: int | None = None) -> Rows:
         return _joined([self.bench.evaluator.rows(model, key, shuffle=shuffle) for model in models])
+
+
+def _plain(value: Any, name: str = "diagnostics") -> Any:
+    """What a method says of itself as JSON values: tensors and arrays as lists, NaN and infinity as None."""
+    if isinstance(value, Tensor | np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner, f"{name}.{key}") for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner, name) for inner in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise FedbenchError(f"the method's {name} is a {type(value).__name__}, not numbers or text")
 
 
 def _joined(per_model: Sequence[Rows]) -> Rows:
