@@ -42,7 +42,7 @@ class PolicyStep:
 
 @dataclass(frozen=True, slots=True)
 class RunEnd:
-    """``record`` is the path of the record just written; ``status`` completed or cancelled."""
+    """``record`` is the path of the record just written; ``status`` completed, cancelled or failed."""
 
     scenario: str
     method: str

@@ -197,7 +197,7 @@ class _Attempt:
             observer.round_ended(event)
 
     def _stopped(self, rounds: int) -> str:
-        """The budget that the next round would have exceeded, if the rounds ended early."""
+        """The scenario's limits, if the next round would have exceeded one and the rounds ended early."""
         if self.entries[-1].round == rounds:
             return ""
         limits = self.job.scenario.budget.model_dump(exclude_none=True)

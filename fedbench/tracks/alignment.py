@@ -295,7 +295,7 @@ def _plain(value: Any, name: str = "diagnostics") -> Any:
 
 
 def _joined(per_model: Sequence[Rows]) -> Rows:
-    """Rows of several models under each other: their measure is the models' mean."""
+    """Rows of several models under each other: measured together, items × models of them."""
     return {name: [value for rows in per_model for value in rows[name]] for name in per_model[0]}
 
 
