@@ -38,8 +38,9 @@ def _differing(row: dict[str, Any], rows: list[dict[str, Any]]) -> list[str]:
 
 def _shown(row: dict[str, Any], differing: list[str]) -> dict[str, str]:
     options = " ".join(f"{key}={row['options'][key]}" for key in differing)
+    changes = " ".join(f"{path}={value}" for path, value in row["changes"].items())
     return {
-        "scenario": row["scenario"] + (" (modified)" if row["modified"] else ""),
+        "scenario": f"{row['scenario']} {changes}".strip(),
         "method": f"{row['method']} {options}".strip(),
         "seeds": str(len(row["seeds"])),
         row["metric"]: _number(row["mean"]),

@@ -24,7 +24,8 @@ def summarise(records: Iterable[Record], metric: str | None = None) -> list[dict
         if record.status != "completed":
             continue
         options = canonical_json(record.method.options)
-        key = (record.scenario.name, record.scenario.fingerprint, record.method.name, options)
+        method = (record.method.name, record.method.provider.plugin, options)
+        key = (record.scenario.name, record.scenario.fingerprint, *method)
         groups[key].setdefault(record.seed, record)
     rows = [_row(list(group.values()), metric) for group in groups.values()]
     if not rows:
@@ -64,5 +65,5 @@ def _row(records: list[Record], metric: str | None) -> dict[str, Any]:
         "uplink_megabytes": fmean(record.costs.uplink_bytes for record in records) / 1e6,
         "client_examples": fmean(record.costs.client_examples for record in records),
         "seconds": fmean(record.wall_seconds for record in records),
-        "modified": bool(first.scenario.changes),
+        "changes": first.scenario.changes,
     }
