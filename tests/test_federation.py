@@ -10,7 +10,7 @@ from fedbench.federation.executors import Executor, make_executor
 from fedbench.federation.local import LocalWork, train_clients
 from fedbench.federation.loop import federate, plan
 from fedbench.federation.optim import LocalOptimizer, clip_per_client, rate
-from fedbench.federation.sampling import cohort, minibatches, one_pass_part
+from fedbench.federation.sampling import cohort, minibatches, one_pass_parts
 from fedbench.methods import Aggregator, Context, LocalRule
 from fedbench.params import ParamSpace, digest
 from fedbench.rng import derive
@@ -54,7 +54,7 @@ def test_cohorts_depend_on_seed_and_round_and_not_on_the_method():
 
 def test_one_pass_uses_every_example_exactly_once():
     shard = np.arange(100, 147)
-    parts = [one_pass_part(shard, seed=0, client=2, round=r, rounds=10) for r in range(1, 11)]
+    parts = one_pass_parts(shard, seed=0, client=2, rounds=10)
     assert sorted(np.concatenate(parts)) == shard.tolist()
     batches = minibatches([parts[0], parts[9][:2]], batch_size=3)
     assert batches.shape == (2, 2, 3)

@@ -16,7 +16,7 @@ from fedbench.federation.clients import Kept, fresh, of, updated
 from fedbench.federation.executors import Executor
 from fedbench.federation.ledger import exceeded, round_costs
 from fedbench.federation.local import LocalWork, Tick, Trained, steps_of
-from fedbench.federation.sampling import cohort, one_pass_part
+from fedbench.federation.sampling import cohort, one_pass_parts
 from fedbench.federation.task import Task
 from fedbench.measures import Costs
 from fedbench.methods import Aggregator, Cohort, LocalRule, State
@@ -61,7 +61,7 @@ def plan(
     """What each of ``clients`` does in ``round`` (from 1)."""
     work = []
     for client in clients:
-        parts = [one_pass_part(shards[client], seed, client, r, rounds) for r in range(1, rounds + 1)]
+        parts = one_pass_parts(shards[client], seed, client, rounds)
         order = torch.randperm(len(parts[round - 1]), generator=torch_stream(seed, "client", round, client))
         steps = [steps_of(len(part), training) for part in parts]
         before, total = (

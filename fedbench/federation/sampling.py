@@ -18,10 +18,10 @@ def cohort(seed: int, round: int, clients: int, size: int | None) -> tuple[int, 
     return tuple(sorted(chosen.tolist()))
 
 
-def one_pass_part(shard: np.ndarray, seed: int, client: int, round: int, rounds: int) -> np.ndarray:
-    """The part of a client's data that round ``round`` (from 1) sees; the R parts are disjoint."""
+def one_pass_parts(shard: np.ndarray, seed: int, client: int, rounds: int) -> list[np.ndarray]:
+    """What a client sees in each of the R rounds: its data, shuffled once and cut into disjoint parts."""
     shuffled = numpy_stream(seed, "parts", client).permutation(shard)
-    return np.array_split(shuffled, rounds)[round - 1]
+    return np.array_split(shuffled, rounds)
 
 
 def minibatches(parts: Sequence[np.ndarray], batch_size: int) -> np.ndarray:
