@@ -8,20 +8,25 @@ from fedbench.hookspecs import hookimpl
 from fedbench.specs import MetricSpec, PartitionerSpec
 
 PARTITIONERS = {
-    "manifest": ("ManifestOptions", "the units a file shipped with the scenario names"),
-    "iid": ("SeededOptions", "evenly and at random"),
-    "dirichlet": ("DirichletOptions", "label skew: each label's proportions drawn from Dir(α)"),
-    "shards": ("ShardsOptions", "label skew: a few shards of label-sorted units each"),
-    "natural": ("LabelOptions", "a client for each value of a label"),
-    "quantity": ("QuantityOptions", "sizes drawn from Dir(α)"),
+    "manifest": ("partitioners", "ManifestOptions", "the units a file shipped with the scenario names"),
+    "iid": ("partitioners", "SeededOptions", "evenly and at random"),
+    "dirichlet": (
+        "partitioners",
+        "DirichletOptions",
+        "label skew: each label's shares drawn from Dir(α)",
+    ),
+    "shards": ("partitioners", "ShardsOptions", "label skew: a few shards of label-sorted units each"),
+    "natural": ("partitioners", "LabelOptions", "a client for each value of a label"),
+    "quantity": ("partitioners", "QuantityOptions", "sizes drawn from Dir(α)"),
+    "cluster": ("clusters", "ClusterOptions", "clusters of image or text embeddings, or of both"),
 }
 
 
 @hookimpl
 def fedbench_register_partitioners() -> Iterator[PartitionerSpec]:
-    module = "fedbench.data.partitioners"
-    for name, (options, summary) in PARTITIONERS.items():
-        yield PartitionerSpec(name, f"{module}:{name}", summary, f"{module}:{options}")
+    for name, (module, options, summary) in PARTITIONERS.items():
+        at = f"fedbench.data.{module}"
+        yield PartitionerSpec(name, f"{at}:{name}", summary, f"{at}:{options}")
 
 
 METRICS = {

@@ -189,7 +189,7 @@ class _Attempt:
         for entry in run.rounds(executor, saved, observer.tick):
             dumped = [item.model_dump(mode="json") for item in (*self.entries, entry)]
             self.entries.append(entry)
-            saved = checkpoint.Checkpoint(job.run_id, entry.round, run.state, run.kept, dumped, self.executor)
+            saved = run.checkpoint(job.run_id, entry.round, dumped, self.executor)
             checkpoint.save(self.checkpoints, saved)
             write_round_log(job.folder, self.entries)
             event = RoundEnd(*self.names, entry.round, rounds, dumped[-1])

@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
@@ -86,6 +86,21 @@ class Budget(Section):
     uplink_bytes: int | None = Field(None, ge=1)
 
 
+class Faults(Section):
+    """What goes wrong, as rates per client and round; nothing by default."""
+
+    dropout: float = Field(0.0, ge=0, le=1, description="does not answer: nothing is trained or sent")
+    straggling: float = Field(0.0, ge=0, le=1, description="trains, but its update comes late")
+    late: Literal["dropped", "next-round"] = Field(
+        "dropped", description="late updates are thrown away, or taken in the next round"
+    )
+    corruption: float = Field(0.0, ge=0, le=1, description="its update arrives as rubbish")
+    corrupted: tuple[Literal["nan", "inf", "huge"], ...] = Field(("nan", "inf", "huge"), min_length=1)
+    byzantine: float = Field(0.0, ge=0, lt=0.5, description="share of the clients that attack, every round")
+    attack: Literal["sign-flip", "gaussian", "label-flip"] = "sign-flip"
+    strength: float = Field(1.0, gt=0, description="an attack's length over the honest update's")
+
+
 class Scenario(Section):
     """A scenario file, validated."""
 
@@ -100,6 +115,7 @@ class Scenario(Section):
     training: Training
     evaluation: Evaluation
     budget: Budget = Budget()
+    faults: Faults | None = None
 
     _folder: Path = PrivateAttr(default=Path())
     _modified: bool = PrivateAttr(default=False)
@@ -121,7 +137,7 @@ class Scenario(Section):
     @cached_property
     def fingerprint(self) -> str:
         """sha256 of everything that can change a number (not the summary)."""
-        return sha256_json(self.model_dump(mode="json", exclude={"summary"}))
+        return sha256_json(self.model_dump(mode="json", exclude={"summary"}, exclude_none=True))
 
 
 def load_scenario(path: Path, changes: Mapping[str, Any] | None = None) -> Scenario:
@@ -218,7 +234,8 @@ def _line_of(text: str, location: list[str]) -> int:
 def _known_keys(location: list[str]) -> str:
     model: Any = Scenario
     for part in location[:-1]:
-        model = model.model_fields[part].annotation
+        annotation = model.model_fields[part].annotation
+        model = next((kind for kind in get_args(annotation) if kind is not type(None)), annotation)
     close = suggest(location[-1], model.model_fields)
     start = f"{close} " if close.startswith("did") else ""
     return f"{start}known keys: {', '.join(model.model_fields)}"

@@ -61,7 +61,7 @@ BAD_RUNS = {
     ),
     "unknown metric": (
         ["-m", "fedavg", "--set", 'evaluation.metrics=["choise"]'],
-        "scenario emoji-ii@1: unknown metric 'choise' — did you mean 'choice'?",
+        "scenario emoji-ii@2: unknown metric 'choise' — did you mean 'choice'?",
     ),
     "unknown option of the method": (
         ["-m", "fedprox", "-o", "nu=1"],
@@ -238,12 +238,12 @@ def test_the_matrix_of_a_dry_run_and_nothing_written(fedbench):
     ]
     assert {row["status"] for row in rows} == {"to run"}
     folders = [row["folder"] for row in rows]
-    assert folders[0] == "runs/emoji-ii@1/fedavg/seed-0" and len(set(folders)) == 6
-    assert folders[3].startswith("runs/emoji-ii@1/fedprox+"), "options that are not the default are marked"
+    assert folders[0] == "runs/emoji-ii@2/fedavg/seed-0" and len(set(folders)) == 6
+    assert folders[3].startswith("runs/emoji-ii@2/fedprox+"), "options that are not the default are marked"
     code, table, err = fedbench(*arguments)
     assert (code, err) == (0, "") and all(folder in table for folder in folders)
     code, out, _ = fedbench(*arguments, "--set", "training.lr=0.5", "--format", "json")
-    assert all(row["folder"].startswith("runs/emoji-ii@1+") for row in json.loads(out))
+    assert all(row["folder"].startswith("runs/emoji-ii@2+") for row in json.loads(out))
     assert not list(Path().iterdir())
 
 
@@ -373,7 +373,7 @@ def test_a_corrupt_record_is_invalid(fedbench, corrupt, tmp_path):
 
 
 def test_a_corrupt_record_in_the_place_of_a_run_is_named(refused, tmp_path):
-    path = tmp_path / "runs" / "emoji-ii@1" / "fedavg" / "seed-0" / "record.json"
+    path = tmp_path / "runs" / "emoji-ii@2" / "fedavg" / "seed-0" / "record.json"
     path.parent.mkdir(parents=True)
     path.write_text("{")
     assert f"not a fedbench record in {path}" in refused("run", "-m", "fedavg", "--output", tmp_path / "runs")

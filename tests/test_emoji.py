@@ -1,7 +1,6 @@
 """The embedded data: as shipped, honestly split, used once, readable by the usual tools."""
 
 import io
-import json
 import shutil
 from collections import defaultdict
 
@@ -13,9 +12,13 @@ from fedbench_emoji.hooks import SCENARIOS, EmojiOptions
 from fedbench_emoji.trunk import Lite0Trunk, preprocess
 from PIL import Image
 
+from fedbench.catalog import Catalog
+from fedbench.data.partition import checked
 from fedbench.errors import UsageError
 from fedbench.fingerprint import sha256_bytes
+from fedbench.plugins import Plugins
 from fedbench.scenario import load_scenario
+from fedbench.values import validated
 
 
 @pytest.fixture(scope="module")
@@ -125,18 +128,19 @@ def test_views_are_pure_and_the_first_is_the_drawing(data):
 @pytest.mark.parametrize("path", sorted(SCENARIOS.glob("*.toml")), ids=lambda path: path.stem)
 def test_scenarios_deal_every_training_drawing_at_most_once(path, data):
     scenario = load_scenario(path)
-    manifest = json.loads((path.parent / scenario.partition.options["file"]).read_text())
-    for side in ("train", "evaluation"):
-        units = np.concatenate([np.array(rows) for rows in manifest[side]])
-        assert len(np.unique(units)) == len(units)
-    trained = np.concatenate([np.array(rows) for rows in manifest["train"]])
-    assert set(trained) <= set(np.unique(data.pair_units))
+    part, clients = scenario.partition, scenario.federation.clients
+    entry = Catalog(Plugins()).partitioners[part.name]
+    deal = entry.create(validated(entry.options, part.options, part.name))
+    partition = checked(deal(data, clients, path.parent), data, clients, part.name)
+    assert partition.fingerprint == part.sha256, "the deal is the published one"
+    assert set(np.concatenate(partition.train)) <= set(np.unique(data.pair_units))
+    assert not set(np.concatenate(partition.evaluation)) & set(np.unique(data.pair_units))
 
 
 def test_scenarios_pin_their_content():
     for path in SCENARIOS.glob("*.toml"):
         scenario = load_scenario(path)
-        assert scenario.data.sha256 and scenario.backbone.sha256 and scenario.partition.options["sha256"]
+        assert scenario.data.sha256 and scenario.backbone.sha256 and scenario.partition.sha256
 
 
 def test_trunk_gives_standardised_tokens(data):

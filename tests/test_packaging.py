@@ -190,7 +190,7 @@ def test_the_wheel_holds_the_core_and_every_part_and_nothing_else(whole_wheel):
         "emoji-ii.toml",
         "tokenizer.json",
     )
-    for asset in (*assets, "emoji-ii.clients.json", "SHA256SUMS.json", "py.typed"):
+    for asset in (*assets, "emoji.embeddings.safetensors", "SHA256SUMS.json", "py.typed"):
         assert any(file.endswith(f"/{asset}") for file in names), asset
     assert "fedbench/py.typed" in names, "the classifier says Typing :: Typed"
 

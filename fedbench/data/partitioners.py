@@ -117,7 +117,7 @@ def natural(options: LabelOptions) -> Partitioner:
 
     def shares(data: AlignmentData, clients: int, rng: np.random.Generator) -> Shares:
         codes, labels = _codes(data, options.label), np.asarray(data.labels[options.label])
-        present = np.unique(labels[_train_units(data)])
+        present = np.unique(labels[train_units(data)])
         if len(present) != clients:
             raise UsageError(
                 f"label {options.label!r} takes {len(present)} values in the training data,"
@@ -139,15 +139,15 @@ def shards(options: ShardsOptions) -> Partitioner:
 
     def deal(data: AlignmentData, clients: int, folder: Path) -> Partition:
         rng = numpy_stream(options.seed, "partition", "shards")
-        codes, train = _codes(data, options.label), _train_units(data)
+        codes, train = _codes(data, options.label), train_units(data)
         ordered = train[np.lexsort((rng.permutation(len(train)), codes[train]))]
         pieces = np.array_split(ordered, clients * options.per_client)
         order = rng.permutation(len(pieces))
         hands = [order[client::clients] for client in range(clients)]
         dealt = [np.sort(np.concatenate([pieces[i] for i in hand])) for hand in hands]
-        _enough(dealt, options.least, "shards")
+        enough(dealt, options.least, "shards")
         held = np.stack([np.bincount(codes[units], minlength=codes.max() + 1) for units in dealt], axis=1)
-        return Partition(tuple(dealt), _split(_held_out_units(data), codes, _normalised(held), rng))
+        return Partition(tuple(dealt), _split(held_out_units(data), codes, _normalised(held), rng))
 
     return deal
 
@@ -167,10 +167,10 @@ def _drawn(
         rng = numpy_stream(options.seed, "partition", name)
         for _ in range(TRIES):
             codes, table = shares(data, clients, rng)
-            train = _split(_train_units(data), codes, table, rng)
+            train = _split(train_units(data), codes, table, rng)
             if min(map(len, train)) >= options.least:
-                return Partition(train, _split(_held_out_units(data), codes, table, rng))
-        _enough(train, options.least, name)
+                return Partition(train, _split(held_out_units(data), codes, table, rng))
+        enough(train, options.least, name)
         raise AssertionError("unreachable")
 
     return deal
@@ -191,7 +191,7 @@ def _split(
     return tuple(np.sort(np.concatenate([np.empty(0, dtype=np.int64), *pieces])) for pieces in parts)
 
 
-def _enough(dealt: Any, least: int, name: str) -> None:
+def enough(dealt: Any, least: int, name: str) -> None:
     smallest = min(map(len, dealt))
     if smallest < least:
         raise UsageError(
@@ -220,10 +220,10 @@ def _codes(data: AlignmentData, label: str) -> np.ndarray:
     return codes
 
 
-def _train_units(data: AlignmentData) -> np.ndarray:
+def train_units(data: AlignmentData) -> np.ndarray:
     return np.unique(data.pair_units)
 
 
-def _held_out_units(data: AlignmentData) -> np.ndarray:
+def held_out_units(data: AlignmentData) -> np.ndarray:
     images = [item.image for suite in data.suites.values() for item in suite.items]
-    return np.setdiff1d(data.units[images], _train_units(data))
+    return np.setdiff1d(data.units[images], train_units(data))

@@ -20,22 +20,25 @@ from torch import Tensor
 
 from fedbench.errors import UsageError
 from fedbench.federation.clients import Kept
+from fedbench.federation.updates import Updates
 from fedbench.files import atomic_path
 from fedbench.fingerprint import canonical_json
 from fedbench.methods import State
 
 FILES_KEPT = 2
-SERVER, CLIENTS = "server/", "clients/"
+SERVER, CLIENTS, LATE = "server/", "clients/", "late/"
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where a run stands after ``round``: the server's state, what clients keep, the log so far."""
+    """Where a run stands after ``round``: the server's state, what clients keep, the updates still on their
+    way, the log so far."""
 
     run_id: str
     round: int
     state: State
     kept: Kept
+    late: Updates
     entries: list[dict[str, Any]]
     executor: dict[str, Any]
 
@@ -44,6 +47,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
     """Write the checkpoint and drop all but the newest two."""
     named = {f"{SERVER}{name}": tensor for name, tensor in checkpoint.state.items()}
     named |= {f"{CLIENTS}{name}": tensor for name, tensor in checkpoint.kept.items()}
+    named |= {f"{LATE}{name}": tensor for name, tensor in checkpoint.late.items()}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in named.items()}
     note = canonical_json(
         {
@@ -92,12 +96,12 @@ def _read(path: Path, run_id: str, device: torch.device) -> Checkpoint:
     note = json.loads(metadata["note"])
     if note["run_id"] != run_id:
         raise ValueError("it belongs to another run")
-    state, kept = (_side(tensors, side, device) for side in (SERVER, CLIENTS))
-    return Checkpoint(run_id, note["round"], state, kept, note["entries"], note["executor"])
+    state, kept, late = (_side(tensors, side, device) for side in (SERVER, CLIENTS, LATE))
+    return Checkpoint(run_id, note["round"], state, kept, late, note["entries"], note["executor"])
 
 
 def _side(tensors: Mapping[str, Tensor], side: str, device: torch.device) -> dict[str, Tensor]:
-    """The tensors of the server or of the clients, under their own names."""
+    """The tensors of one side, under their own names."""
     return {
         name.removeprefix(side): tensor.to(device)
         for name, tensor in tensors.items()

@@ -14,29 +14,37 @@ from torch import Tensor
 
 from fedbench.federation.clients import Kept, fresh, of, updated
 from fedbench.federation.executors import Executor
+from fedbench.federation.faults import NO_FAULTS, FaultModel
 from fedbench.federation.ledger import exceeded, round_costs
 from fedbench.federation.local import LocalWork, Tick, Trained, steps_of
-from fedbench.federation.sampling import cohort, one_pass_parts
+from fedbench.federation.sampling import cohort, one_pass_parts, turns
 from fedbench.federation.task import Task
+from fedbench.federation.updates import Updates, clients_of, cohort_of, finite, joined, rows, sent
 from fedbench.measures import Costs
-from fedbench.methods import Aggregator, Cohort, LocalRule, State
+from fedbench.methods import Aggregator, LocalRule, State
 from fedbench.params import digest
 from fedbench.rng import torch_stream
-from fedbench.scenario import Budget, Federation, Training
+from fedbench.scenario import Budget, Faults, Federation, Training
 
 NOTHING, NO_LIMIT = Costs(), Budget()
+NOBODY: Updates = {}
 
 
 @dataclass(frozen=True)
 class Round:
     """A finished round. ``loss`` is the examples' mean training loss (None if nobody trained);
-    ``left_out`` says which clients' updates were not used and why; ``digest`` is of what is evaluated."""
+    ``left_out`` says which clients' updates were not used and why; ``came_late`` whose update of the round
+    before was; ``attackers`` who sent something else than what it had learnt; ``late`` are the updates that
+    the next round takes; ``digest`` is of what is evaluated."""
 
     number: int
     state: State
     kept: Kept
+    late: Updates
     cohort: tuple[int, ...]
     left_out: dict[int, str]
+    came_late: tuple[int, ...]
+    attackers: tuple[int, ...]
     loss: float | None
     digest: str
     costs: Costs
@@ -57,17 +65,18 @@ def plan(
     rounds: int,
     training: Training,
     seed: int,
+    size: int | None = None,
 ) -> list[LocalWork]:
-    """What each of ``clients`` does in ``round`` (from 1)."""
+    """What each of ``clients``, who all take part in ``round`` (from 1), does in it. ``size`` of a cohort."""
     work = []
     for client in clients:
-        parts = one_pass_parts(shards[client], seed, client, rounds)
-        order = torch.randperm(len(parts[round - 1]), generator=torch_stream(seed, "client", round, client))
+        own = turns(seed, client, len(shards), size, rounds)
+        turn = own.index(round)
+        parts = one_pass_parts(shards[client], seed, client, len(own))
+        order = torch.randperm(len(parts[turn]), generator=torch_stream(seed, "client", round, client))
         steps = [steps_of(len(part), training) for part in parts]
-        before, total = (
-            (sum(steps[: round - 1]), sum(steps)) if training.one_schedule else (0, steps[round - 1])
-        )
-        work.append(LocalWork(client, parts[round - 1][order.numpy()], before, total))
+        before, total = (sum(steps[:turn]), sum(steps)) if training.one_schedule else (0, steps[turn])
+        work.append(LocalWork(client, parts[turn][order.numpy()], before, total))
     return work
 
 
@@ -83,92 +92,85 @@ def federate(
     seed: int,
     after: int = 0,
     kept: Kept | None = None,
+    late: Updates = NOBODY,
     spent: Costs = NOTHING,
     budget: Budget = NO_LIMIT,
+    faults: Faults | None = None,
+    twins: int = 0,
     tick: Tick = lambda examples, loss: None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Iterator[Round]:
     """Run the rounds after round ``after`` from ``state``, giving each as it ends.
 
-    The engine alone samples the cohort, derives the streams, leaves out updates that are empty or not
-    finite, and counts bytes, examples and seconds. With nobody left a round keeps the state. A round that
-    would take ``spent`` beyond ``budget`` is not begun. ``kept`` is what the clients kept so far; those whose
-    update did not arrive keep what they had.
+    The engine alone samples the cohort, derives the streams, plays the faults, leaves out updates that are
+    missing, empty, late or not finite, and counts bytes, examples and seconds. With nobody left a round keeps
+    the state. A round that would take ``spent`` beyond ``budget`` is not begun. ``kept`` is what the clients
+    kept so far; those whose update did not arrive keep what they had. ``late`` are updates of the round
+    before; ``twins`` is how far on an example's wrongly labelled twin lies.
     """
     if kept is None:
         kept = fresh(aggregator.keep(aggregator.params_for(state)), len(shards))
+    trouble = FaultModel(faults if faults and aggregator.communicates else NO_FAULTS, seed, len(shards))
     for number in range(after + 1, federation.rounds + 1):
         clients = cohort(seed, number, len(shards), federation.cohort)
-        work = plan(shards, clients, number, federation.rounds, training, seed)
+        work = plan(shards, clients, number, federation.rounds, training, seed, federation.cohort)
         left_out = {item.client: "no examples" for item in work if not len(item.examples)}
-        work = [item for item in work if item.client not in left_out]
+        left_out |= dict.fromkeys(trouble.dropped(number, clients), "dropped out")
+        left_out |= {client: "still at the round before" for client in clients_of(late) if client in clients}
+        work = trouble.poisoned([item for item in work if item.client not in left_out], twins)
         if exceeded(budget, spent + round_costs(task.space, aggregator, work, reports=0)):
             return
         costs, loss, begin = NOTHING, None, clock()
+        arrived, late = late, NOBODY
+        came_late = clients_of(arrived)
         if work:
             start = torch.stack([aggregator.params_for(state, item.client) for item in work])
             rule_for = partial(_rule, aggregator, state, kept)
             trained = executor.train(task, start, work, rule_for, training, tick)
-            examples = sum(len(item.examples) for item in work)
-            shares = torch.tensor([len(item.examples) / examples for item in work], dtype=torch.float64)
-            mean_loss = float(trained.loss.cpu().double() @ shares)
-            loss = mean_loss if np.isfinite(mean_loss) else None
-            finite = _finite(trained)
-            left_out |= {
-                item.client: "update is not finite" for item, ok in zip(work, finite, strict=True) if not ok
-            }
+            loss = _mean_loss(work, trained)
+            updates = trouble.tampered(number, sent(work, start, trained, training))
             trained_at = clock()
-            if any(finite):
-                arrived = _cohort(task, number, work, start, trained, finite, training, seed, kept)
-                state = aggregator.aggregate(state, arrived)
-                kept = updated(kept, arrived.clients, arrived.kept)
+            in_time, late = _sorted_out(updates, trouble, number, left_out)
+            arrived = joined(arrived, in_time)
             costs = round_costs(task.space, aggregator, work, len(trained.reports)) + Costs(
-                client_seconds=trained_at - begin, server_seconds=clock() - trained_at
+                client_seconds=trained_at - begin
             )
-            spent += costs
+        begin = clock()
+        if arrived:
+            stream = partial(torch_stream, seed, "method", number)
+            usable = cohort_of(arrived, number, task.space, stream, kept)
+            state = aggregator.aggregate(state, usable)
+            kept = updated(kept, usable.clients, usable.kept)
+        costs += Costs(server_seconds=clock() - begin)
+        spent += costs
         yield Round(
-            number, state, kept, clients, left_out, loss,
+            number, state, kept, late, clients, left_out, came_late,
+            tuple(sorted(trouble.byzantine & {item.client for item in work})), loss,
             digest(evaluated(aggregator, state, len(shards))), costs, dict(aggregator.diagnostics(state)),
         )  # fmt: skip
 
 
-def _finite(trained: Trained) -> list[bool]:
-    ok = trained.params.isfinite().all(1)
-    for report in trained.reports.values():
-        ok &= report.isfinite()
-    for vectors in trained.kept.values():
-        ok &= vectors.isfinite().all(1)
-    return ok.tolist()
+def _mean_loss(work: Sequence[LocalWork], trained: Trained) -> float | None:
+    """Over the examples of the clients whose loss is a number."""
+    counts = torch.tensor([len(item.examples) for item in work], dtype=torch.float64)
+    losses = trained.loss.cpu().double()
+    ok = losses.isfinite()
+    return float((losses[ok] * counts[ok]).sum() / counts[ok].sum()) if ok.any() else None
+
+
+def _sorted_out(
+    updates: Updates, trouble: FaultModel, number: int, left_out: dict[int, str]
+) -> tuple[Updates, Updates]:
+    """The updates to use now and those to use in the next round; the rest is noted in ``left_out``."""
+    ids = clients_of(updates)
+    sound = finite(updates)
+    late = trouble.late(number, ids)
+    behind = torch.tensor([client in late for client in ids], device=sound.device)
+    left_out |= {client: "late" for client in ids if client in late}
+    left_out |= {client: "not finite" for client, ok in zip(ids, sound.tolist(), strict=True) if not ok}
+    waits = rows(updates, sound & behind) if trouble.spec.late == "next-round" else NOBODY
+    return rows(updates, sound & ~behind), waits
 
 
 def _rule(aggregator: Aggregator, state: State, kept: Kept, ids: Sequence[int]) -> LocalRule:
     return aggregator.local_rule(state, of(kept, ids))
-
-
-def _cohort(
-    task: Task,
-    number: int,
-    work: Sequence[LocalWork],
-    start: Tensor,
-    trained: Trained,
-    finite: Sequence[bool],
-    training: Training,
-    seed: int,
-    kept: Kept,
-) -> Cohort:
-    ok = torch.tensor(finite, device=start.device)
-    used = [item for item, fine in zip(work, finite, strict=True) if fine]
-    clients = tuple(item.client for item in used)
-    return Cohort(
-        round=number,
-        clients=clients,
-        params=trained.params[ok],
-        start=start[ok],
-        num_examples=torch.tensor([len(item.examples) for item in used], device=start.device),
-        steps=torch.tensor([steps_of(len(item.examples), training) for item in used], device=start.device),
-        reports={name: values[ok] for name, values in trained.reports.items()},
-        space=task.space,
-        stream=lambda *names: torch_stream(seed, "method", number, *names),
-        kept={name: vectors[ok] for name, vectors in trained.kept.items()},
-        kept_before=of(kept, clients).kept,
-    )

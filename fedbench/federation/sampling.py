@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from math import ceil
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from fedbench.rng import numpy_stream
 
 
+@cache
 def cohort(seed: int, round: int, clients: int, size: int | None) -> tuple[int, ...]:
     """The clients of a round, ascending; the same for every method."""
     if size is None or size >= clients:
@@ -18,10 +20,15 @@ def cohort(seed: int, round: int, clients: int, size: int | None) -> tuple[int, 
     return tuple(sorted(chosen.tolist()))
 
 
-def one_pass_parts(shard: np.ndarray, seed: int, client: int, rounds: int) -> list[np.ndarray]:
-    """What a client sees in each of the R rounds: its data, shuffled once and cut into disjoint parts."""
+def turns(seed: int, client: int, clients: int, size: int | None, rounds: int) -> list[int]:
+    """The rounds (from 1) in which ``client`` takes part."""
+    return [number for number in range(1, rounds + 1) if client in cohort(seed, number, clients, size)]
+
+
+def one_pass_parts(shard: np.ndarray, seed: int, client: int, parts: int) -> list[np.ndarray]:
+    """What a client sees each time it takes part: its data, shuffled once and cut into disjoint parts."""
     shuffled = numpy_stream(seed, "parts", client).permutation(shard)
-    return np.array_split(shuffled, rounds)
+    return np.array_split(shuffled, parts)
 
 
 def minibatches(parts: Sequence[np.ndarray], batch_size: int) -> np.ndarray:

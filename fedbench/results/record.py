@@ -67,6 +67,8 @@ class RoundEntry(Strict):
     round: int
     cohort: list[int] = []
     left_out: dict[str, str] = Field({}, description="client: why its update was not used")
+    came_late: list[int] = Field([], description="clients whose update of the round before was used")
+    attackers: list[int] = Field([], description="Byzantine clients that took part, as the scenario asked")
     loss: float | None = Field(None, description="mean training loss over the round's examples, nats/token")
     digest: str = Field(description="sha256 of the evaluated parameters, fp32 little-endian")
     costs: Costs = Costs()

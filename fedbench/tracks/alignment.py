@@ -16,6 +16,7 @@ from torch import Tensor
 
 from fedbench.catalog import Catalog, Entry
 from fedbench.data.features import FeatureCache, cache_folder
+from fedbench.data.flips import flipped
 from fedbench.data.items import AlignmentData
 from fedbench.data.partition import Partition, checked
 from fedbench.data.tokens import TokenTable
@@ -26,6 +27,8 @@ from fedbench.federation.clients import Kept, fresh
 from fedbench.federation.executors import Executor, ExecutorName, make_executor
 from fedbench.federation.local import Tick
 from fedbench.federation.loop import evaluated, federate, plan
+from fedbench.federation.sampling import cohort
+from fedbench.federation.updates import Updates
 from fedbench.measures import Costs, Measure
 from fedbench.methods import Aggregator, Context, Shards, State
 from fedbench.models.backbone import Backbone
@@ -79,6 +82,7 @@ def prepare(scenario: Scenario, catalog: Catalog, device: torch.device, say: Cal
     deal = _create(catalog.partitioners[scenario.partition.name], scenario.partition, "partition")
     clients = scenario.federation.clients
     partition = checked(deal(data, clients, scenario.folder), data, clients, scenario.partition.name)
+    _pinned(scenario, "partition", scenario.partition, partition.fingerprint)
     backbone.freeze(device)
     llm = FrozenLLM(backbone)
 
@@ -94,7 +98,10 @@ def prepare(scenario: Scenario, catalog: Catalog, device: torch.device, say: Cal
     stored = FeatureCache.default().get(backbone.encoder, data.image_fingerprint, encode)
     features = torch.from_numpy(stored).to(device)
     projector = Projector(features.shape[-1], scenario.training.hidden, backbone.width)
-    task = AlignmentTask(llm, projector, features, TokenTable.build(data.pairs, llm))
+    pairs = data.pairs
+    if scenario.faults and scenario.faults.attack == "label-flip":
+        pairs += flipped(pairs)
+    task = AlignmentTask(llm, projector, features, TokenTable.build(pairs, llm))
     evaluator = Evaluator(llm, task.project, data.suites, metrics, data.units.tolist(), partition)
     return Bench(scenario, data, partition, backbone, task, evaluator, partition.shards(data))
 
@@ -155,23 +162,26 @@ class AlignmentRun:
         self.federation = self.bench.scenario.federation
         self.state: State = {}
         self.kept: Kept = {}
+        self.late: Updates = {}
         self._last: RoundEntry | None = None
 
     @property
     def examples(self) -> int:
-        """Examples that the whole run trains on, for a progress bar (partial cohorts see fewer)."""
-        share = (self.federation.cohort or len(self.shards)) / max(1, len(self.shards))
-        return int(sum(len(shard) for shard in self.shards) * min(1.0, share))
+        """Examples that the whole run trains on, for a progress bar: all of everyone who takes part."""
+        fed, clients = self.federation, len(self.shards)
+        taking_part = {k for r in range(fed.rounds) for k in cohort(self.seed, r + 1, clients, fed.cohort)}
+        return sum(len(self.shards[client]) for client in taking_part)
 
     def executor(self, saved: Mapping[str, object] | None) -> Executor:
         """The executor; a resumed run keeps the one it began with, so that its bits stay the same."""
         if saved:
             return Executor(str(saved["name"]), int(str(saved["chunk"])))
         scenario = self.bench.scenario
-        size = min(self.federation.cohort or len(self.shards), len(self.shards))
-        if size == 0:
+        size = self.federation.cohort
+        clients = cohort(self.seed, 1, len(self.shards), size)
+        if not clients:
             return Executor("serial", 1)
-        work = plan(self.shards, range(size), 1, self.federation.rounds, scenario.training, self.seed)
+        work = plan(self.shards, clients, 1, self.federation.rounds, scenario.training, self.seed, size)
         return make_executor(
             self.executor_name, self.bench.task, work, scenario.training, cache_folder() / "executors"
         )
@@ -189,7 +199,7 @@ class AlignmentRun:
             yield self._measured(entry, begin)
             spent = Costs()
         else:
-            self.state, self.kept = resume.state, resume.kept
+            self.state, self.kept, self.late = resume.state, resume.kept, resume.late
             spent = reduce(Costs.__add__, (RoundEntry.model_validate(e).costs for e in resume.entries))
         for done in federate(
             bench.task,
@@ -202,22 +212,33 @@ class AlignmentRun:
             seed=self.seed,
             after=resume.round if resume else 0,
             kept=self.kept,
+            late=self.late,
             spent=spent,
             budget=scenario.budget,
+            faults=scenario.faults,
+            twins=len(bench.data.pairs),
             tick=tick,
         ):
-            self.state, self.kept = done.state, done.kept
+            self.state, self.kept, self.late = done.state, done.kept, done.late
             begin = time.perf_counter()
             entry = RoundEntry(
                 round=done.number,
                 cohort=list(done.cohort),
-                left_out={str(client): why for client, why in done.left_out.items()},
+                left_out={str(client): why for client, why in sorted(done.left_out.items())},
+                came_late=list(done.came_late),
+                attackers=list(done.attackers),
                 loss=done.loss,
                 digest=done.digest,
                 costs=done.costs,
                 diagnostics=_plain(done.diagnostics),
             )
             yield self._measured(entry, begin)
+
+    def checkpoint(
+        self, run_id: str, round: int, entries: list[dict[str, Any]], executor: dict[str, Any]
+    ) -> Checkpoint:
+        """Where the run stands after ``round``."""
+        return Checkpoint(run_id, round, self.state, self.kept, self.late, entries, executor)
 
     def final(self) -> tuple[dict[str, Measure], dict[str, dict[str, Measure]]]:
         """Every final suite, and each control on the suites of every round."""

@@ -53,7 +53,8 @@ class AlignmentTask:
         logits = self.llm.logits(hidden[ragged.number[row, place + tokens - 1]])
         losses = F.cross_entropy(logits.float(), ids[row, place], reduction="none")
         owner = row // per_client == torch.arange(clients, device=row.device)[:, None]
-        return (owner.to(losses.dtype) @ losses) / owner.sum(1).clamp_min(1)
+        # where(), not a product: one client's NaN stays its own.
+        return torch.where(owner, losses, 0.0).sum(1) / owner.sum(1).clamp_min(1)
 
     def signals(self, params: Tensor, index: Tensor) -> Signals:
         """Projected visual tokens and the mean embedding of the answer's tokens (eos left out)."""
