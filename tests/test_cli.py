@@ -56,8 +56,8 @@ BAD_RUNS = {
     "unknown method": (["-m", "fedagv"], "unknown method 'fedagv' — did you mean 'fedavg'?"),
     "unknown provider": (["-m", "nobody/fedavg"], "unknown method 'nobody/fedavg'"),
     "unknown scenario": (
-        ["-m", "fedavg", "-s", "emoji"],
-        "unknown scenario 'emoji' — did you mean 'emoji-ii'?",
+        ["-m", "fedavg", "-s", "emoji-i"],
+        "unknown scenario 'emoji-i' — did you mean 'emoji-ii'?",
     ),
     "unknown metric": (
         ["-m", "fedavg", "--set", 'evaluation.metrics=["choise"]'],
@@ -428,7 +428,7 @@ def test_show_says_what_there_is_to_choose(fedbench, records):
 
 def test_show_of_nothing(refused, tmp_path):
     assert "unknown method 'fedagv' — did you mean 'fedavg'?" in refused("show", "method", "fedagv")
-    assert "unknown scenario 'emoji' — did you mean 'emoji-ii'?" in refused("show", "scenario", "emoji")
+    assert "unknown scenario 'emoji-i' — did you mean 'emoji-ii'?" in refused("show", "scenario", "emoji-i")
     assert refused("show", "record", tmp_path / "no") == (
         f"no such record: {tmp_path / 'no'} — give the path of a record.json"
     )
