@@ -14,11 +14,12 @@ from torch import Tensor
 from fedbench.federation.clients import Kept
 from fedbench.federation.executors import Executor
 from fedbench.federation.loop import Round, federate
+from fedbench.federation.updates import Updates
 from fedbench.methods import Aggregator, Context, Signals, State
 from fedbench.models.projector import Projector
 from fedbench.params import ParamSpace
 from fedbench.rng import torch_stream
-from fedbench.scenario import Federation, Training
+from fedbench.scenario import Faults, Federation, Training
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,8 @@ def toy_rounds(
     after: int = 0,
     state: State | None = None,
     kept: Kept | None = None,
+    late: Updates | None = None,
+    faults: Faults | None = None,
 ) -> list[Round]:
     """Run ``aggregator`` on the toy task through the engine's own round loop."""
     task = task or ToyTask()
@@ -95,7 +98,9 @@ def toy_rounds(
     size = max(1, len(shards))
     federation = Federation(clients=size, rounds=rounds, cohort=cohort and min(cohort, size))
     executor = Executor("toy", chunk)
-    rounds_run = federate(
-        task, aggregator, state, shards, federation, training, executor, seed=seed, after=after, kept=kept
-    )
-    return list(rounds_run)
+    return list(
+        federate(
+            task, aggregator, state, shards, federation, training, executor,
+            seed=seed, after=after, kept=kept, late=late or {}, faults=faults,
+        )
+    )  # fmt: skip
