@@ -1,0 +1,282 @@
+"""Write ``docs/findings/fed-cmp.md`` and its pictures from the committed records.
+
+``python docs/findings/fed_cmp/report.py``: every number of the finding is computed here.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import click
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from runs import ANCHORS, CORNERS, OPTIONS, PAPER, SCENARIOS, STEPS, Study
+from scipy.stats import ttest_1samp
+from tabulate import tabulate
+
+from fedbench.results.compare import measure_of, standard_error
+from fedbench.results.curves import curve
+from fedbench.results.plots import learning_curves
+from fedbench.results.record import Record
+from fedbench.results.store import find_records, read_record
+
+HERE = Path(__file__).parent
+RECORDS = HERE.parent.parent.parent / "leaderboards" / "records"
+REFERENCE = "fedavg"
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Paired:
+    """A mean difference over shared seeds with its t interval."""
+
+    mean: float
+    low: float | None
+    high: float | None
+    seeds: int
+
+    @property
+    def clear(self) -> bool:
+        """Whether the interval leaves zero out."""
+        return self.low is not None and self.high is not None and not self.low <= 0 <= self.high
+
+    def __str__(self) -> str:
+        if self.low is None:
+            return f"{self.mean:+.3f}"
+        return f"{self.mean:+.3f} [{self.low:+.3f}, {self.high:+.3f}]" + (" *" if self.clear else "")
+
+
+class Results:
+    """Completed records by scenario, changes, method and options; then by seed."""
+
+    def __init__(self, records: Iterable[Record]) -> None:
+        self._found: dict[tuple[Any, ...], dict[int, Record]] = defaultdict(dict)
+        self._defaults: dict[str, dict[str, Any]] = {}
+        for record in records:
+            key = (record.scenario.name, _frozen(record.scenario.changes), record.method.name)
+            self._found[key + (_frozen(record.method.options),)][record.seed] = record
+
+    def get(self, study: Study, method: str, scenario: str) -> dict[int, Record]:
+        """The runs of a study's method on a scenario, by seed."""
+        wanted = (scenario, _frozen(study.changes), method)
+        for key, found in self._found.items():
+            if key[:3] == wanted and self._matches(dict(key[3]), study.options, method):
+                return found
+        return {}
+
+    def _matches(self, options: dict[str, Any], asked: dict[str, Any], method: str) -> bool:
+        """Whether a record's full options are what ``asked`` gives on top of the defaults."""
+        if method not in self._defaults:
+            from fedbench.testing.contracts import installed
+
+            entry = installed().methods[method]
+            self._defaults[method] = entry.options().model_dump(mode="json")
+        return options == self._defaults[method] | asked
+
+    def values(self, study: Study, method: str, scenario: str, name: str | None = None) -> dict[int, float]:
+        found = self.get(study, method, scenario)
+        return {seed: measure_of(r, name or r.primary).value for seed, r in sorted(found.items())}
+
+    def difference(
+        self, study: Study, method: str, scenario: str, against: Study | None = None, name: str | None = None
+    ) -> Paired | None:
+        """``method`` minus FedAvg, paired by seed."""
+        ours = self.values(study, method, scenario, name)
+        theirs = self.values(against or Study(), REFERENCE, scenario, name)
+        shared = sorted(set(ours) & set(theirs))
+        return paired([ours[seed] - theirs[seed] for seed in shared]) if shared else None
+
+
+def paired(differences: Sequence[float]) -> Paired:
+    mean, count = fmean(differences), len(differences)
+    if count < 2 or len(set(differences)) == 1:
+        return Paired(mean, None, None, count)
+    low, high = ttest_1samp(differences, 0).confidence_interval(CONFIDENCE)
+    return Paired(mean, float(low), float(high), count)
+
+
+def main_table(results: Results) -> str:
+    rows = []
+    for method in (*ANCHORS[::-1], *PAPER):
+        row = {"method": method}
+        means = []
+        for scenario in SCENARIOS:
+            values = list(results.values(Study(), method, scenario).values())
+            row[scenario] = with_error(values)
+            means += [fmean(values)] if values else []
+        rows.append((fmean(means) if means else 0.0, row | {"mean": f"{fmean(means):.3f}" if means else ""}))
+    ordered = [row for _, row in sorted(rows, key=lambda pair: -pair[0])]
+    return table(ordered)
+
+
+def difference_table(results: Results) -> str:
+    rows = []
+    for method in PAPER:
+        if method != REFERENCE:
+            found = [results.difference(Study(), method, scenario) for scenario in SCENARIOS]
+            rows.append({"minus fedavg": method, **dict(zip(SCENARIOS, map(_text, found), strict=True))})
+    return table(rows)
+
+
+def study_table(results: Results, studies: Sequence[Study], scenario: str = "emoji-ii") -> str:
+    """Fed-CMP under each study's options: the measure, and the paired difference to FedAvg and to the default."""
+    rows = []
+    default = results.values(Study(), "fed-cmp", scenario)
+    for study in (Study(), *studies):
+        values = results.values(study, "fed-cmp", scenario)
+        shared = sorted(set(values) & set(default))
+        rows.append(
+            {
+                "fed-cmp with": " ".join(f"{k}={v}" for k, v in study.options.items()) or "the printed method",
+                "seeds": len(values),
+                "measure": with_error(list(values.values())),
+                "minus fedavg": _text(results.difference(study, "fed-cmp", scenario)),
+                "minus the printed method": _text(
+                    paired([values[s] - default[s] for s in shared]) if shared and study.options else None
+                ),
+            }
+        )
+    return table(rows)
+
+
+def steps_table(results: Results, scenario: str = "emoji-ii") -> str:
+    rows = []
+    for study in (Study(), *STEPS):
+        found = results.get(study, "fed-cmp", scenario)
+        if not found:
+            continue
+        last = next(iter(found.values()))
+        rounds = last.rounds[-1].round
+        batch = study.changes.get("training.batch_size", 16)
+        per_round = fmean(last.data.client_examples) / rounds
+        rows.append(
+            {
+                "rounds": rounds,
+                "batch": batch,
+                "local steps a round": f"{per_round / batch:.0f}",
+                "fedavg": with_error(list(results.values(study, REFERENCE, scenario).values())),
+                "fed-cmp": with_error(list(results.values(study, "fed-cmp", scenario).values())),
+                "fed-cmp minus fedavg": _text(results.difference(study, "fed-cmp", scenario, study)),
+            }
+        )
+    return table(sorted(rows, key=lambda row: float(row["local steps a round"])))
+
+
+def other_measures(results: Results, scenario: str = "emoji-ii") -> str:
+    """Fed-CMP minus FedAvg on everything that was measured at the end."""
+    some = next(iter(results.get(Study(), "fed-cmp", scenario).values()))
+    rows = []
+    for name, measure in sorted(some.final.items()):
+        if measure.better != "neither":
+            row = {"measure": name, "better": measure.better}
+            for method in (REFERENCE, "fed-cmp"):
+                row[method] = with_error(list(results.values(Study(), method, scenario, name).values()))
+            row["difference"] = _text(results.difference(Study(), "fed-cmp", scenario, name=name))
+            rows.append(row)
+    return table(rows)
+
+
+def inside_table(results: Results, study: Study, scenario: str = "emoji-ii") -> str:
+    """What Fed-CMP said of itself each round, mean over seeds."""
+    found = list(results.get(study, "fed-cmp", scenario).values())
+    matrices = sorted(k.partition(":")[2] for k in found[0].rounds[-1].diagnostics if k.startswith("beta:"))
+    rows = []
+    for number in range(2, found[0].rounds[-1].round + 1):
+        notes = [record.rounds[number].diagnostics for record in found]
+        row = {"round": str(number)}
+        for matrix in matrices:
+            row[f"β {matrix}"] = f"{fmean(note[f'beta:{matrix}'] for note in notes):.2f}"
+            row[f"mean |cos| {matrix}"] = f"{fmean(note[f'mean_abs_cos:{matrix}'] for note in notes):.2f}"
+        row["largest weight"] = f"{fmean(max(note['weights']) for note in notes):.2f}"
+        row["smallest"] = f"{fmean(min(note['weights']) for note in notes):.2f}"
+        rows.append(row)
+    return table(rows)
+
+
+def learning_table(results: Results, scenario: str = "emoji-ii") -> str:
+    """Steadiness and the spread over clients."""
+    rows = []
+    for method in (*PAPER, "centralized"):
+        found = list(results.get(Study(), method, scenario).values())
+        if found:
+            curves = [c for record in found if (c := curve(record)) is not None]
+            spreads = [record.spread for record in found if record.spread is not None]
+            rows.append(
+                {
+                    "method": method,
+                    "mean drop from the best so far": f"{fmean(c.instability for c in curves):.4f}",
+                    "worst client": f"{fmean(s.worst for s in spreads):.3f}",
+                    "p10 client": f"{fmean(s.p10 for s in spreads):.3f}",
+                }
+            )
+    return table(rows)
+
+
+def with_error(values: Sequence[float]) -> str:
+    if not values:
+        return ""
+    error = standard_error(values)
+    return f"{fmean(values):.3f}" + (f" ± {error:.3f}" if error is not None else "")
+
+
+def table(rows: Sequence[dict[str, Any]]) -> str:
+    return tabulate(rows, headers="keys", tablefmt="github", disable_numparse=True)
+
+
+def _text(found: Paired | None) -> str:
+    return "" if found is None else str(found)
+
+
+def _frozen(values: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
+    return tuple(sorted(values.items()))
+
+
+def pictures(results: Results, folder: Path) -> None:
+    """Learning curves: every method on the four scenarios, and Fed-CMP's readings on one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    panels = {
+        scenario: {m: list(results.get(Study(), m, scenario).values()) for m in (*PAPER, "centralized")}
+        for scenario in SCENARIOS
+    }
+    learning_curves(panels, folder / "fed-cmp-curves.svg")
+    readings = {
+        " ".join(f"{k}={v}" for k, v in study.options.items()) or "printed": list(
+            results.get(study, "fed-cmp", "emoji-ii").values()
+        )
+        for study in (Study(), *OPTIONS)
+    }
+    fedavg = {"fedavg": list(results.get(Study(), REFERENCE, "emoji-ii").values())}
+    learning_curves({"emoji-ii": fedavg | readings}, folder / "fed-cmp-readings.svg")
+
+
+@click.command()
+@click.option("--records", type=click.Path(path_type=Path, exists=True), default=RECORDS)
+@click.option("--out", type=click.Path(path_type=Path), default=HERE.parent / "fed-cmp.md")
+def main(records: Path, out: Path) -> None:
+    results = Results(read_record(path) for path in find_records([records]))
+    pictures(results, out.parent / "images")
+    environment = Environment(
+        loader=FileSystemLoader(HERE), undefined=StrictUndefined, keep_trailing_newline=True
+    )
+    text = environment.get_template("fed-cmp.md.jinja").render(
+        results=results,
+        Study=Study,
+        main_table=main_table(results),
+        difference_table=difference_table(results),
+        corners=study_table(results, CORNERS),
+        options=study_table(results, OPTIONS),
+        steps=steps_table(results),
+        others=other_measures(results),
+        inside=inside_table(results, Study()),
+        learning=learning_table(results),
+    )
+    out.write_text(text, encoding="utf-8")
+    click.echo(out)
+
+
+if __name__ == "__main__":
+    main()
