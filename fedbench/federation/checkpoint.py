@@ -24,6 +24,7 @@ from fedbench.federation.updates import Updates
 from fedbench.files import atomic_path
 from fedbench.fingerprint import canonical_json
 from fedbench.methods import State
+from fedbench.params import own
 
 FILES_KEPT = 2
 SERVER, CLIENTS, LATE = "server/", "clients/", "late/"
@@ -102,11 +103,13 @@ def _read(path: Path, run_id: str, device: torch.device) -> Checkpoint:
 
 def _side(tensors: Mapping[str, Tensor], side: str, device: torch.device) -> dict[str, Tensor]:
     """The tensors of one side, under their own names."""
-    return {
-        name.removeprefix(side): tensor.to(device)
-        for name, tensor in tensors.items()
-        if name.startswith(side)
-    }
+    return own(
+        {
+            name.removeprefix(side): tensor.to(device)
+            for name, tensor in tensors.items()
+            if name.startswith(side)
+        }
+    )
 
 
 def _digest(tensors: Mapping[str, Tensor], note: str) -> str:

@@ -34,7 +34,7 @@ from fedbench.methods import Aggregator, Context, Shards, State
 from fedbench.models.backbone import Backbone
 from fedbench.models.language import FrozenLLM
 from fedbench.models.projector import Projector
-from fedbench.params import digest
+from fedbench.params import digest, own
 from fedbench.results.record import DataInfo, RoundEntry, Spread
 from fedbench.rng import derive, torch_stream
 from fedbench.scenario import Part, Scenario
@@ -192,7 +192,7 @@ class AlignmentRun:
         if resume is None:
             params = bench.task.projector.init(torch_stream(self.seed, "init")).to(bench.task.device)
             context = Context(bench.task.space, len(self.shards), self.federation.rounds)
-            self.state = self.aggregator.init(params, context)
+            self.state = own(self.aggregator.init(params, context))
             self.kept = fresh(self.aggregator.keep(params), len(self.shards))
             begin = time.perf_counter()
             entry = RoundEntry(round=0, digest=digest(self._evaluated()))
