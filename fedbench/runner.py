@@ -21,7 +21,8 @@ from fedbench.environment import describe
 from fedbench.errors import FedbenchError, UsageError
 from fedbench.events import RoundEnd, RunEnd, RunError, RunStart
 from fedbench.federation import checkpoint
-from fedbench.federation.executors import ExecutorName
+from fedbench.federation.executors import Executor, ExecutorName
+from fedbench.files import remove_partial
 from fedbench.jobs import Job
 from fedbench.measures import Costs
 from fedbench.results.record import MethodInfo, Provider, Record, RoundEntry, ScenarioInfo, Status
@@ -100,6 +101,7 @@ class Runner:
             bench = self.bench(job.scenario)
             with _taken(job.folder):
                 if not job.done:  # another process may have finished it meanwhile
+                    remove_partial(job.folder)
                     return _Attempt(self, job, bench).run()
         checkpoint.discard(job.folder / CHECKPOINTS)
         return job.record
