@@ -230,6 +230,8 @@ def save_rounds(folder, count):
                 {"client": torch.tensor([4]), "reports/d": torch.ones(1)},
                 [{"round": number}],
                 {"name": "serial", "chunk": 1},
+                "2026-01-01T00:00:00+00:00",
+                2.0,
             ),
         )
 
@@ -254,8 +256,6 @@ def test_checkpoints_keep_two_and_fall_back(tmp_path):
     assert not tmp_path.exists()
 
 
-def test_a_checkpoint_of_another_run_is_refused(tmp_path):
-    save_rounds(tmp_path, 1)
 def test_state_lies_in_memory_alike_whether_kept_or_read_back(tmp_path):
     """Views and names for one tensor are a method's right; how a product rounds depends on where it lies."""
 
@@ -265,7 +265,7 @@ def test_state_lies_in_memory_alike_whether_kept_or_read_back(tmp_path):
             return {"params": mean, "same": mean, "row": cohort.params[1, 1:], "turned": cohort.params.T}
 
     (round,) = toy_rounds(Views(), rounds=1)
-    saved = checkpoint.Checkpoint("run", 1, round.state, {}, {}, [], {})
+    saved = checkpoint.Checkpoint("run", 1, round.state, {}, {}, [], {}, "", 0.0)
     checkpoint.save(tmp_path, saved)
     found = checkpoint.load(tmp_path, "run", torch.device("cpu"), print)
     assert set(found.state) == {"params", "same", "row", "turned"}
@@ -276,5 +276,7 @@ def test_state_lies_in_memory_alike_whether_kept_or_read_back(tmp_path):
             assert each.untyped_storage().nbytes() == each.nbytes
 
 
+def test_a_checkpoint_of_another_run_is_refused(tmp_path):
+    save_rounds(tmp_path, 1)
     with pytest.raises(UsageError):
         checkpoint.load(tmp_path, "another", torch.device("cpu"), lambda line: None)

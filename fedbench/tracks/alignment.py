@@ -235,10 +235,18 @@ class AlignmentRun:
             yield self._measured(entry, begin)
 
     def checkpoint(
-        self, run_id: str, round: int, entries: list[dict[str, Any]], executor: dict[str, Any]
+        self,
+        run_id: str,
+        round: int,
+        entries: list[dict[str, Any]],
+        executor: dict[str, Any],
+        started: str,
+        seconds: float,
     ) -> Checkpoint:
         """Where the run stands after ``round``."""
-        return Checkpoint(run_id, round, self.state, self.kept, self.late, entries, executor)
+        return Checkpoint(
+            run_id, round, self.state, self.kept, self.late, entries, executor, started, seconds
+        )
 
     def final(self) -> tuple[dict[str, Measure], dict[str, dict[str, Measure]]]:
         """Every final suite, and each control on the suites of every round."""
