@@ -57,6 +57,14 @@ class ParamSpace:
         )
 
 
+def own(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Contiguous copies, each in memory of its own. How a product rounds depends on its operands' layout and
+    alignment, so what goes on from memory and what goes on from a file must lie in memory alike."""
+    return {
+        name: tensor.detach().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()
+    }
+
+
 def digest(params: Tensor) -> str:
     """sha256 of the little-endian fp32 bytes."""
     values = params.detach().to("cpu", torch.float32).contiguous().numpy().astype("<f4", copy=False)

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import reduce
 from pathlib import Path
@@ -21,7 +21,8 @@ from fedbench.environment import describe
 from fedbench.errors import FedbenchError, UsageError
 from fedbench.events import RoundEnd, RunEnd, RunError, RunStart
 from fedbench.federation import checkpoint
-from fedbench.federation.executors import ExecutorName
+from fedbench.federation.executors import Executor, ExecutorName
+from fedbench.files import remove_partial
 from fedbench.jobs import Job
 from fedbench.measures import Costs
 from fedbench.results.record import MethodInfo, Provider, Record, RoundEntry, ScenarioInfo, Status
@@ -100,6 +101,7 @@ class Runner:
             bench = self.bench(job.scenario)
             with _taken(job.folder):
                 if not job.done:  # another process may have finished it meanwhile
+                    remove_partial(job.folder)
                     return _Attempt(self, job, bench).run()
         checkpoint.discard(job.folder / CHECKPOINTS)
         return job.record
@@ -130,11 +132,12 @@ class _Attempt:
 
     def __init__(self, runner: Runner, job: Job, bench: Bench) -> None:
         self.runner, self.job, self.bench = runner, job, bench
-        self.started, self.begin = datetime.now(UTC), time.perf_counter()
+        self.started = datetime.now(UTC).isoformat(timespec="seconds")
+        self.begin = time.perf_counter()
         self.entries: list[RoundEntry] = []
         self.checkpoints = job.folder / CHECKPOINTS
         self.resumed = False
-        self.executor: dict[str, Any] = {}
+        self.executor: Executor | None = None
         self.names = (job.scenario.title, job.method_entry.name, job.seed)
 
     def run(self) -> Path:
@@ -178,10 +181,11 @@ class _Attempt:
         """Every round that is still to do: measured, checkpointed, logged, announced."""
         plugins, observer, job = self.runner.catalog.plugins, self.runner.observer, self.job
         saved = checkpoint.load(self.checkpoints, job.run_id, self.runner.device, observer.say)
-        executor = run.executor(saved.executor if saved else None)
-        self.executor = {"name": executor.name, "chunk": executor.chunk}
+        self.executor = executor = run.executor(saved.executor if saved else None)
         if saved:
             self.resumed = True
+            self.started = saved.started
+            self.begin -= saved.seconds
             self.entries = [RoundEntry.model_validate(entry) for entry in saved.entries]
             observer.say(f"taking up after round {saved.round}")
             seen = sum(entry.costs.client_examples for entry in self.entries)
@@ -189,12 +193,17 @@ class _Attempt:
         for entry in run.rounds(executor, saved, observer.tick):
             dumped = [item.model_dump(mode="json") for item in (*self.entries, entry)]
             self.entries.append(entry)
-            saved = run.checkpoint(job.run_id, entry.round, dumped, self.executor)
+            how = asdict(executor)  # its chunk shrinks when memory runs out
+            saved = run.checkpoint(job.run_id, entry.round, dumped, how, self.started, self._seconds())
             checkpoint.save(self.checkpoints, saved)
             write_round_log(job.folder, self.entries)
             event = RoundEnd(*self.names, entry.round, rounds, dumped[-1])
             plugins.emit("fedbench_round_end", event)
             observer.round_ended(event)
+
+    def _seconds(self) -> float:
+        """Time taken, that of the earlier attempts this one goes on from included."""
+        return time.perf_counter() - self.begin
 
     def _stopped(self, rounds: int) -> str:
         """The scenario's limits, if the next round would have exceeded one and the rounds ended early."""
@@ -209,7 +218,7 @@ class _Attempt:
         environment = describe() | {
             "device": _device_name(device),
             "threads": torch.get_num_threads(),
-            "executor": self.executor,
+            "executor": asdict(self.executor) if self.executor else {},
         }
         record = Record(
             run_id=job.run_id,
@@ -234,8 +243,8 @@ class _Attempt:
             spread=spread(self.entries[-1].clients) if self.entries else None,
             costs=reduce(Costs.__add__, (entry.costs for entry in self.entries), Costs()),
             peak_memory_bytes=_peak_memory(device),
-            wall_seconds=time.perf_counter() - self.begin,
-            started=self.started.isoformat(timespec="seconds"),
+            wall_seconds=self._seconds(),
+            started=self.started,
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
             resumed=self.resumed,
             environment=environment,

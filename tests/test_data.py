@@ -212,7 +212,10 @@ def test_an_entry_without_its_note_was_never_finished(tmp_path):
     cache.get("enc", "img", lambda: np.ones((3, 4)))
     (note,) = tmp_path.glob("*.json")
     note.unlink()
+    for name in (note.stem, "another"):
+        (tmp_path / f".{name}.npy.x.part").write_bytes(b"what a killed writer left")
     assert cache.get("enc", "img", lambda: np.full((3, 4), 2.0)).sum() == 24
+    assert [path.name for path in tmp_path.glob(".*.part")] == [".another.npy.x.part"], "others are at work"
 
 
 def test_an_unreadable_image_is_not_blamed_on_the_cache(tmp_path):

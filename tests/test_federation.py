@@ -230,6 +230,8 @@ def save_rounds(folder, count):
                 {"client": torch.tensor([4]), "reports/d": torch.ones(1)},
                 [{"round": number}],
                 {"name": "serial", "chunk": 1},
+                "2026-01-01T00:00:00+00:00",
+                2.0,
             ),
         )
 
@@ -252,6 +254,26 @@ def test_checkpoints_keep_two_and_fall_back(tmp_path):
         checkpoint.load(tmp_path, "run", torch.device("cpu"), said.append)
     checkpoint.discard(tmp_path)
     assert not tmp_path.exists()
+
+
+def test_state_lies_in_memory_alike_whether_kept_or_read_back(tmp_path):
+    """Views and names for one tensor are a method's right; how a product rounds depends on where it lies."""
+
+    class Views(Aggregator):
+        def aggregate(self, state, cohort):
+            mean = cohort.weights @ cohort.params
+            return {"params": mean, "same": mean, "row": cohort.params[1, 1:], "turned": cohort.params.T}
+
+    (round,) = toy_rounds(Views(), rounds=1)
+    saved = checkpoint.Checkpoint("run", 1, round.state, {}, {}, [], {}, "", 0.0)
+    checkpoint.save(tmp_path, saved)
+    found = checkpoint.load(tmp_path, "run", torch.device("cpu"), print)
+    assert set(found.state) == {"params", "same", "row", "turned"}
+    for name, tensor in found.state.items():
+        assert torch.equal(tensor, round.state[name])
+        for each in (tensor, round.state[name]):
+            assert each.is_contiguous() and each.storage_offset() == 0 and each.data_ptr() % 64 == 0
+            assert each.untyped_storage().nbytes() == each.nbytes
 
 
 def test_a_checkpoint_of_another_run_is_refused(tmp_path):

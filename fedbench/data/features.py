@@ -17,7 +17,7 @@ from filelock import FileLock
 from platformdirs import user_cache_path
 
 from fedbench.errors import UsageError
-from fedbench.files import atomic_path, write_atomic
+from fedbench.files import atomic_path, remove_partial, write_atomic
 from fedbench.fingerprint import sha256_file, sha256_json
 
 CACHE_VARIABLE = "FEDBENCH_CACHE"
@@ -52,6 +52,7 @@ class FeatureCache:
             if not (path.exists() and path.with_suffix(".json").exists()):
                 features = compute()
                 with self._writing():
+                    remove_partial(self.folder, path.stem)
                     self._store(path, features)
         return self._load(path)
 

@@ -24,6 +24,7 @@ from fedbench.federation.updates import Updates
 from fedbench.files import atomic_path
 from fedbench.fingerprint import canonical_json
 from fedbench.methods import State
+from fedbench.params import own
 
 FILES_KEPT = 2
 SERVER, CLIENTS, LATE = "server/", "clients/", "late/"
@@ -32,7 +33,7 @@ SERVER, CLIENTS, LATE = "server/", "clients/", "late/"
 @dataclass(frozen=True)
 class Checkpoint:
     """Where a run stands after ``round``: the server's state, what clients keep, the updates still on their
-    way, the log so far."""
+    way, the log so far; when it was ``started`` and how many ``seconds`` of work have led here."""
 
     run_id: str
     round: int
@@ -41,6 +42,8 @@ class Checkpoint:
     late: Updates
     entries: list[dict[str, Any]]
     executor: dict[str, Any]
+    started: str
+    seconds: float
 
 
 def save(folder: Path, checkpoint: Checkpoint) -> None:
@@ -55,10 +58,15 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
             "round": checkpoint.round,
             "entries": checkpoint.entries,
             "executor": checkpoint.executor,
+            "started": checkpoint.started,
+            "seconds": checkpoint.seconds,
         }
     )
     with atomic_path(folder / f"round-{checkpoint.round:05d}.safetensors") as temporary:
-        save_file(tensors, temporary, metadata={"note": note, "sha256": _digest(tensors, note)})
+        try:
+            save_file(tensors, temporary, metadata={"note": note, "sha256": _digest(tensors, note)})
+        except SafetensorError as error:  # such as a full disk
+            raise OSError(error) from error
     for old in _newest_first(folder)[FILES_KEPT:]:
         old.unlink()
 
@@ -97,16 +105,21 @@ def _read(path: Path, run_id: str, device: torch.device) -> Checkpoint:
     if note["run_id"] != run_id:
         raise ValueError("it belongs to another run")
     state, kept, late = (_side(tensors, side, device) for side in (SERVER, CLIENTS, LATE))
-    return Checkpoint(run_id, note["round"], state, kept, late, note["entries"], note["executor"])
+    return Checkpoint(
+        run_id, note["round"], state, kept, late, note["entries"], note["executor"], note["started"],
+        note["seconds"],
+    )  # fmt: skip
 
 
 def _side(tensors: Mapping[str, Tensor], side: str, device: torch.device) -> dict[str, Tensor]:
     """The tensors of one side, under their own names."""
-    return {
-        name.removeprefix(side): tensor.to(device)
-        for name, tensor in tensors.items()
-        if name.startswith(side)
-    }
+    return own(
+        {
+            name.removeprefix(side): tensor.to(device)
+            for name, tensor in tensors.items()
+            if name.startswith(side)
+        }
+    )
 
 
 def _digest(tensors: Mapping[str, Tensor], note: str) -> str:

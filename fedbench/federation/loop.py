@@ -22,7 +22,7 @@ from fedbench.federation.task import Task
 from fedbench.federation.updates import Updates, clients_of, cohort_of, finite, joined, rows, sent
 from fedbench.measures import Costs
 from fedbench.methods import Aggregator, LocalRule, State
-from fedbench.params import digest
+from fedbench.params import digest, own
 from fedbench.rng import torch_stream
 from fedbench.scenario import Budget, Faults, Federation, Training
 
@@ -139,7 +139,7 @@ def federate(
         if arrived:
             stream = partial(torch_stream, seed, "method", number)
             usable = cohort_of(arrived, number, task.space, stream, kept)
-            state = aggregator.aggregate(state, usable)
+            state = own(aggregator.aggregate(state, usable))
             kept = updated(kept, usable.clients, usable.kept)
         costs += Costs(server_seconds=clock() - begin)
         spent += costs

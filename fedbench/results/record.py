@@ -106,11 +106,13 @@ class Record(Strict):
     spread: Spread | None = None
     costs: Costs
     peak_memory_bytes: int = Field(description="the process's high-water mark (CPU) or the device's (CUDA)")
-    wall_seconds: float
-    started: str
+    wall_seconds: float = Field(
+        description="over all attempts, without what a killed one did after its last checkpoint"
+    )
+    started: str = Field(description="when the first attempt began")
     finished: str
-    resumed: bool = Field(False, description="taken up from a checkpoint; times are then of the last attempt")
-    environment: dict[str, Any]
+    resumed: bool = Field(False, description="taken up from a checkpoint")
+    environment: dict[str, Any] = Field(description="of the last attempt")
     command: list[str]
 
     def sealed(self) -> Record:

@@ -34,7 +34,7 @@ from fedbench.methods import Aggregator, Context, Shards, State
 from fedbench.models.backbone import Backbone
 from fedbench.models.language import FrozenLLM
 from fedbench.models.projector import Projector
-from fedbench.params import digest
+from fedbench.params import digest, own
 from fedbench.results.record import DataInfo, RoundEntry, Spread
 from fedbench.rng import derive, torch_stream
 from fedbench.scenario import Part, Scenario
@@ -192,7 +192,7 @@ class AlignmentRun:
         if resume is None:
             params = bench.task.projector.init(torch_stream(self.seed, "init")).to(bench.task.device)
             context = Context(bench.task.space, len(self.shards), self.federation.rounds)
-            self.state = self.aggregator.init(params, context)
+            self.state = own(self.aggregator.init(params, context))
             self.kept = fresh(self.aggregator.keep(params), len(self.shards))
             begin = time.perf_counter()
             entry = RoundEntry(round=0, digest=digest(self._evaluated()))
@@ -235,10 +235,18 @@ class AlignmentRun:
             yield self._measured(entry, begin)
 
     def checkpoint(
-        self, run_id: str, round: int, entries: list[dict[str, Any]], executor: dict[str, Any]
+        self,
+        run_id: str,
+        round: int,
+        entries: list[dict[str, Any]],
+        executor: dict[str, Any],
+        started: str,
+        seconds: float,
     ) -> Checkpoint:
         """Where the run stands after ``round``."""
-        return Checkpoint(run_id, round, self.state, self.kept, self.late, entries, executor)
+        return Checkpoint(
+            run_id, round, self.state, self.kept, self.late, entries, executor, started, seconds
+        )
 
     def final(self) -> tuple[dict[str, Measure], dict[str, dict[str, Measure]]]:
         """Every final suite, and each control on the suites of every round."""

@@ -1,0 +1,290 @@
+"""Kill a run anywhere, issue the same command again: the record is that of a run that nobody stopped.
+
+Real processes, really killed. What each kill leaves is checked: nothing half-written can be seen.
+"""
+
+import json
+import shutil
+import signal
+import struct
+import time
+from dataclasses import replace
+from functools import cache
+from itertools import count, pairwise
+
+import pytest
+import torch
+from attempts import PHASES, Asked, Attempts
+
+from fedbench.errors import UsageError
+from fedbench.federation import checkpoint
+from fedbench.results.record import RoundEntry
+from fedbench.results.store import read_record
+from fedbench.rng import numpy_stream
+
+SHORT = {
+    "evaluation.each_round": ["unseen-concept/category"],
+    "evaluation.final": ["unseen-concept/category"],
+    "evaluation.controls": [],
+}
+QUICK = SHORT | {
+    "data.options.items": 8,
+    "data.options.texts_per_view": 1,
+    "training.batch_size": 32,
+    "training.hidden": 8,
+    "federation.cohort": 2,
+}
+LONG = SHORT | {"federation.rounds": 6, "evaluation.controls": ["shuffled"]}
+FAULTY = LONG | {"federation.cohort": 2, "faults.straggling": 0.5, "faults.late": "next-round"}
+METHODS = {"scaffold": LONG, "moon": LONG, "fedadam": LONG, "fed-cmp": LONG, "fedavg": FAULTY}
+ONCE = {"prepare", "final", "record", "discard"}
+KILLS = 6
+CPU = torch.device("cpu")
+
+
+class Run:
+    """One request in one folder, attempted as often as it takes."""
+
+    def __init__(self, attempts, root, method, changes, executor="serial"):
+        sets = [part for key, value in changes.items() for part in ("--set", f"{key}={json.dumps(value)}")]
+        self.arguments = ("run", "-s", "tiny", "-m", method, *sets, "--device", "cpu", "--executor", executor)
+        self.attempts, self.root = attempts, root
+        root.mkdir(parents=True)
+
+    @property
+    def folder(self):
+        (found,) = self.root.glob("runs/*/*/seed-0")
+        return found
+
+    def start(self, said="said", **dies):
+        arguments = (*self.arguments, "--output", str(self.root / "runs"))
+        return self.attempts.start(Asked(arguments, self.root / said, self.root / "runs", **dies))
+
+    def finish(self):
+        """Attempt it once more and read the record; what was said."""
+        attempt = self.start()
+        assert attempt.end() == 0, attempt.said
+        return read_record(self.folder / "record.json"), attempt.said
+
+    def assert_sound(self, reference):
+        """Whatever can be seen is whole, and a beginning of the reference."""
+        if not self.root.joinpath("runs").exists() or not list(self.root.glob("runs/*/*/seed-0")):
+            return
+        record, log, checkpoints = (
+            self.folder / name for name in ("record.json", "rounds.jsonl", "checkpoints")
+        )
+        if record.exists():
+            assert_same(read_record(record), reference)
+        if log.exists():
+            lines = log.read_text().splitlines()
+            assert_beginning([RoundEntry.model_validate_json(line) for line in lines], reference)
+        said = []
+        newest = checkpoint.load(checkpoints, reference.run_id, CPU, said.append)
+        if newest is not None:
+            assert_beginning([RoundEntry.model_validate(entry) for entry in newest.entries], reference)
+        assert not said and len(list(checkpoints.glob("round-*"))) <= checkpoint.FILES_KEPT + 1
+        assert len(list(self.folder.rglob(".*.part"))) <= 1, "what earlier attempts left was removed"
+
+    def assert_complete(self, reference):
+        record = read_record(self.folder / "record.json")
+        assert_same(record, reference)
+        left = {path.name for path in self.folder.iterdir()} - {".lock"}
+        assert left == {"record.json", "rounds.jsonl"}
+        log = (self.folder / "rounds.jsonl").read_text().splitlines()
+        assert [RoundEntry.model_validate_json(line) for line in log] == record.rounds
+
+
+def assert_same(record, reference):
+    assert record.without_times() == reference.without_times()
+    assert record.record_id == record.sealed().record_id
+
+
+def assert_beginning(entries, reference):
+    def plain(rounds):
+        return reference.model_copy(update={"rounds": rounds}).without_times()["rounds"]
+
+    assert plain(entries) == plain(reference.rounds[: len(entries)])
+
+
+@pytest.fixture(scope="module")
+def attempts(tiny):
+    server = Attempts("tiny", [QUICK, LONG, FAULTY])
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def reference(attempts, tmp_path_factory):
+    """``reference(method, changes)``: the record of an uninterrupted run and its phases' seconds."""
+
+    @cache
+    def reference(method, changes):
+        run = Run(attempts, tmp_path_factory.mktemp("whole") / method, method, dict(changes))
+        attempt = run.start()
+        entered = [(phase, time.perf_counter()) for phase in attempt.phases()]
+        assert attempt.end() == 0, attempt.said
+        seconds = {phase: after - begin for (phase, begin), (_, after) in pairwise(entered)}
+        return read_record(run.folder / "record.json"), seconds
+
+    return lambda method, changes: reference(method, Hashed(changes))
+
+
+class Hashed(dict):
+    def __hash__(self):
+        return hash(json.dumps(self, sort_keys=True))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_killed_at_random_moments(method, attempts, reference, tmp_path):
+    """Every phase has its turn over the methods; within it, when is drawn."""
+    whole, seconds = reference(method, METHODS[method])
+    begin = KILLS * list(METHODS).index(method)
+    moments = numpy_stream(0, "kills", method)
+    runs = (Run(attempts, tmp_path / str(number), method, METHODS[method]) for number in count())
+    run, killed = next(runs), 0
+    while killed < KILLS:
+        phase = list(PHASES)[(begin + killed) % len(PHASES)]
+        nth, share = 1 if phase in ONCE else int(moments.integers(1, 3)), moments.random()
+        attempt = run.start(prepared=phase != "prepare")
+        if attempt.reaches(phase, nth):
+            time.sleep(share * seconds.get(phase, 1e-3))
+            attempt.kill()
+        code = attempt.end()
+        print(f"{method}: {share:.2f} into {phase} {nth}: ended with {code} in {attempt.phase}")
+        if code == -signal.SIGKILL:
+            killed += 1
+            run.assert_sound(whole)
+        else:  # it was too late; that doesn't count
+            assert code == 0, attempt.said
+            run.assert_complete(whole)
+            run = next(runs)
+    run.finish()
+    run.assert_complete(whole)
+
+
+def test_killed_before_every_change_of_a_file(attempts, tmp_path):
+    whole, _ = Run(attempts, tmp_path / "whole", "scaffold", QUICK, "batched").finish()
+    for number in count(1):
+        run = Run(attempts, tmp_path / str(number), "scaffold", QUICK, "batched")
+        attempt = run.start(dies_before=number)
+        code = attempt.end()
+        if code == 0:
+            break
+        assert code == -signal.SIGKILL, attempt.said
+        run.assert_sound(whole)
+        run.finish()
+        run.assert_complete(whole)
+    print(f"scaffold: killed before each of {number - 1} changes")
+    assert number > 35
+
+
+@pytest.mark.parametrize("phase, nth", [("checkpoint", 3), ("log", 6), ("record", 1)])
+@pytest.mark.parametrize("full", [False, True], ids=["killed", "full"])
+def test_a_torn_write_is_never_seen(phase, nth, full, attempts, reference, tmp_path):
+    """The process dies in the middle of writing a file, or the disk is full."""
+    whole, _ = reference("scaffold", LONG)
+    run = Run(attempts, tmp_path / "run", "scaffold", LONG)
+    attempt = run.start(tears=(phase, nth), full=full)
+    code = attempt.end()
+    if full:
+        assert code == 1 and "can't write in" in attempt.said
+    else:
+        assert code == -signal.SIGXFSZ, attempt.said
+    assert len(list(run.folder.rglob(".*.part"))) == (not full)
+    run.assert_sound(whole)
+    run.finish()
+    run.assert_complete(whole)
+
+
+@pytest.fixture(scope="module")
+def stopped(attempts, tmp_path_factory):
+    """SCAFFOLD killed in round 4: the checkpoints of rounds 2 and 3 are there."""
+    run = Run(attempts, tmp_path_factory.mktemp("stopped") / "run", "scaffold", LONG)
+    attempt = run.start()
+    assert attempt.reaches("train", 4)
+    attempt.kill()
+    assert attempt.end() == -signal.SIGKILL
+    names = sorted(path.name for path in (run.folder / "checkpoints").iterdir())
+    assert names == ["round-00002.safetensors", "round-00003.safetensors"]
+    return run
+
+
+@pytest.fixture
+def copy(attempts, stopped, tmp_path):
+    """The stopped run, to do with as one likes."""
+    run = Run(attempts, tmp_path / "run", "scaffold", LONG)
+    shutil.copytree(stopped.root / "runs", run.root / "runs")
+    return run
+
+
+def flipped(content, position, bit=0):
+    return content[:position] + bytes([content[position] ^ 1 << bit]) + content[position + 1 :]
+
+
+DAMAGES = {
+    "empty": lambda content: b"",
+    "truncated": lambda content: content[: len(content) // 2],
+    "last byte lost": lambda content: content[:-1],
+    "bit of a tensor": lambda content: flipped(content, len(content) - 40_000),
+    "bit of the log": lambda content: flipped(content, content.index(b"client_examples") + 19),
+    "bit of the header's length": lambda content: flipped(content, 1),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_newest_checkpoint_is_passed_over(damage, copy, reference):
+    newest = max((copy.folder / "checkpoints").iterdir())
+    newest.write_bytes(DAMAGES[damage](newest.read_bytes()))
+    _, said = copy.finish()
+    assert f"{newest} is damaged" in said and "taking up after round 2" in said
+    copy.assert_complete(reference("scaffold", LONG)[0])
+
+
+def test_with_no_sound_checkpoint_the_run_says_what_to_do(copy, reference):
+    checkpoints = copy.folder / "checkpoints"
+    for path in checkpoints.iterdir():
+        path.write_bytes(path.read_bytes()[:1000])
+    attempt = copy.start()
+    assert attempt.end() == 2
+    *_, last = attempt.said.splitlines()
+    assert last.startswith("fedbench: no checkpoint can be read") and f"delete {checkpoints}" in last
+    shutil.rmtree(checkpoints)
+    copy.finish()
+    assert_same(read_record(copy.folder / "record.json"), reference("scaffold", LONG)[0])
+
+
+def test_neither_a_flipped_bit_nor_a_missing_byte_goes_unnoticed(tmp_path):
+    state, kept = {"params": torch.arange(6.0)}, {"control": torch.ones(2, 3)}
+    saved = checkpoint.Checkpoint("run", 1, state, kept, {}, [{"round": 0}], {"chunk": 1}, "now", 1.0)
+    checkpoint.save(tmp_path, saved)
+    (path,) = tmp_path.iterdir()
+    whole = path.read_bytes()
+    (header,) = struct.unpack("<Q", whole[:8])
+    assert len(whole) == 8 + header + 4 * (6 + 2 * 3)
+    flips = [flipped(whole, position, bit=position % 8) for position in range(len(whole))]
+    for content in (*flips, *(whole[:length] for length in range(len(whole)))):
+        path.write_bytes(content)
+        with pytest.raises(UsageError, match="no checkpoint can be read"):
+            checkpoint.load(tmp_path, "run", CPU, lambda line: None)
+
+
+def test_a_second_process_says_so_and_leaves(attempts, reference, tmp_path):
+    run = Run(attempts, tmp_path / "run", "scaffold", LONG)
+    first = run.start()
+    assert first.reaches("train", 2)
+    first.stop()
+    second = run.start(said="second")
+    assert second.end() == 2
+    assert f"another process is running this in {run.folder}" in second.said
+    first.go_on()
+    assert first.end() == 0, first.said
+    run.assert_complete(reference("scaffold", LONG)[0])
+
+
+def test_a_resumed_run_counts_the_seconds_of_all_its_attempts(copy, reference):
+    checkpoints = copy.folder / "checkpoints"
+    saved = checkpoint.load(checkpoints, reference("scaffold", LONG)[0].run_id, CPU, print)
+    assert saved.seconds > 0
+    checkpoint.save(checkpoints, replace(saved, seconds=1e6, started="2026-01-01T00:00:00+00:00"))
+    record, _ = copy.finish()
+    assert record.resumed and record.wall_seconds > 1e6 and record.started.startswith("2026-01-01")
