@@ -13,6 +13,7 @@ from statistics import fmean
 from typing import Any
 
 import click
+from fedbench.results.plots import learning_curves
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from runs import ANCHORS, CORNERS, OPTIONS, PAPER, SCENARIOS, STEPS, Study
 from scipy.stats import ttest_1samp
@@ -20,7 +21,6 @@ from tabulate import tabulate
 
 from fedbench.results.compare import measure_of, standard_error
 from fedbench.results.curves import curve
-from fedbench.results.plots import learning_curves
 from fedbench.results.record import Record
 from fedbench.results.store import find_records, read_record
 
@@ -58,7 +58,7 @@ class Results:
         self._defaults: dict[str, dict[str, Any]] = {}
         for record in records:
             key = (record.scenario.name, _frozen(record.scenario.changes), record.method.name)
-            self._found[key + (_frozen(record.method.options),)][record.seed] = record
+            self._found[(*key, _frozen(record.method.options))][record.seed] = record
 
     def get(self, study: Study, method: str, scenario: str) -> dict[int, Record]:
         """The runs of a study's method on a scenario, by seed."""
@@ -123,7 +123,7 @@ def difference_table(results: Results) -> str:
 
 
 def study_table(results: Results, studies: Sequence[Study], scenario: str = "emoji-ii") -> str:
-    """Fed-CMP under each study's options: the measure, and the paired difference to FedAvg and to the default."""
+    """Fed-CMP under each study's options, and its paired differences to FedAvg and to the default."""
     rows = []
     default = results.values(Study(), "fed-cmp", scenario)
     for study in (Study(), *studies):
@@ -131,7 +131,7 @@ def study_table(results: Results, studies: Sequence[Study], scenario: str = "emo
         shared = sorted(set(values) & set(default))
         rows.append(
             {
-                "fed-cmp with": " ".join(f"{k}={v}" for k, v in study.options.items()) or "the printed method",
+                "fed-cmp with": named(study),
                 "seeds": len(values),
                 "measure": with_error(list(values.values())),
                 "minus fedavg": _text(results.difference(study, "fed-cmp", scenario)),
@@ -216,6 +216,38 @@ def learning_table(results: Results, scenario: str = "emoji-ii") -> str:
     return table(rows)
 
 
+def heterogeneity_table() -> str:
+    """How different the clients of each scenario are, before anything is trained."""
+    catalog, rows = Catalog(Plugins()), []
+    for name in SCENARIOS:
+        scenario = load_scenario(catalog.scenarios[name].spec.path)
+        data, partition = dealt(scenario, catalog)
+        embeddings = load_file(scenario.folder / scenario.partition.options["file"])
+        rows.append(
+            {
+                "scenario": name,
+                "training pairs": len(np.concatenate(partition.shards(data))),
+                "of the images' variance": f"{between(embeddings['image'], partition.train):.3f}",
+                "of the texts' variance": f"{between(embeddings['text'], partition.train):.3f}",
+                "category skew (JS, bits)": f"{label_skew(data, partition, 'category'):.3f}",
+            }
+        )
+    return table(rows)
+
+
+def between(points: np.ndarray, groups: Sequence[np.ndarray]) -> float:
+    """The share of the points' variance that lies between the groups' means, in [0, 1]."""
+    mine = [points[rows].astype(np.float64) for rows in groups]
+    everyone = np.concatenate(mine)
+    centre = everyone.mean(0)
+    spread = sum(len(rows) * np.square(rows.mean(0) - centre).sum() for rows in mine)
+    return float(spread / np.square(everyone - centre).sum())
+
+
+def named(study: Study) -> str:
+    return " ".join(f"{key}={value}" for key, value in study.options.items()) or "the printed method"
+
+
 def with_error(values: Sequence[float]) -> str:
     if not values:
         return ""
@@ -244,9 +276,7 @@ def pictures(results: Results, folder: Path) -> None:
     }
     learning_curves(panels, folder / "fed-cmp-curves.svg")
     readings = {
-        " ".join(f"{k}={v}" for k, v in study.options.items()) or "printed": list(
-            results.get(study, "fed-cmp", "emoji-ii").values()
-        )
+        named(study): list(results.get(study, "fed-cmp", "emoji-ii").values())
         for study in (Study(), *OPTIONS)
     }
     fedavg = {"fedavg": list(results.get(Study(), REFERENCE, "emoji-ii").values())}
@@ -265,6 +295,7 @@ def main(records: Path, out: Path) -> None:
     text = environment.get_template("fed-cmp.md.jinja").render(
         results=results,
         Study=Study,
+        heterogeneity=heterogeneity_table(),
         main_table=main_table(results),
         difference_table=difference_table(results),
         corners=study_table(results, CORNERS),
