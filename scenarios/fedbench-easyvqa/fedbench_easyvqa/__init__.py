@@ -1,0 +1,1 @@
+"""easy-VQA as a federation of question types."""

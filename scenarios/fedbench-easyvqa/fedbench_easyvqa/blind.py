@@ -1,0 +1,65 @@
+"""How often the right answer can be given without the image: ``python -m fedbench_easyvqa.blind``.
+
+The answer to a question is the one that its text had most often in training.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+import tabulate
+
+from fedbench.data import AlignmentData
+from fedbench.scenario import load_scenario
+from fedbench.values import validated
+from fedbench_easyvqa.dataset import easyvqa, read
+from fedbench_easyvqa.hooks import SCENARIOS, EasyVQAOptions
+from fedbench_easyvqa.questions import YESNO
+
+Asked = tuple[str, str]
+"""A question's text and its right answer."""
+
+
+def majority(training: Iterable[Asked]) -> dict[str, str]:
+    """Each text's most frequent answer; of equally frequent ones the first in the alphabet."""
+    counts: dict[str, Counter[str]] = {}
+    for text, answer in training:
+        counts.setdefault(text, Counter())[answer] += 1
+    return {text: min(found, key=lambda a: (-found[a], a)) for text, found in counts.items()}
+
+
+def accuracy(answers: Mapping[str, str], asked: Sequence[Asked]) -> float:
+    """The share of ``asked`` that ``answers`` gets right; a text it does not know is wrong."""
+    return sum(answers.get(text) == answer for text, answer in asked) / len(asked)
+
+
+def by_suite(data: AlignmentData) -> dict[str, float]:
+    """The blind accuracy on every suite, learned from the training pairs."""
+    answers = majority((pair.prompt, pair.answer) for pair in data.pairs)
+    return {
+        key: accuracy(answers, [(item.prompt, item.answer) for item in suite.items])
+        for key, suite in data.suites.items()
+    }
+
+
+def as_published() -> dict[str, float]:
+    """The same on all of easy-VQA's test questions, learned from all of its training questions."""
+    answers = majority((question.text, question.answer) for question in read("train"))
+    asked = [(question.text, question.answer) for question in read("test")]
+    return {
+        "all": accuracy(answers, asked),
+        "yes/no": accuracy(answers, [(text, answer) for text, answer in asked if answer in YESNO]),
+        "open": accuracy(answers, [(text, answer) for text, answer in asked if answer not in YESNO]),
+    }
+
+
+def main() -> None:
+    options = load_scenario(SCENARIOS / "easyvqa-tasks.toml").data.options
+    data = easyvqa(validated(EasyVQAOptions, options, "data 'easy-vqa'"))
+    for title, found in (("easyvqa-tasks", by_suite(data)), ("easy-VQA as published", as_published())):
+        print(tabulate.tabulate(found.items(), headers=[title, "blind accuracy"], floatfmt=".4f"), end="\n\n")
+
+
+if __name__ == "__main__":
+    main()
