@@ -4,11 +4,16 @@ import numpy as np
 import pytest
 import torch
 
+from fedbench.catalog import Catalog
 from fedbench.data.flips import flipped
 from fedbench.data.items import Pair
 from fedbench.federation.faults import HUGE, FaultModel
 from fedbench.federation.local import LocalWork
+from fedbench.jobs import plan_jobs
 from fedbench.methods import Aggregator
+from fedbench.plugins import Plugins
+from fedbench.results.store import read_record
+from fedbench.runner import Runner, choose_device
 from fedbench.scenario import Faults
 from fedbench.testing import ToyTask, toy_rounds
 from fedbench.testing.contracts import make
@@ -201,3 +206,25 @@ def test_robust_methods_stay_near_the_honest_mean(method):
 def test_the_reasons_are_the_documented_ones():
     _, rounds = watched(dropout=0.3, straggling=0.3, corruption=0.3, corrupted=("inf",), late="next-round")
     assert {why for r in rounds for why in r.left_out.values()} == WHYS - {"no examples"}
+
+
+def test_a_scenario_with_faults_runs_and_its_record_says_what_happened(tiny, tmp_path):
+    """The real task; label-flip attackers learn other answers, so the model differs from the clean one."""
+    asked = {"faults.straggling": 0.4, "faults.late": "next-round", "federation.rounds": 4}
+    attack = {"faults.byzantine": 0.34, "faults.attack": "label-flip"}
+    catalog = Catalog(Plugins(strict=True))
+    runner = Runner(catalog, choose_device("cpu"), "serial")
+
+    def record(changes):
+        (job,) = plan_jobs(
+            catalog, methods=["fedavg"], scenarios=["tiny"], seeds=[0], options={}, changes=changes,
+            output=tmp_path,
+        )  # fmt: skip
+        return read_record(runner.run(job))
+
+    clean, struck, flipped_too = record({"federation.rounds": 4}), record(asked), record(asked | attack)
+    reasons = [why for entry in struck.rounds for why in entry.left_out.values()]
+    assert "late" in reasons and any(entry.came_late for entry in struck.rounds)
+    assert len({r.rounds[-1].digest for r in (clean, struck, flipped_too)}) == 3
+    assert len({client for entry in flipped_too.rounds for client in entry.attackers}) == 1
+    assert not any(entry.attackers for entry in struck.rounds)
