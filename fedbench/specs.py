@@ -19,7 +19,7 @@ Track = Literal["alignment", "preference"]
 class Options(BaseModel):
     """Base of every options model: typed, closed, immutable. Give each field a description."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
 
 
 @dataclass(frozen=True, slots=True)

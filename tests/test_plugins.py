@@ -161,7 +161,7 @@ def test_a_broken_scenario_file_does_not_stop_the_list(site, fedbench):
     text = provides("scenarios", "yield ScenarioSpec(Path(__file__).parent / 'torn.toml')")
     install_plugin(site, "torn-one", {"hooks.py": text, "torn.toml": "name = 'torn'\n"})
     done = fedbench("list", "--format", "json")
-    assert done.returncode == 0 and listed(done, "scenario") == {"easyvqa-tasks", "emoji-ii"}
+    assert done.returncode == 0 and "emoji-ii" in listed(done, "scenario")
     (line,) = done.stderr.splitlines()
     assert "plugin torn-one:torn-one 1.0: scenario 'torn' left out: missing key 'version' in" in line
     assert fedbench("--strict-plugins", "list").returncode == 3

@@ -12,14 +12,12 @@ import click
 from fedbench.cli.main import DEBUG_VARIABLE, App, warn
 from fedbench.cli.tables import Format, format_option, print_rows
 from fedbench.errors import UsageError
+from fedbench.measures import Measure
 from fedbench.results.record import Record
 from fedbench.results.store import read_record
 from fedbench.values import parse_assignments
 
 MOST_SEEDS = 1000
-
-
-WHICH = ("scenario", "method", "seed")
 
 
 def _seeds(ctx: click.Context, parameter: click.Parameter, value: str) -> tuple[int, ...]:
@@ -125,10 +123,11 @@ def command(
         warn(f"{len(done)} of {len(jobs)} runs are done already")
     runner = Runner(app.catalog, chosen, executor, Progress(), ["fedbench", *app.arguments])
     paths, failures = run_jobs(runner, jobs)
-    rows = [_row(read_record(path), path) for path in paths]
-    if format == "table":  # the record's path says the first three already
-        rows = [{name: value for name, value in row.items() if name not in WHICH} for row in rows]
-    print_rows(rows, format)
+    found = [(read_record(path), path) for path in paths]
+    if format == "json":
+        print_rows([_brief(record, path) for record, path in found], format)
+    else:
+        print_rows([_shown(record, path) for record, path in found], format)
     if failures and os.environ.get(DEBUG_VARIABLE):
         raise failures[0]
     if failures:  # each was reported when it happened
@@ -145,17 +144,39 @@ def _check_writable(output: Path) -> None:
         )
 
 
-def _row(record: Record, path: Path) -> dict[str, Any]:
-    primary = record.final.get(record.primary) or record.rounds[-1].metrics.get(record.primary)
+def _brief(record: Record, path: Path) -> dict[str, Any]:
+    """A run in numbers."""
     start = record.rounds[0].metrics.get(record.primary)
+    primary = _primary(record)
     return {
         "scenario": f"{record.scenario.name}@{record.scenario.version}",
         "method": record.method.name,
         "seed": record.seed,
         "record": str(path),
-        record.primary: str(primary),
+        "primary": record.primary,
+        "value": primary and primary.value,
+        "se": primary and primary.se,
+        "start": start and start.value,
+        "worst_client": record.spread and record.spread.worst,
+        "uplink_bytes": record.costs.uplink_bytes,
+        "left_out": record.left_out,
+        "wall_seconds": record.wall_seconds,
+    }
+
+
+def _shown(record: Record, path: Path) -> dict[str, str]:
+    """A run as a line; its record's path says scenario, method and seed."""
+    start, primary = record.rounds[0].metrics.get(record.primary), _primary(record)
+    return {
+        "record": str(path),
+        record.primary: "" if primary is None else str(primary),
         "start": "" if start is None else f"{start.value:.4f}",
         "worst client": "" if record.spread is None else f"{record.spread.worst:.4f}",
         "uplink MB": f"{record.costs.uplink_bytes / 1e6:.1f}",
+        "left out": ", ".join(f"{count} {why}" for why, count in record.left_out.items()),
         "seconds": f"{record.wall_seconds:.0f}",
     }
+
+
+def _primary(record: Record) -> Measure | None:
+    return record.final.get(record.primary) or record.rounds[-1].metrics.get(record.primary)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -114,6 +115,12 @@ class Record(Strict):
     resumed: bool = Field(False, description="taken up from a checkpoint")
     environment: dict[str, Any] = Field(description="of the last attempt")
     command: list[str]
+
+    @property
+    def left_out(self) -> dict[str, int]:
+        """How many updates were not used over the whole run, by reason, the commonest first."""
+        reasons = Counter(why for entry in self.rounds for why in entry.left_out.values())
+        return dict(reasons.most_common())
 
     def sealed(self) -> Record:
         """The record with its ``record_id`` set."""
