@@ -6,11 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from fedbench.errors import FedbenchError, UsageError, suggest
 from fedbench.plugins import Plugin, Plugins
-from fedbench.scenario import Part, Scenario
+from fedbench.scenario import PartName, Scenario
 from fedbench.specs import (
     BackboneSpec,
     DatasetSpec,
@@ -25,6 +26,9 @@ from fedbench.specs import (
 from fedbench.values import validated
 
 S = TypeVar("S")
+
+FILE = Plugin(distribution="file", version="0", name="file", module="")
+"""The provider of a scenario file that no plugin provides; its record says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,18 +107,34 @@ class Catalog:
 
     def check(self, scenario: Scenario) -> None:
         """Whether everything that ``scenario`` names is installed and takes the options it gives."""
-        parts: list[tuple[str, Shelf[Any], Part]] = [
-            ("backbone", self.backbones, scenario.backbone),
-            ("data", self.datasets, scenario.data),
-            ("partition", self.partitioners, scenario.partition),
-        ]
         try:
-            for what, shelf, part in parts:
-                validated(shelf[part.name].options, part.options, f"{what} {part.name!r}")
+            for what in scenario.parts:
+                self._part(scenario, what)
             for metric in scenario.evaluation.metrics:
                 self.metrics[metric]
         except UsageError as error:
             raise UsageError(f"scenario {scenario.title}: {error}") from error
+
+    def make(self, scenario: Scenario, what: PartName) -> Any:
+        """The scenario's backbone, data or partitioner, made with the options that it gives."""
+        entry, options = self._part(scenario, what)
+        return entry.create(options)
+
+    def _part(self, scenario: Scenario, what: PartName) -> tuple[Entry[Any], Options]:
+        shelves: dict[PartName, Shelf[Any]] = {
+            "backbone": self.backbones,
+            "data": self.datasets,
+            "partition": self.partitioners,
+        }
+        part = scenario.parts[what]
+        entry = shelves[what][part.name]
+        return entry, validated(entry.options, part.options, f"{what} {part.name!r}")
+
+    def scenario(self, name: str) -> Entry[ScenarioSpec]:
+        """The installed scenario called ``name``, or the file of the user's own if it ends in ``.toml``."""
+        if name.endswith(".toml"):
+            return Entry(ScenarioSpec(Path(name)), FILE)
+        return self.scenarios[name]
 
     @cached_property
     def methods(self) -> Shelf[MethodSpec]:

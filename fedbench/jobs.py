@@ -10,7 +10,6 @@ from typing import Any
 from fedbench.catalog import Catalog, Entry
 from fedbench.errors import UsageError
 from fedbench.fingerprint import sha256_json
-from fedbench.plugins import Plugin
 from fedbench.results.store import RECORD, read_record
 from fedbench.scenario import Scenario, load_scenario
 from fedbench.specs import MethodSpec, Options, ScenarioSpec
@@ -95,9 +94,8 @@ def plan_jobs(
         if dot and prefix not in {entry.name for entry in method_entries}:
             raise UsageError(f"option {key!r} is for method {prefix!r}, which is not among --method")
     jobs = []
-    installed = catalog.scenarios.select(name for name in scenarios if not name.endswith(".toml"))
-    files = [_file(Path(name)) for name in dict.fromkeys(scenarios) if name.endswith(".toml")]
-    for scenario_entry in [*installed, *files]:
+    scenario_entries = {entry.spec.path: entry for entry in map(catalog.scenario, scenarios)}
+    for scenario_entry in scenario_entries.values():
         scenario = load_scenario(scenario_entry.spec.path, changes)
         catalog.check(scenario)
         if scenario.track not in TRACKS:
@@ -135,8 +133,3 @@ def _label(entry: Entry[MethodSpec]) -> str:
     plugin = entry.plugin
     own = plugin.distribution.startswith("fedbench-") or plugin.name == entry.name
     return entry.name if own else f"{entry.name}@{plugin.name}"
-
-
-def _file(path: Path) -> Entry[ScenarioSpec]:
-    """A scenario file that no plugin provides; its record says so."""
-    return Entry(ScenarioSpec(path), Plugin(distribution="file", version="0", name="file", module=""))

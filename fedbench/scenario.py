@@ -101,6 +101,9 @@ class Faults(Section):
     strength: float = Field(1.0, gt=0, description="an attack's length over the honest update's")
 
 
+PartName = Literal["backbone", "data", "partition"]
+
+
 class Scenario(Section):
     """A scenario file, validated."""
 
@@ -133,6 +136,23 @@ class Scenario(Section):
     @property
     def title(self) -> str:
         return f"{self.name}@{self.version}"
+
+    @property
+    def parts(self) -> dict[PartName, Part]:
+        return {"backbone": self.backbone, "data": self.data, "partition": self.partition}
+
+    def check_pin(self, what: PartName, fingerprint: str) -> None:
+        """Refuse a part whose content is not what the scenario pins, if it pins any."""
+        part = self.parts[what]
+        if part.sha256 is not None and part.sha256 != fingerprint:
+            mend = "reinstall the package that provides it"
+            if self.modified:
+                mend = f"if --set is why, add --set {what}.sha256=none"
+            raise UsageError(
+                f"{what} {part.name!r} is not the one the scenario was made with",
+                why=f"its fingerprint is {fingerprint[:12]}…, expected {part.sha256[:12]}…",
+                fix=mend,
+            )
 
     @cached_property
     def fingerprint(self) -> str:

@@ -148,10 +148,22 @@ for arguments in json.loads(sys.argv[1]):
         code = cli.main(arguments, standalone_mode=False)
     except SystemExit as exit:
         code = exit.code
-    heavy = sorted({"torch", "transformers", "datasets", "evaluate", "scipy"} & set(sys.modules))
+    heavy = sorted({*sys.argv[2:]} & set(sys.modules))
     if code or heavy:
         sys.exit(f"{arguments}: exit code {code}, imported {heavy}")
 """
+
+
+HEAVY = {"torch", "transformers", "datasets", "evaluate", "scipy", "matplotlib"}
+
+
+def light(commands, heavy):
+    """The commands, in one fresh process, import nothing heavy."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", LIGHT, json.dumps(commands), *heavy],
+        capture_output=True, text=True, timeout=120, env={**os.environ, "PYTHONPATH": ""},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
 
 
 def test_looking_around_never_imports_torch(tmp_path):
@@ -161,16 +173,18 @@ def test_looking_around_never_imports_torch(tmp_path):
     commands = [
         ["list"], *(["list", kind] for kind in kinds), ["list", "--format", "json"],
         ["plugins"], ["--help"], ["run", "--help"],
-        ["show", "method", "fedavg"], ["show", "method", "fed-cmp"], ["show", "scenario", "emoji-ii"],
+        ["show", "method", "fedavg"], ["show", "method", "fed-cmp"], ["show", "--help"],
         ["show", "record", str(record)],
         ["compare", str(tmp_path)],
         ["validate", str(scenario), str(record)], ["validate", "--schema"],
     ]  # fmt: skip
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", LIGHT, json.dumps(commands)],
-        capture_output=True, text=True, timeout=120, env={**os.environ, "PYTHONPATH": ""},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    light(commands, HEAVY)
+
+
+def test_showing_a_scenario_and_drawing_it_load_its_data_only(tmp_path):
+    show = ["show", "scenario", "emoji-ii"]
+    light([show], HEAVY - {"scipy"})
+    light([[*show, "--picture", str(tmp_path / "clients.svg")]], HEAVY - {"scipy", "matplotlib"})
 
 
 def test_importing_fedbench_is_light():

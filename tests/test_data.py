@@ -162,7 +162,7 @@ def test_quantity_skews_sizes(labelled):
 def test_too_small_a_client_is_a_clear_error(labelled):
     with pytest.raises(UsageError, match=r"leaves a client with \d+ units, fewer than least=200"):
         dirichlet(DirichletOptions(label="class", alpha=0.1, least=200))(labelled, 5, Path())
-    with pytest.raises(UsageError, match=r"has no label 'colour' — it has: class, maker"):
+    with pytest.raises(UsageError, match=r"has no label 'colour' — there are: class, maker"):
         dirichlet(DirichletOptions(label="colour"))(labelled, 5, Path())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import click
@@ -12,6 +13,7 @@ from tabulate import tabulate
 from fedbench.cli.main import App
 from fedbench.cli.tables import Format, format_option
 from fedbench.errors import UsageError
+from fedbench.jobs import TRACKS
 from fedbench.results.store import read_record
 from fedbench.scenario import load_scenario
 from fedbench.specs import Options
@@ -20,10 +22,26 @@ from fedbench.specs import Options
 @click.command("show")
 @click.argument("what", type=click.Choice(["method", "scenario", "record"]))
 @click.argument("name")
+@click.option(
+    "--label",
+    help="Scenario: the label to count. Default: what the primary measure asks about, else what the"
+    " partition deals by.",
+)
+@click.option(
+    "--picture",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Scenario: draw the clients, as .svg, .png or .pdf.",
+)
 @format_option
 @click.pass_obj
-def command(app: App, what: str, name: str, format: Format) -> None:
-    """Show a METHOD's options, a SCENARIO's settings or what a RECORD (a file) says."""
+def command(app: App, what: str, name: str, label: str | None, picture: Path | None, format: Format) -> None:
+    """Show a METHOD's options, a SCENARIO's settings and clients or what a RECORD (a file) says.
+
+    A scenario ending in .toml is a file of your own.
+    """
+    if what != "scenario" and (label or picture):
+        raise UsageError(f"{'--label' if label else '--picture'} is for scenarios only")
     if what == "record":
         path = Path(name)
         if not path.is_file():
@@ -53,9 +71,19 @@ def command(app: App, what: str, name: str, format: Format) -> None:
             if found[key]
         ]
     else:
-        scenario = load_scenario(app.catalog.scenarios[name].spec.path)
+        scenario = load_scenario(app.catalog.scenario(name).spec.path)
         found = scenario.model_dump(mode="json") | {"fingerprint": scenario.fingerprint}
-        tables = [tabulate(list(_flat(found)), tablefmt="plain", disable_numparse=True)]
+        tables = [_brief(found)]
+        if scenario.track in TRACKS:
+            from fedbench.cli import clients
+
+            held = clients.load(scenario, app.catalog, label)
+            if picture:
+                clients.draw(held, scenario.title, picture)
+            found["heterogeneity"] = clients.listed(held)
+            tables += [clients.table(held), clients.skews(held)]
+        elif label or picture:
+            raise UsageError(f"this version shows clients of the tracks {', '.join(TRACKS)} only")
     click.echo(json.dumps(found, indent=1) if format == "json" else "\n\n".join(tables))
 
 
@@ -88,11 +116,18 @@ _BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusi
 
 def _brief(found: dict[str, Any]) -> str:
     """The values that are not tables themselves."""
-    rows = [(key, value) for key, value in _flat(found) if key.split(".")[0] not in _TABLES]
+    rows = [(key, _cell(value)) for key, value in _flat(found) if key.split(".")[0] not in _TABLES]
     return tabulate(rows, tablefmt="plain", disable_numparse=True)
 
 
 _TABLES = {"options", "reductions", "final", "controls", "rounds"}
+
+
+def _cell(value: Any) -> Any:
+    """Lists as lines that fit a terminal."""
+    if not isinstance(value, list):
+        return value
+    return fill(", ".join(map(str, value)), 88, break_long_words=False, break_on_hyphens=False)
 
 
 def _flat(value: Any, prefix: str = "") -> Any:

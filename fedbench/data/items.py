@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from fedbench.errors import UsageError, suggest
 from fedbench.fingerprint import sha256_json
 
 if TYPE_CHECKING:
@@ -82,6 +83,12 @@ class AlignmentData:
                 "suites": {key: astuple(suite) for key, suite in self.suites.items()},
             }
         )
+
+    def label(self, name: str) -> np.ndarray:
+        """The value of label ``name`` for every unit."""
+        if name not in self.labels:
+            raise UsageError(f"data {self.name!r} has no label {name!r}", fix=suggest(name, self.labels))
+        return np.asarray(self.labels[name])
 
     @cached_property
     def pair_units(self) -> np.ndarray:

@@ -116,7 +116,7 @@ def natural(options: LabelOptions) -> Partitioner:
     """A client for each value that the label takes in the training data, in alphabetical order."""
 
     def shares(data: AlignmentData, clients: int, rng: np.random.Generator) -> Shares:
-        codes, labels = _codes(data, options.label), np.asarray(data.labels[options.label])
+        codes, labels = _codes(data, options.label), data.label(options.label)
         present = np.unique(labels[train_units(data)])
         if len(present) != clients:
             raise UsageError(
@@ -212,11 +212,7 @@ def _everything(data: AlignmentData) -> np.ndarray:
 
 def _codes(data: AlignmentData, label: str) -> np.ndarray:
     """The label's values as numbers, for every unit."""
-    if label not in data.labels:
-        raise UsageError(
-            f"data {data.name!r} has no label {label!r}", fix=f"it has: {', '.join(sorted(data.labels))}"
-        )
-    codes: np.ndarray = np.unique(np.asarray(data.labels[label]), return_inverse=True)[1]
+    codes: np.ndarray = np.unique(data.label(label), return_inverse=True)[1]
     return codes
 
 

@@ -14,11 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fedbench.catalog import Catalog, Entry
+from fedbench.catalog import Catalog
 from fedbench.data.features import FeatureCache, cache_folder
 from fedbench.data.flips import flipped
 from fedbench.data.items import AlignmentData
-from fedbench.data.partition import Partition, checked
+from fedbench.data.loading import load_data, load_partition
+from fedbench.data.partition import Partition
 from fedbench.data.tokens import TokenTable
 from fedbench.errors import FedbenchError, UsageError
 from fedbench.evaluation.evaluator import Evaluator, Rows
@@ -37,10 +38,9 @@ from fedbench.models.projector import Projector
 from fedbench.params import digest, own
 from fedbench.results.record import DataInfo, RoundEntry, Spread
 from fedbench.rng import derive, torch_stream
-from fedbench.scenario import Part, Scenario
+from fedbench.scenario import Scenario
 from fedbench.specs import MetricSpec
 from fedbench.tracks.task import AlignmentTask
-from fedbench.values import validated
 
 ENCODE_BATCH = 256
 
@@ -74,15 +74,11 @@ class Bench:
 def prepare(scenario: Scenario, catalog: Catalog, device: torch.device, say: Callable[[str], None]) -> Bench:
     """Load and check everything the scenario names; encode its images if the cache has not got them."""
     metrics = [catalog.metrics[name] for name in scenario.evaluation.metrics]
-    backbone: Backbone = _create(catalog.backbones[scenario.backbone.name], scenario.backbone, "backbone")
-    data: AlignmentData = _create(catalog.datasets[scenario.data.name], scenario.data, "data")
-    _pinned(scenario, "backbone", scenario.backbone, backbone.fingerprint)
-    _pinned(scenario, "data", scenario.data, data.fingerprint)
+    backbone: Backbone = catalog.make(scenario, "backbone")
+    scenario.check_pin("backbone", backbone.fingerprint)
+    data = load_data(scenario, catalog)
     _check_evaluation(scenario, data, [entry.spec for entry in metrics])
-    deal = _create(catalog.partitioners[scenario.partition.name], scenario.partition, "partition")
-    clients = scenario.federation.clients
-    partition = checked(deal(data, clients, scenario.folder), data, clients, scenario.partition.name)
-    _pinned(scenario, "partition", scenario.partition, partition.fingerprint)
+    partition = load_partition(scenario, catalog, data)
     backbone.freeze(device)
     llm = FrozenLLM(backbone)
 
@@ -104,22 +100,6 @@ def prepare(scenario: Scenario, catalog: Catalog, device: torch.device, say: Cal
     task = AlignmentTask(llm, projector, features, TokenTable.build(pairs, llm))
     evaluator = Evaluator(llm, task.project, data.suites, metrics, data.units.tolist(), partition)
     return Bench(scenario, data, partition, backbone, task, evaluator, partition.shards(data))
-
-
-def _create(entry: Entry, part: Part, what: str):  # type: ignore[no-untyped-def, type-arg]
-    return entry.create(validated(entry.options, part.options, f"{what} {part.name!r}"))
-
-
-def _pinned(scenario: Scenario, what: str, part: Part, found: str) -> None:
-    if part.sha256 is not None and part.sha256 != found:
-        mend = "reinstall the package that provides it"
-        if scenario.modified:
-            mend = f"if --set is why, add --set {what}.sha256=none"
-        raise UsageError(
-            f"{what} {part.name!r} is not the one the scenario was made with",
-            why=f"its fingerprint is {found[:12]}…, expected {part.sha256[:12]}…",
-            fix=mend,
-        )
 
 
 def _check_evaluation(scenario: Scenario, data: AlignmentData, metrics: Sequence[MetricSpec]) -> None:

@@ -1,0 +1,82 @@
+"""What ``fedbench show`` says of a scenario's clients. Imports scipy; import it late."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from textwrap import fill
+from typing import Any
+
+import numpy as np
+from tabulate import SEPARATING_LINE, tabulate
+
+from fedbench.catalog import Catalog
+from fedbench.cli.main import warn
+from fedbench.data.heterogeneity import Heterogeneity, default_label, heterogeneity
+from fedbench.data.loading import load_data, load_partition
+from fedbench.scenario import Scenario
+
+MOST_CLIENTS = 24
+"""More are summed up in the table."""
+
+
+def load(scenario: Scenario, catalog: Catalog, label: str | None) -> Heterogeneity:
+    data = load_data(scenario, catalog)
+    chosen = label or default_label(scenario, data)
+    return heterogeneity(data, load_partition(scenario, catalog, data), chosen)
+
+
+def draw(clients: Heterogeneity, title: str, picture: Path) -> None:
+    from fedbench.results.plots import client_bars, save
+
+    save(client_bars(clients, title), picture)
+    warn(f"wrote {picture}")
+
+
+def listed(clients: Heterogeneity) -> dict[str, Any]:
+    """Everything, for programs."""
+    return {
+        "label": clients.label,
+        "label_skew": clients.label_skew,
+        "chance_skew": clients.chance_skew,
+        "size_skew": clients.size_skew,
+        "clients": [
+            {
+                "client": client,
+                "units": int(clients.units[client]),
+                "pairs": int(clients.pairs[client]),
+                "held_out": int(clients.held_out[client]),
+                "histogram": dict(zip(clients.classes, counts.tolist(), strict=True)),
+            }
+            for client, counts in enumerate(clients.histogram)
+        ],
+    }
+
+
+def table(clients: Heterogeneity) -> str:
+    """A row for each client, or for many of them how each column is spread; then the sum."""
+    classes, histogram = clients.commonest()
+    numbers = np.column_stack([clients.units, clients.pairs, clients.held_out, histogram])
+    if len(numbers) > MOST_CLIENTS:
+        named = [("min", numbers.min(0)), ("median", np.median(numbers, 0)), ("max", numbers.max(0))]
+    else:
+        named = [(str(client), row) for client, row in enumerate(numbers)]
+    rows = [[name, *(f"{x:.15g}" for x in row)] for name, row in [*named, ("all", numbers.sum(0))]]
+    # Not as tabulate's headers: it pads those, and eight classes would not fit 120 columns.
+    wrapped = [fill(name, 10, break_long_words=False) for name in classes]
+    names = ["client", "units", "pairs", "held out", *wrapped]
+    lines = [names, SEPARATING_LINE, *rows[:-1], SEPARATING_LINE, rows[-1]]
+    return tabulate(lines, tablefmt="simple", disable_numparse=True, stralign="right")
+
+
+def skews(clients: Heterogeneity) -> str:
+    rows = [("size skew", f"{clients.size_skew:.3f}", "coefficient of variation of the units; 0: equal")]
+    if clients.label_skew is not None:
+        why = f"Jensen–Shannon divergence of {clients.label}, client from all, in bits; 0: alike"
+        rows.append(("label skew", f"{clients.label_skew:.3f}", why))
+        rows.append(
+            ("by chance", f"{clients.chance_skew:.3f}", "label skew if the units were dealt at random")
+        )
+    shown = tabulate(rows, tablefmt="plain", disable_numparse=True)
+    if len(clients.units) > MOST_CLIENTS:
+        shown += f"\n\n{len(clients.units)} clients; --format json lists each of them"
+    return shown

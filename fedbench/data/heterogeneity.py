@@ -1,0 +1,94 @@
+"""How the clients of a partition differ: sizes, label histograms, and one number for each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial.distance import jensenshannon
+from scipy.stats import random_table, variation
+
+from fedbench.data.items import AlignmentData
+from fedbench.data.partition import Partition
+from fedbench.rng import numpy_stream
+from fedbench.scenario import Scenario
+
+MOST_CLASSES = 8
+"""As many as have distinct colours, and columns in a terminal."""
+
+DEALS = 20
+
+
+@dataclass(frozen=True)
+class Heterogeneity:
+    """What each of K clients holds.
+
+    ``histogram[k, c]`` counts client k's training units whose ``label`` is ``classes[c]``, commonest first;
+    data without labels has no classes. ``units``, ``pairs`` and ``held_out`` are [K].
+    """
+
+    label: str | None
+    classes: tuple[str, ...]
+    histogram: np.ndarray
+    units: np.ndarray
+    pairs: np.ndarray
+    held_out: np.ndarray
+
+    @property
+    def label_skew(self) -> float | None:
+        """Mean Jensen–Shannon divergence between a client's labels and all clients', weighted by size.
+
+        In bits: 0 if all clients are alike, below 1 always.
+        """
+        return self._divergence(self.histogram) if self.label else None
+
+    @property
+    def chance_skew(self) -> float | None:
+        """The label skew if the same units were dealt at random to clients of the same sizes."""
+        if not self.label:
+            return None
+        deals = random_table(self.units, self.histogram.sum(0))
+        drawn = deals.rvs(DEALS, random_state=numpy_stream(0, "chance skew"))
+        return float(np.mean([self._divergence(histogram) for histogram in drawn]))
+
+    def _divergence(self, histogram: np.ndarray) -> float:
+        distances = jensenshannon(histogram, histogram.sum(0, keepdims=True), base=2, axis=1)
+        return float(np.average(distances**2, weights=self.units))
+
+    @property
+    def size_skew(self) -> float:
+        """Coefficient of variation of the clients' units: 0 if all have as many."""
+        return float(variation(self.units))
+
+    def commonest(self) -> tuple[list[str], np.ndarray]:
+        """The histogram in few columns: the commonest classes, and all others in one."""
+        if len(self.classes) <= MOST_CLASSES:
+            return list(self.classes), self.histogram
+        kept = MOST_CLASSES - 1
+        others = self.histogram[:, kept:].sum(1, keepdims=True)
+        names = [*self.classes[:kept], f"{len(self.classes) - kept} others"]
+        return names, np.hstack([self.histogram[:, :kept], others])
+
+
+def heterogeneity(data: AlignmentData, partition: Partition, label: str | None) -> Heterogeneity:
+    classes, histogram = np.empty(0, dtype=np.str_), np.empty((len(partition.train), 0), dtype=np.int64)
+    if label is not None:
+        values = data.label(label)
+        classes, totals = np.unique(values[np.concatenate(partition.train)], return_counts=True)
+        classes = classes[np.argsort(-totals, kind="stable")]
+        histogram = np.stack([(values[units, None] == classes).sum(0) for units in partition.train])
+    return Heterogeneity(
+        label=label,
+        classes=tuple(classes.tolist()),
+        histogram=histogram,
+        units=np.array([len(units) for units in partition.train]),
+        pairs=np.array([len(shard) for shard in partition.shards(data)]),
+        held_out=np.array([len(units) for units in partition.evaluation]),
+    )
+
+
+def default_label(scenario: Scenario, data: AlignmentData) -> str | None:
+    """What the primary measure asks about, else what the partition deals by, else the data's first label."""
+    asked = scenario.evaluation.primary.split("/")[-2]
+    wanted = (asked, scenario.partition.options.get("label"), *data.labels)
+    return next((name for name in wanted if name in data.labels), None)

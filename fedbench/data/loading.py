@@ -1,0 +1,23 @@
+"""A scenario's data and partition, checked against what it pins. Loads no backbone and no torch."""
+
+from __future__ import annotations
+
+from fedbench.catalog import Catalog
+from fedbench.data.items import AlignmentData
+from fedbench.data.partition import Partition, Partitioner, checked
+from fedbench.scenario import Scenario
+
+
+def load_data(scenario: Scenario, catalog: Catalog) -> AlignmentData:
+    data: AlignmentData = catalog.make(scenario, "data")
+    scenario.check_pin("data", data.fingerprint)
+    return data
+
+
+def load_partition(scenario: Scenario, catalog: Catalog, data: AlignmentData) -> Partition:
+    """Deal ``data`` to the scenario's clients."""
+    deal: Partitioner = catalog.make(scenario, "partition")
+    clients = scenario.federation.clients
+    partition = checked(deal(data, clients, scenario.folder), data, clients, scenario.partition.name)
+    scenario.check_pin("partition", partition.fingerprint)
+    return partition
