@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from fedbench.data.heterogeneity import Heterogeneity
 from fedbench.errors import UsageError
 from fedbench.files import atomic_path
+from fedbench.results.curves import Curve, curve
+from fedbench.results.record import Record
 
 DATELESS: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "png": {}, "pdf": {"CreationDate": None}}
 """The formats, and for each the metadata that keeps the date out of the file."""
@@ -61,3 +65,45 @@ def client_bars(found: Heterogeneity, title: str) -> Figure:
             handlelength=1, handleheight=1,
         )  # fmt: skip
     return figure
+
+
+def learning_curves(panels: Mapping[str, Mapping[str, Sequence[Record]]]) -> Figure:
+    """The primary measure over the rounds: a panel for each scenario, a line for each method.
+
+    A line is the mean over the method's records (seeds), its band reaches from the worst of them to the best.
+    """
+    names = list(dict.fromkeys(name for lines in panels.values() for name, found in lines.items() if found))
+    style = {name: (COLOURS[i % len(COLOURS)], DASHES[i // len(COLOURS)]) for i, name in enumerate(names)}
+    columns = min(len(panels), 2)
+    rows = -(-len(panels) // columns)
+    figure = Figure(figsize=(1.5 + 4.5 * columns, 0.5 + 3.2 * rows), layout="constrained")
+    grid = figure.subplots(rows, columns, sharey=True, squeeze=False)
+    for axes, (title, lines) in zip(grid.flat, panels.items(), strict=False):
+        for name, records in lines.items():
+            if found := [c for record in records if (c := curve(record)) is not None]:
+                _line(axes, name, found, *style[name])
+        primaries = {record.primary for records in lines.values() for record in records}
+        axes.set_title(title, loc="left")
+        axes.set_xlabel("round")
+        axes.set_ylabel(", ".join(sorted(primaries)))
+        axes.xaxis.set_major_locator(MaxNLocator(10, integer=True))
+        axes.spines[["top", "right"]].set_visible(False)
+    for axes in grid.flat[len(panels) :]:
+        axes.set_visible(False)
+    drawn = {
+        label: line
+        for axes in grid.flat
+        for line, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(drawn.values(), drawn.keys(), loc="outside right upper", frameon=False)
+    return figure
+
+
+DASHES = ("-", "--", ":", "-.")
+
+
+def _line(axes: Any, name: str, curves: Sequence[Curve], colour: Any, dash: str) -> None:
+    rounds = range(min(len(found.values) for found in curves))
+    values = np.stack([found.values[: len(rounds)] for found in curves])
+    axes.plot(rounds, values.mean(0), dash, label=name, color=colour, linewidth=1.5)
+    axes.fill_between(rounds, values.min(0), values.max(0), color=colour, alpha=0.15, linewidth=0)

@@ -13,16 +13,23 @@ from statistics import fmean
 from typing import Any
 
 import click
-from fedbench.results.plots import learning_curves
+import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from runs import ANCHORS, CORNERS, OPTIONS, PAPER, SCENARIOS, STEPS, Study
+from safetensors.numpy import load_file
 from scipy.stats import ttest_1samp
 from tabulate import tabulate
 
+from fedbench.catalog import Catalog
+from fedbench.data.heterogeneity import heterogeneity
+from fedbench.data.loading import load_data, load_partition
+from fedbench.plugins import Plugins
 from fedbench.results.compare import measure_of, standard_error
 from fedbench.results.curves import curve
+from fedbench.results.plots import learning_curves, save
 from fedbench.results.record import Record
 from fedbench.results.store import find_records, read_record
+from fedbench.scenario import load_scenario
 
 HERE = Path(__file__).parent
 RECORDS = HERE.parent.parent.parent / "leaderboards" / "records"
@@ -56,6 +63,7 @@ class Results:
     def __init__(self, records: Iterable[Record]) -> None:
         self._found: dict[tuple[Any, ...], dict[int, Record]] = defaultdict(dict)
         self._defaults: dict[str, dict[str, Any]] = {}
+        self._catalog = Catalog(Plugins())
         for record in records:
             key = (record.scenario.name, _frozen(record.scenario.changes), record.method.name)
             self._found[(*key, _frozen(record.method.options))][record.seed] = record
@@ -71,10 +79,7 @@ class Results:
     def _matches(self, options: dict[str, Any], asked: dict[str, Any], method: str) -> bool:
         """Whether a record's full options are what ``asked`` gives on top of the defaults."""
         if method not in self._defaults:
-            from fedbench.testing.contracts import installed
-
-            entry = installed().methods[method]
-            self._defaults[method] = entry.options().model_dump(mode="json")
+            self._defaults[method] = self._catalog.methods[method].options().model_dump(mode="json")
         return options == self._defaults[method] | asked
 
     def values(self, study: Study, method: str, scenario: str, name: str | None = None) -> dict[int, float]:
@@ -221,7 +226,8 @@ def heterogeneity_table() -> str:
     catalog, rows = Catalog(Plugins()), []
     for name in SCENARIOS:
         scenario = load_scenario(catalog.scenarios[name].spec.path)
-        data, partition = dealt(scenario, catalog)
+        data = load_data(scenario, catalog)
+        partition = load_partition(scenario, catalog, data)
         embeddings = load_file(scenario.folder / scenario.partition.options["file"])
         rows.append(
             {
@@ -229,7 +235,7 @@ def heterogeneity_table() -> str:
                 "training pairs": len(np.concatenate(partition.shards(data))),
                 "of the images' variance": f"{between(embeddings['image'], partition.train):.3f}",
                 "of the texts' variance": f"{between(embeddings['text'], partition.train):.3f}",
-                "category skew (JS, bits)": f"{label_skew(data, partition, 'category'):.3f}",
+                "category skew, bits": f"{heterogeneity(data, partition, 'category').label_skew:.3f}",
             }
         )
     return table(rows)
@@ -274,13 +280,13 @@ def pictures(results: Results, folder: Path) -> None:
         scenario: {m: list(results.get(Study(), m, scenario).values()) for m in (*PAPER, "centralized")}
         for scenario in SCENARIOS
     }
-    learning_curves(panels, folder / "fed-cmp-curves.svg")
+    save(learning_curves(panels), folder / "fed-cmp-curves.svg")
     readings = {
         named(study): list(results.get(study, "fed-cmp", "emoji-ii").values())
         for study in (Study(), *OPTIONS)
     }
     fedavg = {"fedavg": list(results.get(Study(), REFERENCE, "emoji-ii").values())}
-    learning_curves({"emoji-ii": fedavg | readings}, folder / "fed-cmp-readings.svg")
+    save(learning_curves({"emoji-ii": fedavg | readings}), folder / "fed-cmp-readings.svg")
 
 
 @click.command()
