@@ -70,9 +70,9 @@ def plan(
     """What each of ``clients``, who all take part in ``round`` (from 1), does in it. ``size`` of a cohort."""
     work = []
     for client in clients:
-        own = turns(seed, client, len(shards), size, rounds)
-        turn = own.index(round)
-        parts = one_pass_parts(shards[client], seed, client, len(own))
+        mine = turns(seed, client, len(shards), size, rounds)
+        turn = mine.index(round)
+        parts = one_pass_parts(shards[client], seed, client, len(mine))
         order = torch.randperm(len(parts[turn]), generator=torch_stream(seed, "client", round, client))
         steps = [steps_of(len(part), training) for part in parts]
         before, total = (sum(steps[:turn]), sum(steps)) if training.one_schedule else (0, steps[turn])
