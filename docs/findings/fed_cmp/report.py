@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -67,6 +68,9 @@ class Results:
         for record in records:
             key = (record.scenario.name, _frozen(record.scenario.changes), record.method.name)
             self._found[(*key, _frozen(record.method.options))][record.seed] = record
+
+    def __len__(self) -> int:
+        return sum(map(len, self._found.values()))
 
     def get(self, study: Study, method: str, scenario: str) -> dict[int, Record]:
         """The runs of a study's method on a scenario, by seed."""
@@ -195,7 +199,7 @@ def inside_table(results: Results, study: Study, scenario: str = "emoji-ii") -> 
         row = {"round": str(number)}
         for matrix in matrices:
             row[f"β {matrix}"] = f"{fmean(note[f'beta:{matrix}'] for note in notes):.2f}"
-            row[f"mean |cos| {matrix}"] = f"{fmean(note[f'mean_abs_cos:{matrix}'] for note in notes):.2f}"
+            row[f"mean abs cos {matrix}"] = f"{fmean(note[f'mean_abs_cos:{matrix}'] for note in notes):.2f}"
         row["largest weight"] = f"{fmean(max(note['weights']) for note in notes):.2f}"
         row["smallest"] = f"{fmean(min(note['weights']) for note in notes):.2f}"
         rows.append(row)
@@ -273,6 +277,16 @@ def _frozen(values: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
     return tuple(sorted(values.items()))
 
 
+def _value(results: Results, method: str, scenario: str = "emoji-ii", **options: Any) -> str:
+    """For the template: a method's measure, mean ± standard error."""
+    return with_error(list(results.values(Study(options=options), method, scenario).values()))
+
+
+def _minus_fedavg(results: Results, method: str, scenario: str = "emoji-ii", **options: Any) -> str:
+    """For the template: a method's paired difference to FedAvg with its interval."""
+    return _text(results.difference(Study(options=options), method, scenario))
+
+
 def pictures(results: Results, folder: Path) -> None:
     """Learning curves: every method on the four scenarios, and Fed-CMP's readings on one."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -299,8 +313,9 @@ def main(records: Path, out: Path) -> None:
         loader=FileSystemLoader(HERE), undefined=StrictUndefined, keep_trailing_newline=True
     )
     text = environment.get_template("fed-cmp.md.jinja").render(
-        results=results,
-        Study=Study,
+        value=partial(_value, results),
+        minus_fedavg=partial(_minus_fedavg, results),
+        records=len(results),
         heterogeneity=heterogeneity_table(),
         main_table=main_table(results),
         difference_table=difference_table(results),

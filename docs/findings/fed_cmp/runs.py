@@ -61,8 +61,12 @@ OPTIONS = [
         {"rank": 64},
         {"alpha": 0.5},
         {"alpha": 2.0},
+        {"opm": False, "fuse": "ties"},
+        {"opm": False, "fuse": "ties", "target": "updates"},
     )
 ]
+SERVER_STEP = Study(methods=("fedavgm",), options={"beta": 0.0, "eta": 0.2})
+"""FedAvg that goes a fifth of the way each round: what momentum with β = 0.8 comes to on raw weights."""
 BOTH = ("fedavg", "fed-cmp")
 STEPS = [
     Study(methods=BOTH, changes=changes)
@@ -74,7 +78,7 @@ STEPS = [
     )
 ]
 MAIN = [Study(scenarios=(name,), methods=(*PAPER, *ANCHORS), seeds=5) for name in SCENARIOS]
-STUDIES = [*MAIN, *CORNERS, *OPTIONS, *STEPS]
+STUDIES = [*MAIN, *CORNERS, *OPTIONS, SERVER_STEP, *STEPS]
 
 
 @click.command()
