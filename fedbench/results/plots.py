@@ -76,7 +76,7 @@ def learning_curves(panels: Mapping[str, Mapping[str, Sequence[Record]]]) -> Fig
     style = {name: (COLOURS[i % len(COLOURS)], DASHES[i // len(COLOURS)]) for i, name in enumerate(names)}
     columns = min(len(panels), 2)
     rows = -(-len(panels) // columns)
-    figure = Figure(figsize=(1.5 + 4.5 * columns, 0.5 + 3.2 * rows), layout="constrained")
+    figure = Figure(figsize=(4.5 + 3.5 * columns, 1.5 + 2.8 * rows), layout="constrained")
     grid = figure.subplots(rows, columns, sharey=True, squeeze=False)
     for axes, (title, lines) in zip(grid.flat, panels.items(), strict=False):
         for name, records in lines.items():
