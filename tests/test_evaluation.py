@@ -11,7 +11,7 @@ from fedbench.evaluation.estimates import average, mean, ratio
 from fedbench.evaluation.metrics import CaptionLikelihood, ChoiceAccuracy, ExactMatch, YesNo
 from fedbench.evaluation.packing import pack
 from fedbench.evaluation.scoring import generate, likelihoods
-from fedbench.models.language import FrozenLLM
+from fedbench.models.language import LanguageModel
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def llm(tiny):
 
     from fedbench import Options
 
-    return FrozenLLM(nano(Options()).freeze(torch.device("cpu")))
+    return LanguageModel(nano(Options()).freeze(torch.device("cpu")))
 
 
 ITEMS = [

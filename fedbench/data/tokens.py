@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from fedbench.data.items import Pair
-from fedbench.models.language import FrozenLLM
+from fedbench.models.language import LanguageModel
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class TokenTable:
     image: Tensor
 
     @classmethod
-    def build(cls, pairs: Sequence[Pair], llm: FrozenLLM) -> TokenTable:
+    def build(cls, pairs: Sequence[Pair], llm: LanguageModel) -> TokenTable:
         prompts = _lookup(llm.prompt_ids, [pair.prompt for pair in pairs])
         answers = _lookup(llm.answer_ids, [pair.answer for pair in pairs])
         rows = [torch.tensor([*prompts[pair.prompt], *answers[pair.answer]]) for pair in pairs]

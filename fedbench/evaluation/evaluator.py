@@ -14,7 +14,7 @@ from fedbench.data.partition import Partition
 from fedbench.evaluation.packing import PackedBatch, pack
 from fedbench.evaluation.scoring import generate, likelihoods
 from fedbench.measures import Measure
-from fedbench.models.language import FrozenLLM
+from fedbench.models.language import LanguageModel
 from fedbench.rng import numpy_stream
 from fedbench.specs import MetricSpec
 
@@ -28,7 +28,7 @@ class Evaluator:
 
     def __init__(
         self,
-        llm: FrozenLLM,
+        llm: LanguageModel,
         project: Project,
         suites: Mapping[str, Suite],
         metrics: Sequence[Entry[MetricSpec]],

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from fedbench.data.items import Item
-from fedbench.models.language import FrozenLLM
+from fedbench.models.language import LanguageModel
 
 POSITIONS_PER_BATCH = 6144
 
@@ -48,7 +48,7 @@ class PackedBatch:
         return (causal & (seen | own))[:, None]
 
 
-def pack(items: Sequence[Item], llm: FrozenLLM) -> list[PackedBatch]:
+def pack(items: Sequence[Item], llm: LanguageModel) -> list[PackedBatch]:
     """Pack items in batches of similar length. An item without choices is scored on its answer."""
     choices = [item.choices or (item.answer,) for item in items]
     texts = sorted(set(chain.from_iterable(choices)))

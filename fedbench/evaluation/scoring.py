@@ -11,7 +11,7 @@ from torch import Tensor
 
 from fedbench.data.items import Item
 from fedbench.evaluation.packing import PackedBatch
-from fedbench.models.language import FrozenLLM
+from fedbench.models.language import LanguageModel
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Likelihoods:
 
 
 @torch.inference_mode()
-def likelihoods(llm: FrozenLLM, batches: Sequence[PackedBatch], visual: Tensor | None) -> Likelihoods:
+def likelihoods(llm: LanguageModel, batches: Sequence[PackedBatch], visual: Tensor | None) -> Likelihoods:
     """Score packed items; ``visual`` [items, T, D] projected tokens, or None for the blind prior."""
     count = sum(len(batch.items) for batch in batches)
     logp: list[list[float]] = [[] for _ in range(count)]
@@ -59,7 +59,7 @@ def likelihoods(llm: FrozenLLM, batches: Sequence[PackedBatch], visual: Tensor |
 
 
 @torch.inference_mode()
-def generate(llm: FrozenLLM, items: Sequence[Item], visual: Tensor, limit: int = 16) -> list[str | None]:
+def generate(llm: LanguageModel, items: Sequence[Item], visual: Tensor, limit: int = 16) -> list[str | None]:
     """Greedy answers; None where no eos came within ``limit`` tokens (an unparsed answer)."""
     by_prompt: dict[str, list[int]] = defaultdict(list)
     for index, item in enumerate(items):

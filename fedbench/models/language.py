@@ -1,4 +1,4 @@
-"""The frozen LLM as the tracks use it: embed tokens, run, read logits only where they are needed."""
+"""An LLM as the tracks use it: embed tokens, run, read logits only where they are needed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fedbench.models.ragged import NO_MASK, Ragged
 
 
 @dataclass(frozen=True)
-class FrozenLLM:
+class LanguageModel:
     """A view of a backbone's LLM. The layout of a sequence is ``[visual][prompt][" " + answer][eos]``."""
 
     backbone: Backbone

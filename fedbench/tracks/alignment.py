@@ -33,7 +33,7 @@ from fedbench.federation.updates import Updates
 from fedbench.measures import Costs, Measure
 from fedbench.methods import Aggregator, Context, Shards, State
 from fedbench.models.backbone import Backbone
-from fedbench.models.language import FrozenLLM
+from fedbench.models.language import LanguageModel
 from fedbench.models.projector import Projector
 from fedbench.params import digest, own
 from fedbench.results.record import DataInfo, RoundEntry, Spread
@@ -80,7 +80,7 @@ def prepare(scenario: Scenario, catalog: Catalog, device: torch.device, say: Cal
     _check_evaluation(scenario, data, [entry.spec for entry in metrics])
     partition = load_partition(scenario, catalog, data)
     backbone.freeze(device)
-    llm = FrozenLLM(backbone)
+    llm = LanguageModel(backbone)
 
     def encode() -> np.ndarray:
         say(f"encoding {len(data.images)} images with {backbone.name} (once; cached in {cache_folder()})")

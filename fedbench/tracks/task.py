@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from fedbench.data.tokens import TokenTable
 from fedbench.methods import Signals
-from fedbench.models.language import FrozenLLM
+from fedbench.models.language import LanguageModel
 from fedbench.models.projector import Projector
 from fedbench.models.ragged import Ragged
 from fedbench.params import ParamSpace
@@ -24,7 +24,7 @@ class AlignmentTask:
     ``features`` [images, T, F]: the frozen encoder's output for every image view.
     """
 
-    llm: FrozenLLM
+    llm: LanguageModel
     projector: Projector
     features: Tensor
     table: TokenTable

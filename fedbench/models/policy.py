@@ -1,0 +1,163 @@
+"""The policy of the preference track: a vision-language model whose projector and LLM learn.
+
+Its vision tower is frozen, so images enter as cached features. Answers are sampled for all groups in one
+batch with a KV cache (a question is read once, not once a sample) and scored without padding.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import DynamicCache
+
+from fedbench.models.backbone import Backbone
+from fedbench.models.language import LanguageModel
+from fedbench.models.projector import Projector
+from fedbench.models.ragged import Ragged
+
+
+@dataclass(frozen=True)
+class Questions:
+    """What the policy is asked: an image (a row of the features) and a prompt's token ids each."""
+
+    images: Tensor
+    prompts: Sequence[Sequence[int]]
+
+    def __len__(self) -> int:
+        return len(self.prompts)
+
+    def repeated(self, group: int) -> Questions:
+        """Every question ``group`` times in a row."""
+        return Questions(
+            self.images.repeat_interleave(group),
+            [prompt for prompt in self.prompts for _ in range(group)],
+        )
+
+
+@dataclass(frozen=True)
+class Answers:
+    """``ids`` [N, L]; ``mask`` [N, L] is True up to and with eos; ``logp`` [N, L] is what the tokens were
+    sampled with; ``ended`` [N]: whether eos came within the limit."""
+
+    ids: Tensor
+    mask: Tensor
+    logp: Tensor
+    ended: Tensor
+
+
+class Policy(nn.Module):
+    """``start`` [P] are the projector's first parameters, ``features`` [images, T, F] the vision tower's."""
+
+    def __init__(self, backbone: Backbone, projector: Projector, start: Tensor, features: Tensor) -> None:
+        super().__init__()
+        self.weights = copy.deepcopy(backbone.llm).requires_grad_(True)
+        self.projected = nn.Parameter(start.clone())
+        self.llm = LanguageModel(replace(backbone, llm=self.weights))
+        self.projector, self.features = projector, features
+
+    def visual(self, images: Tensor) -> Tensor:
+        """[N] rows of the features to [N, T, D] visual tokens."""
+        return self.projector(self.projected[None], self.features[images][None])[0]
+
+    def logp(self, questions: Questions, ids: Tensor, mask: Tensor, temperature: float = 1.0) -> Tensor:
+        """[N, L] log-probabilities of answers' tokens, differentiable; 0 where ``mask`` is False."""
+        visual = self.visual(questions.images)
+        prompts, asked = _padded(questions.prompts, left=False, device=ids.device)
+        # [visual][prompt][answer][padding]: attention over ragged rows knows padding at the end only.
+        answer = torch.cat([torch.zeros_like(asked), mask], dim=1)
+        real, order = _first(torch.cat([asked, mask], dim=1))
+        text, answer = torch.cat([prompts, ids], dim=1).gather(1, order), answer.gather(1, order)
+        width = visual.shape[1]
+        ragged = Ragged(F.pad(real, (width, 0), value=True))
+        inputs = torch.cat([visual, self.llm.embed(text)], dim=1)
+        hidden = self.llm.hidden_ragged(ragged.pack(inputs), ragged)
+        row, place = answer.nonzero(as_tuple=True)
+        before = ragged.number[row, place + width - 1]
+        table = (self.llm.logits(hidden[before]).float() / temperature).log_softmax(-1)
+        found = table.gather(1, text[row, place][:, None]).squeeze(1)
+        return found.new_zeros(mask.shape).index_put(mask.nonzero(as_tuple=True), found)
+
+    @torch.no_grad()
+    def sample(
+        self,
+        questions: Questions,
+        group: int,
+        *,
+        limit: int,
+        temperature: float,
+        stream: torch.Generator | None,
+    ) -> Answers:
+        """``group`` answers to each question, [Q·G, L ≤ limit], drawn from ``stream`` (a CPU generator). A
+        temperature of 0 takes the likeliest token."""
+        visual = self.visual(questions.images)
+        device, eos = visual.device, self.llm.eos
+        prompts, asked = _padded(questions.prompts, left=True, device=device)
+        # [padding][visual][prompt]: the last place of every row is where its answer begins.
+        text, seen = self.llm.embed(prompts), torch.cat([asked.new_ones(visual.shape[:2]), asked], dim=1)
+        _, order = _first(~seen)
+        inputs = torch.cat([visual, text], dim=1).gather(1, order[..., None].expand(-1, -1, text.shape[2]))
+        seen = seen.gather(1, order)
+        cache = DynamicCache()
+        hidden = self._read(inputs, seen, (seen.cumsum(1) - 1).clamp_min(0), cache)
+        cache.batch_repeat_interleave(group)
+        hidden, seen = hidden.repeat_interleave(group, 0), seen.repeat_interleave(group, 0)
+        done = torch.zeros(len(seen), dtype=torch.bool, device=device)
+        columns: list[tuple[Tensor, Tensor, Tensor]] = []
+        for _ in range(limit):
+            table = (self.llm.logits(hidden).float() / (temperature or 1.0)).log_softmax(-1)
+            token = _drawn(table, stream) if temperature else table.argmax(1)
+            token = token.masked_fill(done, eos)
+            chance = table.gather(1, token[:, None]).squeeze(1).masked_fill(done, 0.0)
+            columns.append((token, ~done, chance))
+            done = done | (token == eos)
+            if done.all():
+                break
+            seen = F.pad(seen, (0, 1), value=True)
+            hidden = self._read(self.llm.embed(token)[:, None], seen, seen.sum(1, keepdim=True) - 1, cache)
+        ids, mask, logp = (torch.stack(parts, dim=1) for parts in zip(*columns, strict=True))
+        return Answers(ids, mask, logp, done)
+
+    def texts(self, answers: Answers) -> list[str | None]:
+        """The answers as text; None for one that never ended."""
+        found: list[str | None] = []
+        for ids, mask, ended in zip(answers.ids.tolist(), answers.mask.tolist(), answers.ended, strict=True):
+            kept = [token for token, real in zip(ids, mask, strict=True) if real and token != self.llm.eos]
+            text = str(self.llm.backbone.tokenizer.decode(kept)).strip()
+            found.append(text if ended else None)
+        return found
+
+    def _read(self, inputs: Tensor, seen: Tensor, positions: Tensor, cache: DynamicCache) -> Tensor:
+        """The last hidden state [N, D] after reading ``inputs`` [N, L, D] behind what ``cache`` holds."""
+        output = self.weights.base_model(
+            inputs_embeds=inputs,
+            attention_mask=seen,
+            position_ids=positions,
+            past_key_values=cache,
+            use_cache=True,
+        )
+        last: Tensor = output.last_hidden_state[:, -1]
+        return last
+
+
+def _padded(prompts: Sequence[Sequence[int]], *, left: bool, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Token ids [N, W] and which of them are real."""
+    rows = [torch.tensor(prompt, dtype=torch.long) for prompt in prompts]
+    side = "left" if left else "right"
+    ids = nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=-1, padding_side=side)
+    return ids.clamp_min(0).to(device), (ids >= 0).to(device)
+
+
+def _first(chosen: Tensor) -> tuple[Tensor, Tensor]:
+    """``chosen`` [N, L] with its True places first, and the order [N, L] that brings them there."""
+    order = chosen.to(torch.int8).argsort(dim=1, descending=True, stable=True)
+    return chosen.gather(1, order), order
+
+
+def _drawn(logp: Tensor, stream: torch.Generator | None) -> Tensor:
+    """A token for every row of [N, V], drawn on the CPU so that every device draws the same."""
+    return torch.multinomial(logp.exp().cpu(), 1, generator=stream).squeeze(1).to(logp.device)
