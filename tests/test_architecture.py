@@ -21,7 +21,7 @@ ROOT = Path(__file__).parent.parent
 CORE = ROOT / "fedbench"
 FLOORS = (
     "errors rng fingerprint files",
-    "specs events measures methods scenario values hookspecs",
+    "specs events measures methods fusers scenario values hookspecs",
     "plugins catalog params environment",
     "data models evaluation",
     "federation",

@@ -1,0 +1,119 @@
+"""What a preference method is: a :class:`RewardFuser`.
+
+Clients' reward models judge a policy's answers; the fuser says whose judgement is asked for and what reward
+comes of it. The engine asks, normalises, counts bytes, trains the policy and evaluates; scalars are all that leaves
+a client. K is the number of judges, N of answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from fedbench.methods import State
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What is judged: ``visual`` [..., T, F], the frozen vision tower's features; ``ids`` [..., L], prompt and
+    answer, closed by eos; ``mask`` [..., L], which of them are real."""
+
+    visual: Tensor
+    ids: Tensor
+    mask: Tensor
+
+
+class Judge(Protocol):
+    """Something that rewards answers: a client's reward model, an average of them, the gold answer."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def remote(self) -> bool:
+        """Whether asking it sends the answer out and a scalar back."""
+        ...
+
+
+RouterLoss = Callable[["Tensor", "Tensor"], "Tensor"]
+"""``loss(scores [C, B, K], client [C]) -> [C]``: of answers from each client's own data."""
+
+
+class Panel(Protocol):
+    """The federation as a fuser sees it before the policy is trained. It gives no example away."""
+
+    @property
+    def clients(self) -> Sequence[Judge]:
+        """A judge for each client, its rewards normalised by its own μ and σ."""
+        ...
+
+    @property
+    def gold(self) -> Judge:
+        """The true reward, for an upper bound: 1 for the right answer, else 0."""
+        ...
+
+    def averaged(self) -> Judge:
+        """The clients' reward models averaged by FedAvg; an error if they are of several kinds."""
+        ...
+
+    def agreement(self) -> Tensor:
+        """[K]: how often each client prefers the right answer on public validation pairs."""
+        ...
+
+    def federate(
+        self, network: nn.Module, loss: RouterLoss, *, rounds: int, steps: int, batch_size: int, lr: float
+    ) -> Tensor:
+        """Train ``network(visual, text, mask) -> [B, K]`` by FedAvg, ``steps`` local steps a round; [P]."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a policy step, for methods that learn from it. ``rewards`` [N, K], NaN where not asked;
+    ``weights`` [N, K]; ``fused`` [N]; ``objective``: GRPO's J before the update and after it, on the same
+    answers; ``validation``: the gold reward on the server's validation queries, before and after, if measured."""
+
+    judged: Judged
+    rewards: Tensor
+    weights: Tensor
+    fused: Tensor
+    objective: tuple[float, float]
+    validation: tuple[float, float] | None = None
+
+
+class RewardFuser:
+    """Base class of preference methods; only :meth:`route` has no default."""
+
+    def judges(self, panel: Panel) -> Sequence[Judge]:
+        """Whom the columns of a routing are about. Nobody: the policy stays as it starts."""
+        return panel.clients
+
+    def fit(self, panel: Panel) -> State:
+        """The state before the first policy step; a router is trained here."""
+        return {}
+
+    def route(self, state: State, judged: Judged, judges: int, stream: torch.Generator) -> Tensor:
+        """Weights [N, K] of the judges for each answer. Those of weight 0 are not asked."""
+        raise NotImplementedError
+
+    def fuse(self, state: State, rewards: Tensor, weights: Tensor) -> Tensor:
+        """Rewards [N, K] (NaN where nobody was asked or answered) to [N]: the weighted mean of those that came;
+        NaN where none did."""
+        came = rewards.isfinite() & (weights > 0)
+        share = weights * came
+        total = share.sum(1)
+        fused: Tensor = (rewards.nan_to_num(0.0, 0.0, 0.0) * share).sum(1) / total
+        return fused
+
+    def feedback(self, state: State, outcome: Outcome) -> State:
+        """The state after a policy step."""
+        return state
+
+    def diagnostics(self, state: State) -> Mapping[str, Any]:
+        """Numbers about the fuser for the log."""
+        return {}

@@ -1,0 +1,120 @@
+"""Reward models: how much a client likes an answer to a question about an image, as one number.
+
+Three architectures over the same frozen parts (cached vision features [T, F], the LLM and its embeddings), so
+that a federation can be heterogeneous: a VLM with a scalar head, a dual encoder, a cross-attention model.
+Parameters come with each call, one set per client, as everywhere.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fedbench.fusers import Judged
+from fedbench.models.functional import Functional
+from fedbench.models.language import LanguageModel
+from fedbench.models.projector import Projector
+from fedbench.models.ragged import Ragged
+from fedbench.params import ParamSpace
+
+
+class RewardModel(Protocol):
+    """R(x, y) (MoR, arXiv 2605.03426, §3.1)."""
+
+    @property
+    def space(self) -> ParamSpace: ...
+
+    def init(self, generator: torch.Generator) -> Tensor:
+        """Initial parameters [P]."""
+        ...
+
+    def __call__(self, params: Tensor, judged: Judged) -> Tensor:
+        """Parameters [C, P] and C × B answers to rewards [C, B]."""
+        ...
+
+
+class VLMReward:
+    """The client's own VLM: a projector it trains, the frozen LLM, and a scalar head on the last token."""
+
+    def __init__(self, llm: LanguageModel, features: int, hidden: int) -> None:
+        self.llm = llm
+        self.projector = Projector(features, hidden, llm.backbone.width)
+        self.space = ParamSpace({**self.projector.space.shapes, "head.weight": (llm.backbone.width,)})
+
+    def init(self, generator: torch.Generator) -> Tensor:
+        """The head starts at zero: every answer is worth the same."""
+        return F.pad(self.projector.init(generator), (0, self.llm.backbone.width))
+
+    def __call__(self, params: Tensor, judged: Judged) -> Tensor:
+        size = self.projector.space.size
+        visual = self.projector(params[:, :size], judged.visual).flatten(0, 1)
+        mask = judged.mask.flatten(0, 1)
+        ragged = Ragged(F.pad(mask, (visual.shape[1], 0), value=True))
+        inputs = torch.cat([visual, self.llm.embed(judged.ids.flatten(0, 1))], dim=1)
+        hidden = self.llm.hidden_ragged(ragged.pack(inputs), ragged)
+        last = hidden[ragged.number[:, -1]].view(*judged.ids.shape[:2], -1)
+        return torch.einsum("cbd,cd->cb", last, params[:, size:])
+
+
+class _Pooled(nn.Module):
+    """Mean visual feature and mean word embedding, each through a layer, multiplied."""
+
+    def __init__(self, features: int, width: int, hidden: int) -> None:
+        super().__init__()
+        self.image, self.text = nn.Linear(features, hidden), nn.Linear(width, hidden)
+        self.mix, self.head = nn.Linear(hidden, hidden), nn.Linear(hidden, 1, bias=False)
+
+    def forward(self, visual: Tensor, text: Tensor, mask: Tensor) -> Tensor:
+        weight = mask.to(text.dtype)[..., None]
+        words = (text * weight).sum(-2) / weight.sum(-2).clamp_min(1)
+        both = F.gelu(self.image(visual.mean(-2))) * F.gelu(self.text(words))
+        return self.head(F.gelu(self.mix(both))).squeeze(-1)  # type: ignore[no-any-return]
+
+
+class _Crossed(nn.Module):
+    """Every word looks at the image's tokens; what the words saw is pooled."""
+
+    def __init__(self, features: int, width: int, hidden: int) -> None:
+        super().__init__()
+        self.query, self.key = nn.Linear(width, hidden), nn.Linear(features, hidden)
+        self.value, self.word = nn.Linear(features, hidden), nn.Linear(width, hidden)
+        self.mix, self.head = nn.Linear(2 * hidden, hidden), nn.Linear(hidden, 1, bias=False)
+
+    def forward(self, visual: Tensor, text: Tensor, mask: Tensor) -> Tensor:
+        scores = self.query(text) @ self.key(visual).mT / self.query.out_features**0.5
+        seen = scores.softmax(-1) @ self.value(visual)
+        words = F.gelu(self.mix(torch.cat([seen, self.word(text)], dim=-1)))
+        weight = mask.to(text.dtype)[..., None]
+        pooled = (words * weight).sum(-2) / weight.sum(-2).clamp_min(1)
+        return self.head(pooled).squeeze(-1)  # type: ignore[no-any-return]
+
+
+class EmbeddingReward:
+    """A small network over the frozen vision features and the frozen LLM's input embeddings."""
+
+    def __init__(self, llm: LanguageModel, module: nn.Module) -> None:
+        self.llm, self._network = llm, Functional(module)
+
+    @property
+    def space(self) -> ParamSpace:
+        return self._network.space
+
+    def init(self, generator: torch.Generator) -> Tensor:
+        return self._network.init(generator)
+
+    def __call__(self, params: Tensor, judged: Judged) -> Tensor:
+        return self._network(params, judged.visual, self.llm.embed(judged.ids), judged.mask)
+
+
+ARCHITECTURES = ("vlm", "dual", "cross")
+
+
+def make_reward(name: str, llm: LanguageModel, features: int, hidden: int) -> RewardModel:
+    """``vlm``, ``dual`` or ``cross``."""
+    width = llm.backbone.width
+    if name == "vlm":
+        return VLMReward(llm, features, hidden)
+    return EmbeddingReward(llm, {"dual": _Pooled, "cross": _Crossed}[name](features, width, hidden))
