@@ -1,8 +1,8 @@
 """What a preference method is: a :class:`RewardFuser`.
 
 Clients' reward models judge a policy's answers; the fuser says whose judgement is asked for and what reward
-comes of it. The engine asks, normalises, counts bytes, trains the policy and evaluates; scalars are all that leaves
-a client. K is the number of judges, N of answers.
+comes of it. The engine asks, normalises, counts bytes, trains the policy and evaluates; scalars are all that
+leaves a client. K is the number of judges, N of answers.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What is judged: ``visual`` [..., T, F], the frozen vision tower's features; ``ids`` [..., L], prompt and
-    answer, closed by eos; ``mask`` [..., L], which of them are real."""
+    """What is judged: ``visual`` [..., T, F], the frozen vision tower's features; ``ids`` [..., L], prompt
+    and answer, closed by eos; ``mask`` [..., L], which of them are real."""
 
     visual: Tensor
     ids: Tensor
@@ -76,7 +76,7 @@ class Panel(Protocol):
 class Outcome:
     """What came of a policy step, for methods that learn from it. ``rewards`` [N, K], NaN where not asked;
     ``weights`` [N, K]; ``fused`` [N]; ``objective``: GRPO's J before the update and after it, on the same
-    answers; ``validation``: the gold reward on the server's validation queries, before and after, if measured."""
+    answers; ``validation``: the gold reward on the server's validation queries, likewise, if measured."""
 
     judged: Judged
     rewards: Tensor
@@ -102,8 +102,8 @@ class RewardFuser:
         raise NotImplementedError
 
     def fuse(self, state: State, rewards: Tensor, weights: Tensor) -> Tensor:
-        """Rewards [N, K] (NaN where nobody was asked or answered) to [N]: the weighted mean of those that came;
-        NaN where none did."""
+        """Rewards [N, K] (NaN where nobody was asked or answered) to [N]: the weighted mean of those that
+        came; NaN where none did."""
         came = rewards.isfinite() & (weights > 0)
         share = weights * came
         total = share.sum(1)
