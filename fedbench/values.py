@@ -14,9 +14,12 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def parse_value(text: str) -> Any:
-    """A TOML value (``3``, ``1e-3``, ``true``, ``[1, 2]``), None for ``none``, or else the text itself."""
-    if text == "none":
+    """A TOML value (``3``, ``1e-3``, ``true``, ``[1, 2]``), None for ``none``, or else the text itself.
+    Python's ``True``, ``False`` and ``None`` are understood, too."""
+    if text in ("none", "None"):
         return None
+    if text in ("True", "False"):
+        return text == "True"
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:

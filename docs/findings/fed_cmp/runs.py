@@ -1,17 +1,19 @@
 """The runs behind ``docs/findings/fed-cmp.md``; issue it again to finish what is missing.
 
 ``python docs/findings/fed_cmp/runs.py`` (about two hours on two idle cores, one of them each). Several of
-these may run side by side on one output folder: each passes over what another is at.
+these may run side by side on one output folder, a thread each: each passes over what another is at.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import product
+from json import dumps
 from pathlib import Path
 from typing import Any
 
 import click
+import torch
 
 from fedbench.catalog import Catalog
 from fedbench.cli.progress import Progress
@@ -20,6 +22,7 @@ from fedbench.jobs import plan_jobs
 from fedbench.plugins import Plugins
 from fedbench.runner import Busy, Runner, choose_device
 
+EXECUTOR = "batched"
 SCENARIOS = ("emoji-tt", "emoji-cross", "emoji-ii", "emoji-joint")
 PAPER = (
     "fedavg", "fed-cmp", "fedavg-ties", "fedavg-dare", "fedavg-ta", "fedprox", "fedadam", "moon", "local",
@@ -39,9 +42,9 @@ class Study:
 
     def command(self, method: str, scenario: str, seed: int) -> list[str]:
         """What a person would type for one of its runs."""
-        options = [word for key, value in self.options.items() for word in ("-o", f"{key}={value}")]
-        changes = [word for key, value in self.changes.items() for word in ("--set", f"{key}={value}")]
-        named = ["-m", method, "-s", scenario, "--seeds", str(seed)]
+        options = [word for key, value in self.options.items() for word in ("-o", f"{key}={dumps(value)}")]
+        changes = [word for key, value in self.changes.items() for word in ("--set", f"{key}={dumps(value)}")]
+        named = ["-m", method, "-s", scenario, "--seeds", str(seed), "--executor", EXECUTOR]
         return ["fedbench", "run", *named, *options, *changes]
 
 
@@ -67,6 +70,8 @@ OPTIONS = [
 ]
 SERVER_STEP = Study(methods=("fedavgm",), options={"beta": 0.0, "eta": 0.2})
 """FedAvg that goes a fifth of the way each round: what momentum with β = 0.8 comes to on raw weights."""
+SMALL_STEP = Study(methods=("fedadam",), options={"eta": 1e-3})
+"""The paper's server learning rate."""
 BOTH = ("fedavg", "fed-cmp")
 STEPS = [
     Study(methods=BOTH, changes=changes)
@@ -78,7 +83,7 @@ STEPS = [
     )
 ]
 MAIN = [Study(scenarios=(name,), methods=(*PAPER, *ANCHORS), seeds=5) for name in SCENARIOS]
-STUDIES = [*MAIN, *CORNERS, *OPTIONS, SERVER_STEP, *STEPS]
+STUDIES = [*MAIN, *CORNERS, *OPTIONS, SERVER_STEP, SMALL_STEP, *STEPS]
 
 
 @click.command()
@@ -86,7 +91,8 @@ STUDIES = [*MAIN, *CORNERS, *OPTIONS, SERVER_STEP, *STEPS]
 @click.option("--backwards", is_flag=True, help="last study first: for a second process beside the first")
 def main(output: Path, backwards: bool) -> None:
     catalog = Catalog(Plugins())
-    runner = Runner(catalog, choose_device("auto"), "batched", Progress())
+    torch.set_num_threads(1)
+    runner = Runner(catalog, choose_device("auto"), EXECUTOR, Progress())
     studies = STUDIES[::-1] if backwards else STUDIES
     for seed in range(max(study.seeds for study in studies)):
         for study in (study for study in studies if seed < study.seeds):

@@ -24,7 +24,7 @@ class FedAvgMOptions(Options):
 
 
 class FedOptOptions(Options):
-    eta: float = Field(1e-3, gt=0, description="server learning rate η")
+    eta: float = Field(1e-2, gt=0, description="server learning rate η")
     beta1: float = Field(0.9, ge=0, lt=1, description="decay β1 of the first moment")
     beta2: float = Field(0.99, ge=0, lt=1, description="decay β2 of the second moment")
     tau: float = Field(1e-3, gt=0, description="adaptivity τ; the second moment starts at τ²")
