@@ -182,7 +182,11 @@ class _Attempt:
         plugins, observer, job = self.runner.catalog.plugins, self.runner.observer, self.job
         saved = checkpoint.load(self.checkpoints, job.run_id, self.runner.device, observer.say)
         self.executor = executor = run.executor(saved.executor if saved else None)
+        where = {"device": _device_name(self.runner.device), "threads": torch.get_num_threads()}
         if saved:
+            began = {key: saved.executor.get(key) for key in where}
+            if began != where:
+                observer.say(f"this run began on {began} and goes on, on {where}: its last bits may differ")
             self.resumed = True
             self.started = saved.started
             self.begin -= saved.seconds
@@ -193,7 +197,7 @@ class _Attempt:
         for entry in run.rounds(executor, saved, observer.tick):
             dumped = [item.model_dump(mode="json") for item in (*self.entries, entry)]
             self.entries.append(entry)
-            how = asdict(executor)  # its chunk shrinks when memory runs out
+            how = asdict(executor) | where  # a chunk shrinks when memory runs out
             saved = run.checkpoint(job.run_id, entry.round, dumped, how, self.started, self._seconds())
             checkpoint.save(self.checkpoints, saved)
             write_round_log(job.folder, self.entries)

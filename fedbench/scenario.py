@@ -9,7 +9,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from fedbench.errors import UsageError, suggest
 from fedbench.fingerprint import sha256_json
@@ -86,6 +95,10 @@ class Budget(Section):
     uplink_bytes: int | None = Field(None, ge=1)
 
 
+DEPENDING = (("byzantine", "attack", "strength"), ("straggling", "late"), ("corruption", "corrupted"))
+"""Rates of faults, each with what says more about it."""
+
+
 class Faults(Section):
     """What goes wrong, as rates per client and round; nothing by default."""
 
@@ -99,6 +112,18 @@ class Faults(Section):
     byzantine: float = Field(0.0, ge=0, lt=0.5, description="share of the clients that attack, every round")
     attack: Literal["sign-flip", "gaussian", "label-flip"] = "sign-flip"
     strength: float = Field(1.0, gt=0, description="an attack's length over the honest update's")
+
+    @model_validator(mode="after")
+    def _nothing_idle(self) -> Faults:
+        for rate, *depends in DEPENDING:
+            idle = sorted(self.model_fields_set & set(depends))
+            if idle and not getattr(self, rate):
+                raise ValueError(f"{idle[0]} says nothing without {rate}")
+        return self
+
+    def attackers(self, clients: int) -> int:
+        """How many of ``clients`` attack."""
+        return round(self.byzantine * clients)
 
 
 PartName = Literal["backbone", "data", "partition"]
@@ -119,6 +144,18 @@ class Scenario(Section):
     evaluation: Evaluation
     budget: Budget = Budget()
     faults: Faults | None = None
+
+    @field_validator("faults")
+    @classmethod
+    def _some_attack_and_most_do_not(cls, faults: Faults | None, info: ValidationInfo) -> Faults | None:
+        federation = info.data.get("federation")
+        if faults and faults.byzantine and federation:
+            attackers, clients = faults.attackers(federation.clients), federation.clients
+            if not 0 < attackers < clients / 2:
+                raise ValueError(
+                    f"byzantine {faults.byzantine} makes {attackers} of {clients} clients attack"
+                )
+        return faults
 
     _folder: Path = PrivateAttr(default=Path())
     _modified: bool = PrivateAttr(default=False)

@@ -65,4 +65,6 @@ def first_problem(error: ValidationError) -> Mapping[str, Any]:
 
 def message(problem: Mapping[str, Any]) -> str:
     """What pydantic says of one problem, without its own heading."""
+    if problem["type"] == "tuple_type":
+        return "Input should be a list such as [1, 2]"
     return str(problem["msg"]).removeprefix("Value error, ")

@@ -20,7 +20,8 @@ from fedbench.testing.contracts import make
 
 CLIENTS, ROUNDS = 6, 12
 TASK = ToyTask(examples=CLIENTS * ROUNDS * 3)
-WHYS = {"no examples", "dropped out", "still at the round before", "late", "not finite"}
+WAITS = "late, for the next round"
+WHYS = {"dropped out", "still at the round before", WAITS, "not finite"}
 
 
 class Watch(Aggregator):
@@ -72,7 +73,7 @@ def test_every_method_meets_the_same_faults():
         for m in ("fedavg", "scaffold", "fed-cmp", "median")
     ]
     assert all(one == seen[0] for one in seen)
-    assert {why for left_out, _ in seen[0] for why in left_out.values()} >= {"dropped out", "late"}
+    assert {why for left_out, _ in seen[0] for why in left_out.values()} >= {"dropped out", WAITS}
 
 
 def test_a_client_that_drops_out_costs_nothing_and_is_not_merged():
@@ -92,20 +93,33 @@ def test_late_updates_are_dropped():
 
 
 def test_late_updates_are_taken_in_the_next_round_instead_of_new_ones():
+    honest, _ = watched()
     seen, rounds = watched(straggling=0.4, late="next-round")
     broadcast = [TASK.init(), *(r.state["params"] for r in rounds)]
     merged = {cohort.round: cohort for cohort in seen}
-    late = [(r, c) for r, c in whys(rounds, "late") if r < ROUNDS]
-    assert late
+    late = [(r, c) for r, c in whys(rounds, WAITS) if r < ROUNDS]
+    assert len(late) > 5
     for number, client in late:
         after = rounds[number]  # rounds[0] is round 1
         assert client in after.came_late and after.left_out[client] == "still at the round before"
         row = merged[number + 1].clients.index(client)
-        assert torch.equal(merged[number + 1].start[row], broadcast[number - 1]), (
-            "it began from the old model"
-        )
+        assert torch.equal(merged[number + 1].start[row], broadcast[number]), "a step from the present model"
+        if number == 1:  # what it learnt is what it would have sent in time
+            found = merged[2].updates[row]
+            torch.testing.assert_close(found, honest[0].updates[client], rtol=0, atol=1e-6)
+    assert any(number == 1 for number, _ in late)
     for cohort in seen:
         assert list(cohort.clients) == sorted(set(cohort.clients)), "each once, in id order"
+
+
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [("fedavg-ta", {"lam": 1.0}), ("fedavgm", {"beta": 0.0}), ("fedavg-dare", {"drop": 0.0})],
+)
+def test_identities_hold_with_late_updates(method, options):
+    faults = Faults(straggling=0.4, late="next-round", dropout=0.2)
+    same = run(make(method, options), faults)[-1].state["params"]
+    torch.testing.assert_close(same, run(make("fedavg"), faults)[-1].state["params"], rtol=0, atol=1e-5)
 
 
 def test_late_updates_survive_a_stop_and_a_resume():
@@ -177,6 +191,14 @@ def test_label_flip_trains_on_the_wrong_twins():
         assert (after.examples == before.examples + shift).all()
 
 
+def test_attackers_leave_honest_updates_alone():
+    honest, _ = watched()
+    for attack in ("sign-flip", "gaussian"):
+        seen, rounds = watched(byzantine=0.34, attack=attack, strength=9.0)
+        others = [k for k in range(CLIENTS) if k not in rounds[0].attackers]
+        assert torch.equal(seen[0].params[others], honest[0].params[others])
+
+
 def test_flipped_pairs_have_another_answer_to_the_same_question():
     pairs = [
         Pair(0, "which category?", "animals"), Pair(1, "which category?", "food"),
@@ -205,7 +227,7 @@ def test_robust_methods_stay_near_the_honest_mean(method):
 
 def test_the_reasons_are_the_documented_ones():
     _, rounds = watched(dropout=0.3, straggling=0.3, corruption=0.3, corrupted=("inf",), late="next-round")
-    assert {why for r in rounds for why in r.left_out.values()} == WHYS - {"no examples"}
+    assert {why for r in rounds for why in r.left_out.values()} == WHYS
 
 
 def test_a_scenario_with_faults_runs_and_its_record_says_what_happened(tiny, tmp_path):
@@ -224,7 +246,7 @@ def test_a_scenario_with_faults_runs_and_its_record_says_what_happened(tiny, tmp
 
     clean, struck, flipped_too = record({"federation.rounds": 4}), record(asked), record(asked | attack)
     reasons = [why for entry in struck.rounds for why in entry.left_out.values()]
-    assert "late" in reasons and any(entry.came_late for entry in struck.rounds)
+    assert reasons.count(WAITS) == struck.left_out[WAITS] > 0 and any(e.came_late for e in struck.rounds)
     assert len({r.rounds[-1].digest for r in (clean, struck, flipped_too)}) == 3
     assert len({client for entry in flipped_too.rounds for client in entry.attackers}) == 1
     assert not any(entry.attackers for entry in struck.rounds)

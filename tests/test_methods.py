@@ -173,7 +173,7 @@ def test_fedadam_is_algorithm_two(cohort):
     x, m, v = cohort.start[0].double().numpy(), 0.0, 1e-3**2
     for _ in range(2):
         m, v = 0.9 * m + 0.1 * update, 0.99 * v + 0.01 * update**2
-        x = x + 1e-3 * m / (np.sqrt(v) + 1e-3)
+        x = x + 1e-2 * m / (np.sqrt(v) + 1e-3)
     np.testing.assert_allclose(aggregated("fedadam", cohort, rounds=2).numpy(), x, rtol=0, atol=1e-6)
 
 

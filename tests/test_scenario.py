@@ -123,6 +123,24 @@ BAD = {
         -1,
         ["'a/b/c'", "not in each_round"],
     ),
+    "an attack by nobody": (
+        "[training]",
+        "[faults]\nbyzantine = 0.05\n[training]",
+        0,
+        ["'faults'", "byzantine 0.05 makes 0 of 5 clients attack"],
+    ),
+    "an attack by most": (
+        "[training]",
+        "[faults]\nbyzantine = 0.5\n[training]",
+        1,
+        ["'faults.byzantine'", "less than 0.5"],
+    ),
+    "a fault that says nothing": (
+        "[training]",
+        '[faults]\nattack = "gaussian"\n[training]',
+        0,
+        ["'faults'", "attack says nothing without byzantine"],
+    ),
     "bad pin": ('name = "nano"', 'name = "nano"\nsha256 = "abc"', 1, ["'backbone.sha256'"]),
     "another name": (
         'name = "small"',

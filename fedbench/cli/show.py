@@ -154,6 +154,14 @@ def _measures(measures: dict[str, Any]) -> str:
     return tabulate(rows, headers="keys", disable_numparse=True)
 
 
+QUIET = ("left out", "came late", "attackers")
+"""Columns that a run without faults does without."""
+
+
+def _clients(numbers: list[int]) -> str:
+    return ", ".join(map(str, numbers))
+
+
 def _rounds(found: dict[str, Any]) -> str:
     rows = []
     for entry in found["rounds"]:
@@ -163,8 +171,12 @@ def _rounds(found: dict[str, Any]) -> str:
                 "round": entry["round"],
                 "loss": "" if entry["loss"] is None else f"{entry['loss']:.4f}",
                 found["primary"]: "" if primary is None else f"{primary['value']:.4f}",
-                "left out": len(entry["left_out"]),
+                "left out": "; ".join(f"{client}: {why}" for client, why in entry["left_out"].items()),
+                "came late": _clients(entry["came_late"]),
+                "attackers": _clients(entry["attackers"]),
                 "digest": entry["digest"][:12],
             }
         )
+    kept = [key for key in rows[0] if any(row[key] for row in rows) or key not in QUIET] if rows else []
+    rows = [{key: row[key] for key in kept} for row in rows]
     return tabulate(rows, headers="keys", disable_numparse=True)

@@ -1,7 +1,8 @@
 """Faults that a scenario asks for: who drops out, comes late, sends rubbish or attacks.
 
 Every draw is a named stream of the seed, the round and the client, so all methods meet the same faults.
-They strike what travels: a method that does not communicate meets none.
+They strike what travels: a method that does not communicate meets none. Attackers and corruption change the
+parameters a client sends; what else it sends or keeps (SCAFFOLD's c_k, Fed-CMP's d_k) stays honest.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class FaultModel:
     @cached_property
     def byzantine(self) -> frozenset[int]:
         """The clients that attack, the whole run long."""
-        number = round(self.spec.byzantine * self.clients)
+        number = self.spec.attackers(self.clients)
         chosen = numpy_stream(self.seed, "faults", "byzantine").choice(self.clients, number, replace=False)
         return frozenset(chosen.tolist())
 

@@ -19,7 +19,7 @@ from fedbench.federation.ledger import exceeded, round_costs
 from fedbench.federation.local import LocalWork, Tick, Trained, steps_of
 from fedbench.federation.sampling import cohort, one_pass_parts, turns
 from fedbench.federation.task import Task
-from fedbench.federation.updates import Updates, clients_of, cohort_of, finite, joined, rows, sent
+from fedbench.federation.updates import Updates, clients_of, cohort_of, finite, joined, rebased, rows, sent
 from fedbench.measures import Costs
 from fedbench.methods import Aggregator, LocalRule, State
 from fedbench.params import digest, own
@@ -121,7 +121,7 @@ def federate(
         if exceeded(budget, spent + round_costs(task.space, aggregator, work, reports=0)):
             return
         costs, loss, begin = NOTHING, None, clock()
-        arrived, late = late, NOBODY
+        arrived, late = rebased(late, partial(aggregator.params_for, state)), NOBODY
         came_late = clients_of(arrived)
         if work:
             start = torch.stack([aggregator.params_for(state, item.client) for item in work])
@@ -166,10 +166,10 @@ def _sorted_out(
     sound = finite(updates)
     late = trouble.late(number, ids)
     behind = torch.tensor([client in late for client in ids], device=sound.device)
-    left_out |= {client: "late" for client in ids if client in late}
+    waits = trouble.spec.late == "next-round"
+    left_out |= dict.fromkeys(sorted(late), "late, for the next round" if waits else "late")
     left_out |= {client: "not finite" for client, ok in zip(ids, sound.tolist(), strict=True) if not ok}
-    waits = rows(updates, sound & behind) if trouble.spec.late == "next-round" else NOBODY
-    return rows(updates, sound & ~behind), waits
+    return rows(updates, sound & ~behind), rows(updates, sound & behind) if waits else NOBODY
 
 
 def _rule(aggregator: Aggregator, state: State, kept: Kept, ids: Sequence[int]) -> LocalRule:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
+from functools import lru_cache
 from math import ceil
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from fedbench.rng import numpy_stream
 
 
-@cache
+@lru_cache(maxsize=4096)
 def cohort(seed: int, round: int, clients: int, size: int | None) -> tuple[int, ...]:
     """The clients of a round, ascending; the same for every method."""
     if size is None or size >= clients:

@@ -55,6 +55,14 @@ def joined(first: Updates, second: Updates) -> Updates:
     return rows(both, both["client"].argsort())
 
 
+def rebased(updates: Updates, start: Callable[[int], Tensor]) -> Updates:
+    """Late updates as steps from the present model: what was learnt, moved to where the server is now."""
+    if not updates:
+        return updates
+    now = torch.stack([start(client) for client in clients_of(updates)])
+    return {**updates, "params": now + (updates["params"] - updates["start"]), "start": now}
+
+
 def finite(updates: Updates) -> Tensor:
     """[C]: whether everything a client sent is a finite number."""
     table = [values.isfinite().reshape(len(values), -1).all(1) for values in updates.values()]

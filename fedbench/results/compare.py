@@ -14,8 +14,9 @@ from fedbench.measures import Measure
 from fedbench.results.curves import curve
 from fedbench.results.record import Record
 
-CEILING = "centralized"
-"""The anchor that everything is learnt by; the start, the floor, is every record's own round 0."""
+NONE: Mapping[int, Record] = {}
+FLOOR, CEILING = "start", "centralized"
+"""The anchors between which a method closes a gap. A record's own round 0 is a floor, too, where measured."""
 
 
 def summarise(
@@ -36,9 +37,15 @@ def summarise(
         method = (record.method.name, record.method.provider.plugin, options)
         key = (record.scenario.name, record.scenario.fingerprint, *method)
         groups[key].setdefault(record.seed, record)
-    ceilings = {key[1]: found for key, found in groups.items() if key[2] == CEILING}
+    anchors = {(key[1], key[2]): found for key, found in groups.items() if key[2] in (FLOOR, CEILING)}
     rows = [
-        _row([found[seed] for seed in sorted(found)], metric, ceilings.get(key[1], {}), target)
+        _row(
+            [found[seed] for seed in sorted(found)],
+            metric,
+            anchors.get((key[1], FLOOR), {}),
+            anchors.get((key[1], CEILING), {}),
+            target,
+        )
         for key, found in groups.items()
     ]
     if not rows:
@@ -59,9 +66,11 @@ def measure_of(record: Record, name: str) -> Measure:
     return measures[name]
 
 
-def start_of(record: Record, name: str) -> float | None:
-    """The measure of the untouched start, if it was taken."""
+def start_of(record: Record, name: str, floors: Mapping[int, Record] = NONE) -> float | None:
+    """The measure of the untouched start: from the record itself, or from the anchor's with its seed."""
     found = record.rounds[0].metrics.get(name) if record.rounds else None
+    if found is None and record.seed in floors:
+        found = floors[record.seed].final.get(name)
     return None if found is None else found.value
 
 
@@ -71,22 +80,28 @@ def standard_error(values: Sequence[float]) -> float | None:
 
 
 def _row(
-    records: list[Record], metric: str | None, ceilings: Mapping[int, Record], target: float | None
+    records: list[Record],
+    metric: str | None,
+    floors: Mapping[int, Record],
+    ceilings: Mapping[int, Record],
+    target: float | None,
 ) -> dict[str, Any]:
     first = records[0]
     name = metric or first.primary
     found = [measure_of(record, name) for record in records]
     values = [measure.value for measure in found]
-    starts = [start for record in records if (start := start_of(record, name)) is not None]
+    starts = [start for record in records if (start := start_of(record, name, floors)) is not None]
     spreads = [record.spread for record in records if record.spread is not None and name == record.primary]
     tops = {seed: measure_of(record, name).value for seed, record in ceilings.items()}
     closed = [
         (value - start) / (tops[record.seed] - start)
         for record, value in zip(records, values, strict=True)
-        if (start := start_of(record, name)) is not None and tops.get(record.seed, start) != start
+        if (start := start_of(record, name, floors)) is not None and tops.get(record.seed, start) != start
     ]
-    if target is None and tops and starts:
-        target = (fmean(starts) + fmean(tops.values())) / 2
+    if target is None:
+        gaps = [(start_of(record, name, floors), tops[seed]) for seed, record in ceilings.items()]
+        halves = [(start + top) / 2 for start, top in gaps if start is not None]
+        target = fmean(halves) if halves else None
     return {
         "scenario": f"{first.scenario.name}@{first.scenario.version}",
         "method": first.method.name,
@@ -115,6 +130,7 @@ def _learning(records: Sequence[Record], name: str, target: float | None) -> dic
     curves = [found for record in records if (found := curve(record, name)) is not None]
     there = [] if target is None else [(c, r) for c in curves if (r := c.reaches(target)) is not None]
     return {
+        "curves": len(curves),
         "instability": fmean(c.instability for c in curves) if curves else None,
         "target": target,
         "reached": len(there),

@@ -118,7 +118,8 @@ class Record(Strict):
 
     @property
     def left_out(self) -> dict[str, int]:
-        """How many updates were not used over the whole run, by reason, the commonest first."""
+        """How often a client's work was missing from its round, by reason, the commonest first. A late
+        update that the scenario takes in the next round counts here, and among the late arrivals there."""
         reasons = Counter(why for entry in self.rounds for why in entry.left_out.values())
         return dict(reasons.most_common())
 

@@ -144,6 +144,7 @@ class AlignmentRun:
         self.kept: Kept = {}
         self.late: Updates = {}
         self._last: RoundEntry | None = None
+        self._known: dict[tuple[str, str], Rows] = {}  # suite, model's digest: of the round before
 
     @property
     def examples(self) -> int:
@@ -252,7 +253,7 @@ class AlignmentRun:
     def _measured(self, entry: RoundEntry, begin: float) -> RoundEntry:
         """The entry with its round's measures; personalised models are measured together.
 
-        Parameters that did not change are not measured again.
+        Models that did not change are not measured again.
         """
         if self._last is not None and self._last.digest == entry.digest:
             same = ("metrics", "undefined", "clients")
@@ -262,8 +263,14 @@ class AlignmentRun:
         primary_suite = spec.primary.rpartition("/")[0]
         metrics: dict[str, Measure] = {}
         clients: dict[str, Measure] = {}
+        digests = [digest(model) for model in models]
+        known, self._known = self._known, {}
         for key in spec.each_round:
-            per_model = [evaluator.rows(model, key) for model in models]
+            per_model = []
+            for name, model in zip(digests, models, strict=True):
+                rows = known.get((key, name)) or evaluator.rows(model, key)
+                self._known[key, name] = rows
+                per_model.append(rows)
             metrics |= evaluator.measure(_joined(per_model), key)
             if key == primary_suite:
                 clients = _defined(self._by_client(per_model, spec.primary))[0]
