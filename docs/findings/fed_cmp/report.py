@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,8 @@ from typing import Any
 
 import click
 import numpy as np
+import torch
+from first_round import identity_gap, mean_agreement
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from runs import ANCHORS, CORNERS, OPTIONS, PAPER, SCENARIOS, STEPS, Study
 from safetensors.numpy import load_file
@@ -24,18 +26,22 @@ from tabulate import tabulate
 from fedbench.catalog import Catalog
 from fedbench.data.heterogeneity import heterogeneity
 from fedbench.data.loading import load_data, load_partition
+from fedbench.errors import UsageError
 from fedbench.plugins import Plugins
 from fedbench.results.compare import measure_of, standard_error
 from fedbench.results.curves import curve
 from fedbench.results.plots import learning_curves, save
 from fedbench.results.record import Record
 from fedbench.results.store import find_records, read_record
+from fedbench.runner import Runner
 from fedbench.scenario import load_scenario
 
 HERE = Path(__file__).parent
 RECORDS = HERE.parent.parent.parent / "leaderboards" / "records"
 REFERENCE = "fedavg"
 CONFIDENCE = 0.95
+EQUAL = 1e-9
+"""Differences that are all the same have no interval."""
 
 
 @dataclass(frozen=True)
@@ -59,50 +65,67 @@ class Paired:
 
 
 class Results:
-    """Completed records by scenario, changes, method and options; then by seed."""
+    """Completed records of the installed scenarios: by scenario, changes, method and options; by seed."""
 
-    def __init__(self, records: Iterable[Record]) -> None:
+    def __init__(self, records: Iterable[Record], catalog: Catalog) -> None:
+        self._catalog = catalog
         self._found: dict[tuple[Any, ...], dict[int, Record]] = defaultdict(dict)
         self._defaults: dict[str, dict[str, Any]] = {}
-        self._catalog = Catalog(Plugins())
+        self._fingerprints: dict[tuple[Any, ...], str] = {}
         for record in records:
-            key = (record.scenario.name, _frozen(record.scenario.changes), record.method.name)
-            self._found[(*key, _frozen(record.method.options))][record.seed] = record
+            key = (record.scenario.name, _frozen(record.scenario.changes))
+            if record.scenario.fingerprint != self._fingerprint(*key):
+                continue  # of another version
+            seeds = self._found[(*key, record.method.name, _frozen(record.method.options))]
+            if record.seed in seeds:
+                raise UsageError(f"two records of {key} {record.method.name} seed {record.seed}")
+            seeds[record.seed] = record
 
     def __len__(self) -> int:
         return sum(map(len, self._found.values()))
 
     def get(self, study: Study, method: str, scenario: str) -> dict[int, Record]:
         """The runs of a study's method on a scenario, by seed."""
-        wanted = (scenario, _frozen(study.changes), method)
-        for key, found in self._found.items():
-            if key[:3] == wanted and self._matches(dict(key[3]), study.options, method):
-                return found
-        return {}
-
-    def _matches(self, options: dict[str, Any], asked: dict[str, Any], method: str) -> bool:
-        """Whether a record's full options are what ``asked`` gives on top of the defaults."""
         if method not in self._defaults:
             self._defaults[method] = self._catalog.methods[method].options().model_dump(mode="json")
-        return options == self._defaults[method] | asked
+        options = _frozen(self._defaults[method] | study.options)
+        found = self._found.get((scenario, _frozen(study.changes), method, options), {})
+        return dict(sorted(found.items()))
+
+    def _fingerprint(self, scenario: str, changes: tuple[tuple[str, Any], ...]) -> str:
+        if (scenario, changes) not in self._fingerprints:
+            path = self._catalog.scenarios[scenario].spec.path
+            self._fingerprints[scenario, changes] = load_scenario(path, dict(changes)).fingerprint
+        return self._fingerprints[scenario, changes]
 
     def values(self, study: Study, method: str, scenario: str, name: str | None = None) -> dict[int, float]:
         found = self.get(study, method, scenario)
-        return {seed: measure_of(r, name or r.primary).value for seed, r in sorted(found.items())}
+        return {seed: measure_of(r, name or r.primary).value for seed, r in found.items()}
 
     def difference(
-        self, study: Study, method: str, scenario: str, against: Study | None = None, name: str | None = None
+        self,
+        study: Study,
+        method: str,
+        scenario: str,
+        against: Study | None = None,
+        name: str | None = None,
+        seeds: Sequence[int] | None = None,
     ) -> Paired | None:
-        """``method`` minus FedAvg, paired by seed."""
+        """``method`` minus FedAvg, paired by seed (by ``seeds`` only, if given)."""
         ours = self.values(study, method, scenario, name)
         theirs = self.values(against or Study(), REFERENCE, scenario, name)
-        shared = sorted(set(ours) & set(theirs))
+        shared = sorted(set(ours) & set(theirs) & set(ours if seeds is None else seeds))
         return paired([ours[seed] - theirs[seed] for seed in shared]) if shared else None
+
+    def ranking(self, scenario: str) -> list[str]:
+        """The paper's nine methods on a scenario, best mean first."""
+        means = {m: fmean(self.values(Study(), m, scenario).values()) for m in PAPER}
+        return sorted(means, key=lambda method: -means[method])
 
 
 def paired(differences: Sequence[float]) -> Paired:
     mean, count = fmean(differences), len(differences)
-    if count < 2 or len(set(differences)) == 1:
+    if count < 2 or max(differences) - min(differences) < EQUAL:
         return Paired(mean, None, None, count)
     low, high = ttest_1samp(differences, 0).confidence_interval(CONFIDENCE)
     return Paired(mean, float(low), float(high), count)
@@ -132,24 +155,22 @@ def difference_table(results: Results) -> str:
 
 
 def study_table(results: Results, studies: Sequence[Study], scenario: str = "emoji-ii") -> str:
-    """Fed-CMP under each study's options, and its paired differences to FedAvg and to the default."""
+    """Fed-CMP under each study's options, on the seeds that all of them share, and its paired differences."""
+    every = [Study(), *studies]
+    found = [results.values(study, "fed-cmp", scenario) for study in every]
+    shared = sorted(set.intersection(*(set(values) for values in found)))
     rows = []
-    default = results.values(Study(), "fed-cmp", scenario)
-    for study in (Study(), *studies):
-        values = results.values(study, "fed-cmp", scenario)
-        shared = sorted(set(values) & set(default))
+    for study, values in zip(every, found, strict=True):
+        against = [values[seed] - found[0][seed] for seed in shared]
         rows.append(
             {
                 "fed-cmp with": named(study),
-                "seeds": len(values),
-                "measure": with_error(list(values.values())),
-                "minus fedavg": _text(results.difference(study, "fed-cmp", scenario)),
-                "minus the printed method": _text(
-                    paired([values[s] - default[s] for s in shared]) if shared and study.options else None
-                ),
+                "measure": with_error([values[seed] for seed in shared]),
+                "minus fedavg": _text(results.difference(study, "fed-cmp", scenario, seeds=shared)),
+                "minus the printed method": _text(paired(against) if study.options else None),
             }
         )
-    return table(rows)
+    return f"Seeds {', '.join(map(str, shared))}.\n\n" + table(rows)
 
 
 def steps_table(results: Results, scenario: str = "emoji-ii") -> str:
@@ -225,21 +246,21 @@ def learning_table(results: Results, scenario: str = "emoji-ii") -> str:
     return table(rows)
 
 
-def heterogeneity_table() -> str:
-    """How different the clients of each scenario are, before anything is trained."""
-    catalog, rows = Catalog(Plugins()), []
+def heterogeneity_table(runner: Runner, agreement: Mapping[str, float]) -> str:
+    """How different the clients of each scenario are, by four measures."""
+    rows = []
     for name in SCENARIOS:
-        scenario = load_scenario(catalog.scenarios[name].spec.path)
-        data = load_data(scenario, catalog)
-        partition = load_partition(scenario, catalog, data)
+        scenario = load_scenario(runner.catalog.scenarios[name].spec.path)
+        data = load_data(scenario, runner.catalog)
+        partition = load_partition(scenario, runner.catalog, data)
         embeddings = load_file(scenario.folder / scenario.partition.options["file"])
         rows.append(
             {
                 "scenario": name,
-                "training pairs": len(np.concatenate(partition.shards(data))),
                 "of the images' variance": f"{between(embeddings['image'], partition.train):.3f}",
                 "of the texts' variance": f"{between(embeddings['text'], partition.train):.3f}",
                 "category skew, bits": f"{heterogeneity(data, partition, 'category').label_skew:.3f}",
+                "cosine of first updates": f"{agreement[name]:.3f}",
             }
         )
     return table(rows)
@@ -277,6 +298,24 @@ def _frozen(values: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
     return tuple(sorted(values.items()))
 
 
+def holds(condition: bool) -> str:
+    """For the template: a sentence that the numbers no longer bear out stops the report."""
+    if not condition:
+        raise UsageError("the text of the finding no longer holds", fix="change fed-cmp.md.jinja")
+    return ""
+
+
+def _mean(results: Results, method: str, scenario: str = "emoji-ii", **options: Any) -> float:
+    """For the template: a method's mean measure."""
+    return fmean(results.values(Study(options=options), method, scenario).values())
+
+
+def _drop(results: Results, method: str) -> float:
+    """For the template: the mean drop from the best so far."""
+    curves = [curve(record) for record in results.get(Study(), method, "emoji-ii").values()]
+    return fmean(found.instability for found in curves if found is not None)
+
+
 def _value(results: Results, method: str, scenario: str = "emoji-ii", **options: Any) -> str:
     """For the template: a method's measure, mean ± standard error."""
     return with_error(list(results.values(Study(options=options), method, scenario).values()))
@@ -307,16 +346,27 @@ def pictures(results: Results, folder: Path) -> None:
 @click.option("--records", type=click.Path(path_type=Path, exists=True), default=RECORDS)
 @click.option("--out", type=click.Path(path_type=Path), default=HERE.parent / "fed-cmp.md")
 def main(records: Path, out: Path) -> None:
-    results = Results(read_record(path) for path in find_records([records]))
+    torch.set_num_threads(1)
+    runner = Runner(Catalog(Plugins()), torch.device("cpu"))
+    results = Results((read_record(path) for path in find_records([records])), runner.catalog)
     pictures(results, out.parent / "images")
+    agreement = {name: mean_agreement(runner, name) for name in SCENARIOS}
     environment = Environment(
         loader=FileSystemLoader(HERE), undefined=StrictUndefined, keep_trailing_newline=True
     )
     text = environment.get_template("fed-cmp.md.jinja").render(
+        holds=holds,
+        ranking=results.ranking,
+        best_on_average=max(PAPER, key=lambda m: fmean(_mean(results, m, s) for s in SCENARIOS)),
+        alike=sorted(SCENARIOS, key=lambda name: -agreement[name]),
+        drop=partial(_drop, results),
+        scenarios=SCENARIOS,
+        identity_gap=f"{identity_gap(runner, 'emoji-ii'):.1e}",
+        mean=partial(_mean, results),
         value=partial(_value, results),
         minus_fedavg=partial(_minus_fedavg, results),
         records=len(results),
-        heterogeneity=heterogeneity_table(),
+        heterogeneity=heterogeneity_table(runner, agreement),
         main_table=main_table(results),
         difference_table=difference_table(results),
         corners=study_table(results, CORNERS),

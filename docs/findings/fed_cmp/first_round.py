@@ -1,0 +1,69 @@
+"""What one round of training shows: how far clients' updates disagree before anything is merged, and that
+merging in the canonical space is a weighted mean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from statistics import fmean
+
+import torch
+from runs import EXECUTOR, Study
+from torch import Tensor
+
+from fedbench.catalog import Catalog
+from fedbench.federation.executors import Executor
+from fedbench.federation.loop import plan
+from fedbench.federation.updates import cohort_of, sent
+from fedbench.methods import Cohort, Context, LocalRule
+from fedbench.rng import torch_stream
+from fedbench.runner import Runner
+from fedbench.scenario import load_scenario
+from fedbench.values import validated
+
+SEEDS = range(3)
+
+
+def first_cohorts(runner: Runner, name: str) -> Iterator[Cohort]:
+    """What FedAvg's clients send after round 1, for a few seeds."""
+    scenario = load_scenario(runner.catalog.scenarios[name].spec.path)
+    bench, clients = runner.bench(scenario), range(scenario.federation.clients)
+    for seed in SEEDS:
+        start = bench.task.projector.init(torch_stream(seed, "init")).repeat(len(clients), 1)
+        work = plan(bench.shards, clients, 1, scenario.federation.rounds, scenario.training, seed)
+        executor = Executor(EXECUTOR, len(clients))
+        trained = executor.train(
+            bench.task, start, work, lambda ids: LocalRule(), scenario.training, lambda *_: None
+        )
+        updates = sent(work, start, trained, scenario.training)
+        yield cohort_of(updates, 1, bench.task.space, lambda *names: torch_stream(0, *names), {})
+
+
+def agreement(cohort: Cohort) -> float:
+    """Mean cosine between two clients' updates: 1 if all pull the same way."""
+    unit = cohort.updates / cohort.updates.norm(dim=1, keepdim=True)
+    table = unit @ unit.T
+    return float(table[~torch.eye(len(unit), dtype=torch.bool)].mean())
+
+
+def merged(catalog: Catalog, study: Study, cohort: Cohort) -> Tensor:
+    """The parameters after a study's first method has merged ``cohort``."""
+    entry = catalog.methods[study.methods[0]]
+    method = entry.create(validated(entry.options, study.options, entry.name))
+    context = Context(cohort.space, len(cohort.clients), 1)
+    state = method.aggregate(method.init(cohort.start[0], context), cohort)
+    params: Tensor = method.params_for(state)
+    return params
+
+
+def mean_agreement(runner: Runner, name: str) -> float:
+    return fmean(agreement(cohort) for cohort in first_cohorts(runner, name))
+
+
+def identity_gap(runner: Runner, name: str) -> float:
+    """The largest difference of any parameter between CSC alone and FedAvg after one merge."""
+    csc = Study(options={"rwf": False, "opm": False})
+    pairs = (
+        (merged(runner.catalog, csc, cohort), merged(runner.catalog, Study(methods=("fedavg",)), cohort))
+        for cohort in first_cohorts(runner, name)
+    )
+    return max(float((ours - theirs).abs().max()) for ours, theirs in pairs)
