@@ -108,6 +108,10 @@ class Cohort:
     kept: Mapping[str, Tensor] = field(default_factory=dict)
     kept_before: Mapping[str, Tensor] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if not self.clients:
+            raise ValueError("a cohort without clients has nothing to merge")
+
     @property
     def updates(self) -> Tensor:
         """Δ_k = θ_k − θ_start, [C, P]."""

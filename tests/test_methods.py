@@ -75,10 +75,31 @@ def test_fedprox_gradient_is_of_the_squared_norm():
     torch.testing.assert_close(rule.gradient(torch.zeros(1, 6), params, anchor), wanted)
 
 
-def test_one_client_is_centralized():
-    shards = (np.arange(40),)
-    alone, pooled = (toy_rounds(make(name), shards=shards)[-1].digest for name in ("fedavg", "centralized"))
-    assert alone == pooled
+ALONE = {
+    "fedavg": {}, "fedprox": {"mu": 0.0}, "fednova": {}, "fedavgm": {"beta": 0.0}, "fedavg-ta": {},
+    "fedavg-ties": {"keep": 1.0}, "fedavg-dare": {"drop": 0.0}, "median": {}, "trimmed-mean": {},
+    "fed-cmp": {"opm": False}, "local": {},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "options"), ALONE.items(), ids=ALONE)
+def test_one_client_is_centralized(name, options):
+    shards = [np.arange(60)]
+    alone = evaluated_last(make(name, options), shards)
+    torch.testing.assert_close(alone, evaluated_last(make("centralized"), shards), rtol=0, atol=1e-6)
+
+
+def evaluated_last(aggregator, shards):
+    state = toy_rounds(aggregator, shards=shards)[-1].state
+    return aggregator.params_for(state, 0 if aggregator.personalised else None)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_an_empty_cohort_is_an_error_that_says_so(name):
+    cohort = example_cohort()
+    nobody = {f: getattr(cohort, f)[:0] for f in ("clients", "params", "start", "num_examples", "steps")}
+    with pytest.raises(ValueError, match="a cohort without clients"):
+        make(name).aggregate({}, replace(cohort, **nobody))
 
 
 def test_centralized_sees_every_example_once():
