@@ -21,10 +21,12 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class Judged:
     """What is judged: ``visual`` [..., T, F], the frozen vision tower's features; ``ids`` [..., L], prompt
-    and answer, closed by eos; ``mask`` [..., L], which of them are real."""
+    and answer, closed by eos; ``text`` [..., L, D], the frozen LLM's embeddings of them; ``mask`` [..., L],
+    which of them are real."""
 
     visual: Tensor
     ids: Tensor
+    text: Tensor
     mask: Tensor
 
 
@@ -48,8 +50,18 @@ class Panel(Protocol):
     """The federation as a fuser sees it before the policy is trained. It gives no example away."""
 
     @property
+    def widths(self) -> tuple[int, int]:
+        """F and D, the widths of what is judged."""
+        ...
+
+    @property
     def clients(self) -> Sequence[Judge]:
         """A judge for each client, its rewards normalised by its own μ and σ."""
+        ...
+
+    @property
+    def uncalibrated(self) -> Sequence[Judge]:
+        """The same with their rewards as they are."""
         ...
 
     @property

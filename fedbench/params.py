@@ -18,6 +18,11 @@ class ParamSpace:
 
     shapes: Mapping[str, tuple[int, ...]]
 
+    @classmethod
+    def of(cls, module: torch.nn.Module) -> ParamSpace:
+        """The layout of a module's parameters."""
+        return cls({name: tuple(value.shape) for name, value in module.named_parameters()})
+
     @cached_property
     def spans(self) -> Mapping[str, tuple[int, int]]:
         """name to [start, end) in the flat vector."""

@@ -19,11 +19,16 @@ def llm():
     return LanguageModel(Catalog(Plugins()).backbones["nano"].create(None).freeze(torch.device("cpu")))
 
 
+def as_judged(llm, visual, ids, mask):
+    return Judged(visual, ids, llm.embed(ids), mask)
+
+
 @pytest.fixture(scope="module")
-def judged():
+def judged(llm):
     stream = torch_stream(0, "judged")
     lengths = torch.randint(2, LENGTH + 1, (CLIENTS, BATCH, 1), generator=stream)
-    return Judged(
+    return as_judged(
+        llm,
         torch.randn(CLIENTS, BATCH, TOKENS, FEATURES, generator=stream),
         torch.randint(3, 2000, (CLIENTS, BATCH, LENGTH), generator=stream),
         torch.arange(LENGTH) < lengths,
@@ -38,7 +43,7 @@ def started(model):
 
 def at(judged, client, row):
     part = (slice(client, client + 1), slice(row, row + 1))
-    return Judged(judged.visual[part], judged.ids[part], judged.mask[part])
+    return Judged(*(getattr(judged, name)[part] for name in ("visual", "ids", "text", "mask")))
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
@@ -59,7 +64,10 @@ def test_padding_says_nothing(name, llm, judged):
     params = started(model)
     other = torch.where(judged.mask, judged.ids, 7)
     torch.testing.assert_close(
-        model(params, Judged(judged.visual, other, judged.mask)), model(params, judged), rtol=1e-5, atol=1e-6
+        model(params, as_judged(llm, judged.visual, other, judged.mask)),
+        model(params, judged),
+        rtol=1e-5,
+        atol=1e-6,
     )
 
 
@@ -72,8 +80,8 @@ def test_rewards_depend_on_image_and_words_and_reach_every_parameter(name, llm, 
     assert (gradient.abs().sum(1) > 0).all()
     assert all((part.abs().sum() > 0) for part in model.space.views(gradient).values())
     with torch.no_grad():
-        blind = model(params, Judged(judged.visual * 0, judged.ids, judged.mask))
-        mute = model(params, Judged(judged.visual, judged.ids.flip(1), judged.mask))
+        blind = model(params, as_judged(llm, judged.visual * 0, judged.ids, judged.mask))
+        mute = model(params, as_judged(llm, judged.visual, judged.ids.flip(1), judged.mask))
     assert not torch.allclose(blind, found) and not torch.allclose(mute, found)
 
 

@@ -22,7 +22,7 @@ class Functional:
 
     @cached_property
     def space(self) -> ParamSpace:
-        return ParamSpace({name: tuple(value.shape) for name, value in self._first.items()})
+        return ParamSpace.of(self._shape)
 
     def init(self, generator: torch.Generator) -> Tensor:
         """Parameters [P]: matrices U(±1/√fan_in), vectors as the module has them (biases 0, scales 1)."""

@@ -53,7 +53,7 @@ class VLMReward:
         visual = self.projector(params[:, :size], judged.visual).flatten(0, 1)
         mask = judged.mask.flatten(0, 1)
         ragged = Ragged(F.pad(mask, (visual.shape[1], 0), value=True))
-        inputs = torch.cat([visual, self.llm.embed(judged.ids.flatten(0, 1))], dim=1)
+        inputs = torch.cat([visual, judged.text.flatten(0, 1)], dim=1)
         hidden = self.llm.hidden_ragged(ragged.pack(inputs), ragged)
         last = hidden[ragged.number[:, -1]].view(*judged.ids.shape[:2], -1)
         return torch.einsum("cbd,cd->cb", last, params[:, size:])
@@ -95,8 +95,8 @@ class _Crossed(nn.Module):
 class EmbeddingReward:
     """A small network over the frozen vision features and the frozen LLM's input embeddings."""
 
-    def __init__(self, llm: LanguageModel, module: nn.Module) -> None:
-        self.llm, self._network = llm, Functional(module)
+    def __init__(self, module: nn.Module) -> None:
+        self._network = Functional(module)
 
     @property
     def space(self) -> ParamSpace:
@@ -106,7 +106,7 @@ class EmbeddingReward:
         return self._network.init(generator)
 
     def __call__(self, params: Tensor, judged: Judged) -> Tensor:
-        return self._network(params, judged.visual, self.llm.embed(judged.ids), judged.mask)
+        return self._network(params, judged.visual, judged.text, judged.mask)
 
 
 ARCHITECTURES = ("vlm", "dual", "cross")
@@ -117,4 +117,4 @@ def make_reward(name: str, llm: LanguageModel, features: int, hidden: int) -> Re
     width = llm.backbone.width
     if name == "vlm":
         return VLMReward(llm, features, hidden)
-    return EmbeddingReward(llm, {"dual": _Pooled, "cross": _Crossed}[name](features, width, hidden))
+    return EmbeddingReward({"dual": _Pooled, "cross": _Crossed}[name](features, width, hidden))

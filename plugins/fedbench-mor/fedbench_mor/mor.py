@@ -1,0 +1,120 @@
+"""MoR: a mixture of rewards with a learned router (arXiv 2605.03426, §3.2–3.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from fedbench import State
+from fedbench.fusers import Judge, Judged, Outcome, Panel, RewardFuser
+from fedbench.params import ParamSpace
+from fedbench_mor import thompson
+from fedbench_mor.options import MoROptions
+from fedbench_mor.router import Router, cross_entropy, one_hot_bce
+
+LOSSES = {"bce": one_hot_bce, "ce": cross_entropy}
+
+
+class MoR(RewardFuser):
+    """State: ``router`` [P] and its ``sizes``; for Thompson sampling the head's arms and the mean reward's
+    moving average."""
+
+    def __init__(self, options: MoROptions) -> None:
+        self.options = options
+
+    def judges(self, panel: Panel) -> Sequence[Judge]:
+        return panel.clients if self.options.normalise else panel.uncalibrated
+
+    def fit(self, panel: Panel) -> State:
+        """Train the router, each client on its own answers, labelled with itself (eq. 4)."""
+        o = self.options
+        sizes = (*panel.widths, len(panel.clients))
+        params = panel.federate(
+            self._module(sizes), LOSSES[o.loss],
+            rounds=o.rounds, steps=o.steps, batch_size=o.batch_size, lr=o.lr,
+        )  # fmt: skip
+        state: dict[str, Tensor] = {"router": params, "sizes": torch.tensor(sizes)}
+        if o.routing == "thompson":
+            head = self._router(state).head
+            state |= thompson.first(head.weight.detach(), head.bias.detach(), o.lam)
+            state["average"] = torch.full((), torch.nan)
+        return state
+
+    def route(self, state: State, judged: Judged, judges: int, stream: torch.Generator) -> Tensor:
+        """[N, K]: one-hot for one client, or shares of several."""
+        o = self.options
+        if o.routing == "thompson":
+            arm = thompson.chosen(state, self._features(state, judged), o.nu, o.lam, stream)
+            return F.one_hot(arm, judges).float()
+        shares = self.scores(state, judged).softmax(-1)
+        if o.routing == "soft":
+            return shares
+        asked = min(o.k, judges) if o.routing == "topk" else 1
+        kept = torch.zeros_like(shares).scatter(1, shares.topk(asked, dim=1).indices, 1.0)
+        if o.routing == "top1":
+            return kept
+        return shares * kept / (shares * kept).sum(1, keepdim=True)
+
+    def fuse(self, state: State, rewards: Tensor, weights: Tensor) -> Tensor:
+        bound = self.options.clip
+        return super().fuse(state, rewards if bound is None else rewards.clamp(-bound, bound), weights)
+
+    def feedback(self, state: State, outcome: Outcome) -> State:
+        """Thompson sampling learns whether the step was a good one."""
+        o = self.options
+        came = outcome.fused[outcome.fused.isfinite()]
+        if o.routing != "thompson" or not len(came):
+            return state
+        average, mean = float(state["average"]), float(came.mean())
+        known = average if average == average else mean
+        after = {**state, "average": torch.tensor(o.memory * known + (1 - o.memory) * mean)}
+        gain = self._gain(outcome, mean - known)
+        if gain == 0:
+            return after
+        reward = float((gain > 0) != o.literal_feedback)
+        h, arm = self._features(state, outcome.judged), outcome.weights.argmax(1)
+        return thompson.updated(after, h, arm, reward, o.lam, o.head_lr)
+
+    @torch.no_grad()
+    def scores(self, state: State, judged: Judged) -> Tensor:
+        """[N, K]: z."""
+        found: Tensor = self._router(state)(judged.visual, judged.text, judged.mask)
+        return found
+
+    def diagnostics(self, state: State) -> Mapping[str, Any]:
+        if "U" not in state:
+            return {}
+        asked = torch.linalg.matrix_norm(state["U"] - self.options.lam * torch.eye(state["U"].shape[1]))
+        return {"explored": asked.tolist(), "mean_reward_average": float(state["average"])}
+
+    def _gain(self, outcome: Outcome, above_average: float) -> float:
+        if self.options.feedback == "delta_j":
+            before, after = outcome.objective
+        elif self.options.feedback == "delta_val":
+            if outcome.validation is None:
+                raise ValueError("feedback delta_val needs a scenario that measures validation every step")
+            before, after = outcome.validation
+        else:
+            return above_average
+        return after - before
+
+    @torch.no_grad()
+    def _features(self, state: State, judged: Judged) -> Tensor:
+        """[N, d]: h at unit length."""
+        pooled = self._router(state).pooled(judged.visual, judged.text, judged.mask)
+        return F.normalize(pooled, dim=1)
+
+    def _router(self, state: State) -> Router:
+        """From the state alone, so that a run can be taken up in another process."""
+        features, embedding, clients = state["sizes"].tolist()
+        router = self._module((features, embedding, clients))
+        router.load_state_dict(ParamSpace.of(router).views(state["router"]))
+        return router
+
+    def _module(self, sizes: tuple[int, int, int]) -> Router:
+        o = self.options
+        return Router(*sizes, width=o.width, layers=o.layers, heads=o.heads)

@@ -1,0 +1,38 @@
+"""Options of MoR; the defaults are the paper's where it states them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from fedbench import Options
+
+
+class MoROptions(Options):
+    """Every ablation of the paper is one of these changed."""
+
+    routing: Literal["top1", "soft", "topk", "thompson"] = Field(
+        "thompson",
+        description="ask the likeliest client, all by weight, the k likeliest, or by Thompson sampling",
+    )
+    k: int = Field(2, ge=1, description="clients asked under topk")
+    normalise: bool = Field(True, description="use rewards normalised by each client's own μ and σ")
+    clip: float | None = Field(None, gt=0, description="bound on a normalised reward's size")
+    width: int = Field(64, ge=1, description="width of the router")
+    layers: int = Field(4, ge=1, description="its Transformer layers")
+    heads: int = Field(8, ge=1, description="their attention heads")
+    rounds: int = Field(50, ge=0, description="rounds of federated training of the router")
+    steps: int = Field(20, ge=1, description="local steps a round")
+    batch_size: int = Field(32, ge=1, description="answers a local step")
+    lr: float = Field(1e-4, gt=0, description="learning rate of the router")
+    loss: Literal["bce", "ce"] = Field("bce", description="binary cross-entropy per client, or softmax")
+    nu: float = Field(0.1, ge=0, description="ν, how widely Thompson sampling explores")
+    lam: float = Field(1.0, gt=0, description="λ, the ridge of U and of the head's pull to its start")
+    head_lr: float = Field(1e-3, gt=0, description="learning rate of the head's online updates")
+    feedback: Literal["delta_mean_reward", "delta_j", "delta_val"] = Field(
+        "delta_mean_reward",
+        description="what tells a good step: mean reward over its moving average, GRPO's J, or validation",
+    )
+    literal_feedback: bool = Field(False, description="r_t as printed: 1 where the objective fell")
+    memory: float = Field(0.9, ge=0, lt=1, description="decay of the moving average of the mean reward")

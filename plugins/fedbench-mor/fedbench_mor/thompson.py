@@ -1,0 +1,53 @@
+"""Neural Thompson sampling on the router's linear head (arXiv 2605.03426, §3.4).
+
+Only the head learns online, so U is block-diagonal: one matrix per client, σ²_k = λ hᵀ U_k⁻¹ h.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+Arms = Mapping[str, Tensor]
+"""``weight`` [K, d] and ``bias`` [K]: the head; ``weight0``, ``bias0``: as fitted; ``U`` [K, d, d]."""
+
+
+def first(weight: Tensor, bias: Tensor, lam: float) -> Arms:
+    """Before any feedback: U_k = λ I."""
+    ridge = lam * torch.eye(weight.shape[1], dtype=torch.float64).expand(len(weight), -1, -1)
+    return {"weight": weight, "bias": bias, "weight0": weight, "bias0": bias, "U": ridge.contiguous()}
+
+
+def estimates(arms: Arms, h: Tensor) -> Tensor:
+    """r̂ = σ(z), [N, K], from unit features h [N, d]."""
+    return (h @ arms["weight"].T + arms["bias"]).sigmoid()
+
+
+def deviations(arms: Arms, h: Tensor, lam: float) -> Tensor:
+    """σ_k = √(λ hᵀ U_k⁻¹ h), [N, K]."""
+    unit = h.double().T.expand(len(arms["U"]), -1, -1)
+    solved = torch.linalg.solve(arms["U"], unit)
+    return (lam * (unit * solved).sum(1)).clamp_min(0).sqrt().T.to(h.dtype)
+
+
+def chosen(arms: Arms, h: Tensor, nu: float, lam: float, stream: torch.Generator) -> Tensor:
+    """k = argmax r̃_k, r̃_k ~ N(r̂_k, ν² σ²_k), [N]."""
+    noise = torch.randn(len(h), len(arms["U"]), generator=stream).to(h)
+    return (estimates(arms, h) + nu * deviations(arms, h, lam) * noise).argmax(1)
+
+
+def updated(arms: Arms, h: Tensor, arm: Tensor, reward: float, lam: float, lr: float) -> Arms:
+    """After answers with features h [N, d], each given to ``arm`` [N], were worth ``reward``: U_k gains
+    Σ h hᵀ, and the head takes a step on ½(r̂ − r)² + (λ/2)‖φ − φ₀‖²."""
+    mine = torch.nn.functional.one_hot(arm, len(arms["U"])).to(h.dtype)
+    gained = torch.einsum("nk,nd,ne->kde", mine.double(), h.double(), h.double())
+    found = estimates(arms, h)
+    slope = mine * (found - reward) * found * (1 - found) / len(h)
+    return {
+        **arms,
+        "weight": arms["weight"] - lr * (slope.T @ h + lam * (arms["weight"] - arms["weight0"])),
+        "bias": arms["bias"] - lr * (slope.sum(0) + lam * (arms["bias"] - arms["bias0"])),
+        "U": arms["U"] + gained,
+    }

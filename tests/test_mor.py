@@ -1,0 +1,212 @@
+"""MoR's router, routings and Thompson sampling, on a panel whose clients' answers can be told apart."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from fedbench_mor import thompson
+from fedbench_mor.mor import MoR
+from fedbench_mor.options import MoROptions
+from fedbench_mor.router import cross_entropy, one_hot_bce
+
+from fedbench.fusers import Judged, Outcome
+from fedbench.models.functional import Functional
+from fedbench.rng import torch_stream
+
+K, F_WIDTH, D, TOKENS, LENGTH = 3, 10, 8, 2, 5
+
+
+def answers(client, count, seed):
+    """Answers of one client: its images lean towards a direction of its own."""
+    stream = torch_stream(seed, "answers", client)
+    visual = torch.randn(count, TOKENS, F_WIDTH, generator=stream)
+    visual[..., client] += 3
+    lengths = torch.randint(1, LENGTH + 1, (count, 1), generator=stream)
+    ids = torch.randint(0, 50, (count, LENGTH), generator=stream)
+    return Judged(
+        visual, ids, torch.randn(count, LENGTH, D, generator=stream), torch.arange(LENGTH) < lengths
+    )
+
+
+def stacked(parts):
+    return Judged(*(torch.stack([getattr(p, n) for p in parts]) for n in ("visual", "ids", "text", "mask")))
+
+
+class ToyPanel:
+    """Federated training by hand: every client's local steps by plain gradient descent, then the mean."""
+
+    widths = (F_WIDTH, D)
+    clients = tuple(SimpleNamespace(name=f"client {k}", remote=True) for k in range(K))
+    uncalibrated = tuple(SimpleNamespace(name=f"raw {k}", remote=True) for k in range(K))
+
+    def federate(self, network, loss, *, rounds, steps, batch_size, lr):
+        function = Functional(network)
+        params = function.init(torch_stream(0, "router"))
+        for number in range(rounds):
+            each = params.repeat(K, 1)
+            for step in range(steps):
+                each.requires_grad_(True)
+                batch = stacked([answers(k, batch_size, 1000 * number + step) for k in range(K)])
+                scores = function(each, batch.visual, batch.text, batch.mask)
+                (slope,) = torch.autograd.grad(loss(scores, torch.arange(K)).sum(), each)
+                each = each.detach() - lr * slope
+            params = each.mean(0)
+        return params
+
+
+def fitted(**options):
+    settings = {"width": 16, "layers": 1, "heads": 2, "rounds": 30, "steps": 2, "batch_size": 16, "lr": 0.5}
+    fuser = MoR(MoROptions(**(settings | options)))
+    return fuser, fuser.fit(ToyPanel())
+
+
+def route(fuser, state, judged, seed=0):
+    return fuser.route(state, judged, K, torch_stream(seed, "route"))
+
+
+@pytest.fixture(scope="module")
+def soft():
+    return fitted(routing="soft")
+
+
+def test_the_router_finds_whose_answers_these_are(soft):
+    fuser, state = soft
+    for client in range(K):
+        found = fuser.scores(state, answers(client, 200, 77)).argmax(1)
+        assert (found == client).float().mean() > 0.9
+
+
+def test_routings_are_shares_of_the_clients(soft):
+    _, state = soft
+    judged = answers(0, 40, 5)
+    shares = {name: route(MoR(MoROptions(routing=name, width=16, layers=1, heads=2)), state, judged)
+              for name in ("soft", "topk", "top1")}  # fmt: skip
+    for found in shares.values():
+        torch.testing.assert_close(found.sum(1), torch.ones(40))
+    assert ((shares["top1"] > 0).sum(1) == 1).all() and ((shares["topk"] > 0).sum(1) == 2).all()
+    assert (shares["top1"].argmax(1) == shares["soft"].argmax(1)).all()
+
+
+def test_soft_with_one_hot_routing_is_top1_and_equal_rewards_stay(soft):
+    fuser, state = soft
+    weights = torch.eye(K)[torch.tensor([0, 2, 1, 1])]
+    rewards = torch.randn(4, K, generator=torch_stream(0, "r"))
+    torch.testing.assert_close(fuser.fuse(state, rewards, weights), rewards[range(4), [0, 2, 1, 1]])
+    same = torch.full((4, K), 1.7)
+    torch.testing.assert_close(fuser.fuse(state, same, torch.rand(4, K) + 0.1), same[:, 0])
+
+
+def test_who_did_not_answer_is_left_out(soft):
+    fuser, state = soft
+    nan = torch.nan
+    rewards = torch.tensor([[1.0, nan, 3.0], [nan, nan, nan]])
+    fused = fuser.fuse(state, rewards, torch.tensor([[0.25, 0.5, 0.25], [0.2, 0.4, 0.4]]))
+    assert fused[0] == 2 and fused[1].isnan()
+
+
+def test_a_clip_bounds_rewards(soft):
+    fuser = MoR(MoROptions(clip=1.5))
+    fused = fuser.fuse({}, torch.tensor([[9.0, -9.0, 0.3]] * 3), torch.eye(3))
+    assert fused.tolist() == pytest.approx([1.5, -1.5, 0.3])
+
+
+def test_normalisation_is_the_panels():
+    panel = ToyPanel()
+    assert MoR(MoROptions()).judges(panel) is panel.clients
+    assert MoR(MoROptions(normalise=False)).judges(panel) is panel.uncalibrated
+
+
+def test_losses():
+    scores, client = torch.randn(2, 4, K, generator=torch_stream(0, "z")), torch.tensor([1, 2])
+    for row, k in enumerate(client.tolist()):
+        z = scores[row]
+        bce = -(z[:, k].sigmoid().log() + sum((1 - z[:, j].sigmoid()).log() for j in range(K) if j != k)) / K
+        torch.testing.assert_close(one_hot_bce(scores, client)[row], bce.mean())
+        torch.testing.assert_close(cross_entropy(scores, client)[row], -z.log_softmax(1)[:, k].mean())
+
+
+def unit(count, d, seed):
+    return torch.nn.functional.normalize(torch.randn(count, d, generator=torch_stream(seed, "h")), dim=1)
+
+
+def arms(d=4, lam=0.7):
+    stream = torch_stream(0, "arms")
+    return thompson.first(torch.randn(K, d, generator=stream), torch.randn(K, generator=stream), lam)
+
+
+def test_uncertainty_is_one_before_feedback_and_sherman_morrison_after():
+    lam, h = 0.7, unit(6, 4, 1)
+    start = arms()
+    torch.testing.assert_close(thompson.deviations(start, h, lam), torch.ones(6, K))
+    after, inverse = start, torch.eye(4, dtype=torch.float64) / lam
+    for row in range(6):
+        after = thompson.updated(after, h[row : row + 1], torch.tensor([1]), 1.0, lam, lr=0.0)
+        g = h[row].double()
+        inverse = inverse - torch.outer(inverse @ g, inverse @ g) / (1 + g @ inverse @ g)
+    probe = unit(5, 4, 2)
+    found = thompson.deviations(after, probe, lam)
+    wanted = (lam * torch.einsum("nd,de,ne->n", probe.double(), inverse, probe.double())).sqrt()
+    torch.testing.assert_close(found[:, 1], wanted.float())
+    torch.testing.assert_close(found[:, [0, 2]], torch.ones(5, 2)), "other arms know no more than before"
+
+
+def test_the_heads_step_is_the_gradient_of_the_loss():
+    lam, lr, h, arm = 0.7, 0.1, unit(5, 4, 1), torch.tensor([0, 2, 2, 1, 0])
+    start = arms()
+    moved = {**start, "weight": start["weight"] + 0.3}
+    weight, bias = moved["weight"].clone().requires_grad_(), moved["bias"].clone().requires_grad_()
+    guess = (h @ weight.T + bias).sigmoid()[range(5), arm]
+    pull = (weight - start["weight0"]).square().sum() + (bias - start["bias0"]).square().sum()
+    loss = 0.5 * (guess - 1.0).square().mean() + lam / 2 * pull
+    slopes = torch.autograd.grad(loss, (weight, bias))
+    after = thompson.updated(moved, h, arm, 1.0, lam, lr)
+    torch.testing.assert_close(after["weight"], (weight - lr * slopes[0]).detach())
+    torch.testing.assert_close(after["bias"], (bias - lr * slopes[1]).detach())
+
+
+def test_without_exploration_thompson_takes_the_best_and_with_it_others_too():
+    start, h = arms(), unit(300, 4, 3)
+    best = thompson.estimates(start, h).argmax(1)
+    assert (thompson.chosen(start, h, 0.0, 0.7, torch_stream(0, "t")) == best).all()
+    wild = thompson.chosen(start, h, 5.0, 0.7, torch_stream(0, "t"))
+    assert (wild != best).float().mean() > 0.2 and len(wild.unique()) == K
+
+
+@pytest.mark.parametrize("literal", [False, True])
+def test_feedback_raises_the_chosen_clients_estimate_after_a_good_step(literal):
+    fuser, state = fitted(rounds=1, head_lr=1.0, lam=0.01, literal_feedback=literal)
+    judged = answers(0, 16, 3)
+    weights = torch.eye(K)[torch.zeros(16, dtype=torch.long)]
+
+    def outcome(reward):
+        fused = torch.full((16,), reward)
+        return Outcome(judged, fused[:, None] * weights, weights, fused, objective=(0.0, 0.0))
+
+    state = fuser.feedback(state, outcome(0.0))  # sets the average
+    before = thompson.estimates(state, fuser._features(state, judged)).mean(0)
+    after_state = fuser.feedback(state, outcome(1.0))
+    after = thompson.estimates(after_state, fuser._features(after_state, judged)).mean(0)
+    assert (after[0] > before[0]).item() is not literal
+    torch.testing.assert_close(after[1:], before[1:])
+    assert float(after_state["average"]) == pytest.approx(0.1)
+
+
+def test_feedback_from_the_objective_or_validation():
+    judged, weights = answers(0, 4, 3), torch.eye(K)[[0, 0, 0, 0]]
+    fused = torch.zeros(4)
+    for name, better in (
+        ("delta_j", {"objective": (0.0, 1.0)}),
+        ("delta_val", {"objective": (0.0, 0.0), "validation": (0.2, 0.4)}),
+    ):
+        fuser, state = fitted(rounds=1, head_lr=1.0, lam=0.01, feedback=name)
+        after = fuser.feedback(state, Outcome(judged, fused[:, None] * weights, weights, fused, **better))
+        assert not torch.equal(after["weight"], state["weight"])
+    with pytest.raises(ValueError, match="delta_val needs"):
+        fuser.feedback(state, Outcome(judged, fused[:, None] * weights, weights, fused, objective=(0.0, 0.0)))
+
+
+def test_a_state_is_enough_to_go_on(soft):
+    _, state = soft
+    other = MoR(MoROptions(routing="soft", width=16, layers=1, heads=2))
+    judged = answers(1, 8, 9)
+    torch.testing.assert_close(route(other, state, judged), route(soft[0], state, judged))
