@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from itertools import groupby
 from pathlib import Path
+from statistics import mode
 from typing import Any
 
 import click
@@ -22,8 +24,8 @@ from fedbench.results.store import find_records, read_record
 def command(paths: tuple[Path, ...], metric: str | None, target: float | None, format: Format) -> None:
     """Compare records (files, or folders of them): mean over seeds ± standard error between seeds.
 
-    gap closed: share of the way from the start to centralized. drop: mean drop from the running best, over
-    rounds. rounds, MB to target: of the seeds that reached it.
+    ± items: standard error within a run. gap closed: share of the way from the start to centralized. drop:
+    mean drop from the running best, over rounds. rounds, MB to target: of the seeds that reached it.
     """
     for path in paths:
         if not path.exists():
@@ -32,33 +34,42 @@ def command(paths: tuple[Path, ...], metric: str | None, target: float | None, f
     if format == "json":
         click.echo(json.dumps(rows, indent=1))
         return
-    print_rows([_shown(row, _differing(row, rows)) for row in rows], format)
+    for title, group in groupby(rows, key=_title):
+        click.echo(f"{title}\n")
+        print_rows([_shown(row, rows) for row in group], format)
+        click.echo()
 
 
-def _differing(row: dict[str, Any], rows: list[dict[str, Any]]) -> list[str]:
-    """The options that tell the rows of one method on one scenario apart."""
-    alike = [r["options"] for r in rows if (r["scenario"], r["method"]) == (row["scenario"], row["method"])]
-    return [key for key in row["options"] if len({str(options.get(key)) for options in alike}) > 1]
-
-
-def _shown(row: dict[str, Any], differing: list[str]) -> dict[str, str]:
-    options = " ".join(f"{key}={row['options'][key]}" for key in differing)
+def _title(row: dict[str, Any]) -> str:
+    """What the rows of one table have in common."""
     changes = " ".join(f"{path}={value}" for path, value in row["changes"].items())
+    better = {1: "higher", -1: "lower"}[row["sign"]]
+    target = "" if row["target"] is None else f" · target {row['target']:.3f}"
+    return f"{row['scenario']} {changes}".strip() + f" · {row['metric']}, {better} is better{target}"
+
+
+def _unusual(row: dict[str, Any], rows: list[dict[str, Any]]) -> str:
+    """The options in which a row departs from most rows of its method."""
+    alike = [other["options"] for other in rows if other["method"] == row["method"]]
+    usual = {key: mode(str(options.get(key)) for options in alike) for key in row["options"]}
+    return " ".join(f"{key}={value}" for key, value in row["options"].items() if str(value) != usual[key])
+
+
+def _shown(row: dict[str, Any], rows: list[dict[str, Any]]) -> dict[str, str]:
     count = len(row["seeds"])
     some = f" ({row['reached']} of {count})" if 0 < row["reached"] < count else ""
+    error = "" if row["se"] is None else f" ± {row['se']:.4f}"
     return {
-        "scenario": f"{row['scenario']} {changes}".strip(),
-        "method": f"{row['method']} {options}".strip(),
+        "method": f"{row['method']} {_unusual(row, rows)}".strip(),
         "seeds": str(count),
-        row["metric"]: _number(row["mean"]),
-        "± seeds": _number(row["se"]),
+        "mean": _number(row["mean"]) + error,
         "± items": _number(row["item_se"]),
         "gap closed": _number(row["gap_closed"], 2),
         "worst client": _number(row["worst_client"]),
         "drop": _number(row["instability"]),
         "rounds to target": _number(row["rounds_to_target"], 1) + some,
         "MB to target": _number(row["uplink_megabytes_to_target"], 1),
-        "uplink MB": _number(row["uplink_megabytes"], 1),
+        "MB up": _number(row["uplink_megabytes"], 1),
         "examples": _number(row["client_examples"], 0),
         "seconds": _number(row["seconds"], 0),
     }

@@ -50,9 +50,13 @@ def summarise(
     ]
     if not rows:
         raise UsageError("there is no completed record to compare")
-    return sorted(
-        rows, key=lambda row: (row["scenario"], row["metric"], -row["mean"] * row["sign"], row["method"])
-    )
+    return sorted(rows, key=_order)
+
+
+def _order(row: dict[str, Any]) -> tuple[Any, ...]:
+    """By scenario, as published before changed, then best first."""
+    changes = bool(row["changes"]), canonical_json(row["changes"])
+    return row["scenario"], row["metric"], changes, -row["mean"] * row["sign"], row["method"]
 
 
 def measure_of(record: Record, name: str) -> Measure:
