@@ -1,6 +1,26 @@
-"""What alignment data is: training pairs, evaluation suites, images, and how they are dealt out."""
+"""What federated data is: pairs or preferences, evaluation suites, images, and how they are dealt out."""
 
-from fedbench.data.items import AlignmentData, Form, Item, Pair, Suite
+from fedbench.data.items import (
+    AlignmentData,
+    FederatedData,
+    Form,
+    Item,
+    Pair,
+    Preference,
+    PreferenceData,
+    Suite,
+)
 from fedbench.data.partition import Partition, Partitioner
 
-__all__ = ["AlignmentData", "Form", "Item", "Pair", "Partition", "Partitioner", "Suite"]
+__all__ = [
+    "AlignmentData",
+    "FederatedData",
+    "Form",
+    "Item",
+    "Pair",
+    "Partition",
+    "Partitioner",
+    "Preference",
+    "PreferenceData",
+    "Suite",
+]

@@ -10,7 +10,7 @@ from pydantic import Field
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from fedbench.data.items import AlignmentData
+from fedbench.data.items import FederatedData
 from fedbench.data.partition import Partition, Partitioner
 from fedbench.data.partitioners import SeededOptions, enough, held_out_units, train_units
 from fedbench.errors import UsageError
@@ -39,7 +39,7 @@ class ClusterOptions(SeededOptions):
 def cluster(options: ClusterOptions) -> Partitioner:
     """Spherical k-means over the training units; every held-out unit goes to the nearest centre."""
 
-    def deal(data: AlignmentData, clients: int, folder: Path) -> Partition:
+    def deal(data: FederatedData, clients: int, folder: Path) -> Partition:
         image, text = _embeddings(folder / options.file, options.sha256, int(data.units.max()) + 1)
         joint = np.concatenate([image, text], axis=1)
         grouped, assigned = {

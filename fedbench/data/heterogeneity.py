@@ -8,7 +8,7 @@ import numpy as np
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import random_table, variation
 
-from fedbench.data.items import AlignmentData
+from fedbench.data.items import FederatedData
 from fedbench.data.partition import Partition
 from fedbench.rng import numpy_stream
 from fedbench.scenario import Scenario
@@ -70,7 +70,7 @@ class Heterogeneity:
         return names, np.hstack([self.histogram[:, :kept], others])
 
 
-def heterogeneity(data: AlignmentData, partition: Partition, label: str | None) -> Heterogeneity:
+def heterogeneity(data: FederatedData, partition: Partition, label: str | None) -> Heterogeneity:
     classes, histogram = np.empty(0, dtype=np.str_), np.empty((len(partition.train), 0), dtype=np.int64)
     if label is not None:
         values = data.label(label)
@@ -87,7 +87,7 @@ def heterogeneity(data: AlignmentData, partition: Partition, label: str | None) 
     )
 
 
-def default_label(scenario: Scenario, data: AlignmentData) -> str | None:
+def default_label(scenario: Scenario, data: FederatedData) -> str | None:
     """What the primary measure asks about, else what the partition deals by, else the data's first label."""
     asked = scenario.evaluation.primary.split("/")[-2]
     wanted = (asked, scenario.partition.options.get("label"), *data.labels)

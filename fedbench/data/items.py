@@ -1,11 +1,11 @@
-"""Training pairs and evaluation items of the alignment track."""
+"""What clients learn from and what is asked in the end: pairs, preferences, items, data sets."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -25,6 +25,16 @@ class Pair:
     image: int
     prompt: str
     answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Preference:
+    """One comparison: of two answers to a question about an image, the one that is preferred."""
+
+    image: int
+    prompt: str
+    chosen: str
+    rejected: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +66,8 @@ class Suite:
 
 
 @dataclass(frozen=True)
-class AlignmentData:
-    """A data set of the alignment track.
+class FederatedData:
+    """What every data set has, whatever its clients learn from it.
 
     ``images[i]`` may be a view (augmentation) of unit ``units[i]``; partitions deal units, so all
     views of an image stay with one client. ``image_fingerprint`` covers the pixels of ``images``.
@@ -68,21 +78,22 @@ class AlignmentData:
     image_fingerprint: str
     images: Sequence[Image]
     units: np.ndarray
-    pairs: tuple[Pair, ...]
+    pairs: tuple[Any, ...]
     suites: Mapping[str, Suite]
     labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @cached_property
     def fingerprint(self) -> str:
-        """sha256 of all there is to train on and to be asked: images, every pair, every item."""
-        return sha256_json(
-            {
-                "images": self.image_fingerprint,
-                "units": self.units.tolist(),
-                "pairs": [astuple(pair) for pair in self.pairs],
-                "suites": {key: astuple(suite) for key, suite in self.suites.items()},
-            }
-        )
+        """sha256 of all there is to learn from and to be asked: images, every pair, every item."""
+        return sha256_json(self._content())
+
+    def _content(self) -> dict[str, Any]:
+        return {
+            "images": self.image_fingerprint,
+            "units": self.units.tolist(),
+            "pairs": [astuple(pair) for pair in self.pairs],
+            "suites": {key: astuple(suite) for key, suite in self.suites.items()},
+        }
 
     def label(self, name: str) -> np.ndarray:
         """The value of label ``name`` for every unit."""
@@ -94,3 +105,29 @@ class AlignmentData:
     def pair_units(self) -> np.ndarray:
         """The unit of every pair, [len(pairs)]."""
         return self.units[np.fromiter((pair.image for pair in self.pairs), dtype=np.int64)]
+
+
+@dataclass(frozen=True)
+class AlignmentData(FederatedData):
+    """A data set of the alignment track: clients learn what to say of an image."""
+
+    pairs: tuple[Pair, ...]
+
+
+@dataclass(frozen=True)
+class PreferenceData(FederatedData):
+    """A data set of the preference track: clients know which of two answers is better.
+
+    ``queries`` are the server's: public questions, whose answers only the gold reward knows. ``comparisons``
+    are public preferences for validation. Neither shares an image with a client or with a suite.
+    """
+
+    pairs: tuple[Preference, ...]
+    queries: tuple[Item, ...] = ()
+    comparisons: tuple[Preference, ...] = ()
+
+    def _content(self) -> dict[str, Any]:
+        return super()._content() | {
+            "queries": [astuple(query) for query in self.queries],
+            "comparisons": [astuple(comparison) for comparison in self.comparisons],
+        }

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from fedbench.catalog import Catalog
-from fedbench.data.items import AlignmentData
+from fedbench.data.items import FederatedData
 from fedbench.data.partition import Partition, Partitioner, checked
 from fedbench.scenario import Scenario
 
 
-def load_data(scenario: Scenario, catalog: Catalog) -> AlignmentData:
-    data: AlignmentData = catalog.make(scenario, "data")
+def load_data(scenario: Scenario, catalog: Catalog) -> FederatedData:
+    data: FederatedData = catalog.make(scenario, "data")
     scenario.check_pin("data", data.fingerprint)
     return data
 
 
-def load_partition(scenario: Scenario, catalog: Catalog, data: AlignmentData) -> Partition:
+def load_partition(scenario: Scenario, catalog: Catalog, data: FederatedData) -> Partition:
     """Deal ``data`` to the scenario's clients."""
     deal: Partitioner = catalog.make(scenario, "partition")
     clients = scenario.federation.clients

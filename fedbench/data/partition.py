@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fedbench.data.items import AlignmentData
+from fedbench.data.items import FederatedData
 from fedbench.errors import UsageError
 from fedbench.fingerprint import sha256_json
 
@@ -25,7 +25,7 @@ class Partition:
     def fingerprint(self) -> str:
         return sha256_json([[units.tolist() for units in side] for side in (self.train, self.evaluation)])
 
-    def shards(self, data: AlignmentData) -> tuple[np.ndarray, ...]:
+    def shards(self, data: FederatedData) -> tuple[np.ndarray, ...]:
         """Per client, the indices of its training pairs, ascending."""
         return tuple(np.flatnonzero(np.isin(data.pair_units, units)) for units in self.train)
 
@@ -38,12 +38,12 @@ class Partition:
         return {int(unit): client for client, units in enumerate(self.evaluation) for unit in units}
 
 
-Partitioner = Callable[[AlignmentData, int, Path], Partition]
+Partitioner = Callable[[FederatedData, int, Path], Partition]
 """``partitioner(data, clients, folder)``; ``folder`` is the scenario's, for files it names. A partition
 belongs to the scenario: it depends on no run's seed, only on options."""
 
 
-def checked(partition: Partition, data: AlignmentData, clients: int, name: str) -> Partition:
+def checked(partition: Partition, data: FederatedData, clients: int, name: str) -> Partition:
     """Refuse a partition that has the wrong number of clients, an overlap or an empty client."""
     trouble = None
     for side, parts in (("train", partition.train), ("evaluation", partition.evaluation)):

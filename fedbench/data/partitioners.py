@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from fedbench.data.items import AlignmentData
+from fedbench.data.items import FederatedData
 from fedbench.data.partition import Partition, Partitioner
 from fedbench.errors import UsageError
 from fedbench.fingerprint import sha256_file
@@ -35,7 +35,7 @@ class ManifestOptions(Options):
 def manifest(options: ManifestOptions) -> Partitioner:
     """A partition fixed by a shipped file of unit indices."""
 
-    def deal(data: AlignmentData, clients: int, folder: Path) -> Partition:
+    def deal(data: FederatedData, clients: int, folder: Path) -> Partition:
         path = folder / options.file
         try:
             found = sha256_file(path)
@@ -86,7 +86,7 @@ class QuantityOptions(SeededOptions):
 def iid(options: SeededOptions) -> Partitioner:
     """Evenly and at random."""
 
-    def shares(data: AlignmentData, clients: int, rng: np.random.Generator) -> Shares:
+    def shares(data: FederatedData, clients: int, rng: np.random.Generator) -> Shares:
         return _everything(data), np.full((1, clients), 1 / clients)
 
     return _drawn("iid", options, shares)
@@ -96,7 +96,7 @@ def dirichlet(options: DirichletOptions) -> Partitioner:
     """Label skew: each label's units go to the clients in proportions drawn from Dir(α)
     (Hsu et al. 2019, arXiv 1909.06335)."""
 
-    def shares(data: AlignmentData, clients: int, rng: np.random.Generator) -> Shares:
+    def shares(data: FederatedData, clients: int, rng: np.random.Generator) -> Shares:
         codes = _codes(data, options.label)
         return codes, rng.dirichlet(np.full(clients, options.alpha), size=codes.max() + 1)
 
@@ -106,7 +106,7 @@ def dirichlet(options: DirichletOptions) -> Partitioner:
 def quantity(options: QuantityOptions) -> Partitioner:
     """Quantity skew: one draw from Dir(α) sets how much each client has of everything."""
 
-    def shares(data: AlignmentData, clients: int, rng: np.random.Generator) -> Shares:
+    def shares(data: FederatedData, clients: int, rng: np.random.Generator) -> Shares:
         return _everything(data), rng.dirichlet(np.full(clients, options.alpha), size=1)
 
     return _drawn("quantity", options, shares)
@@ -115,7 +115,7 @@ def quantity(options: QuantityOptions) -> Partitioner:
 def natural(options: LabelOptions) -> Partitioner:
     """A client for each value that the label takes in the training data, in alphabetical order."""
 
-    def shares(data: AlignmentData, clients: int, rng: np.random.Generator) -> Shares:
+    def shares(data: FederatedData, clients: int, rng: np.random.Generator) -> Shares:
         codes, labels = _codes(data, options.label), data.label(options.label)
         present = np.unique(labels[train_units(data)])
         if len(present) != clients:
@@ -137,7 +137,7 @@ def shards(options: ShardsOptions) -> Partitioner:
     """Pathological label skew: units sorted by label, cut into equal shards, a few dealt to each client
     (McMahan et al. 2017, arXiv 1602.05629). Held-out units go where their label mostly is."""
 
-    def deal(data: AlignmentData, clients: int, folder: Path) -> Partition:
+    def deal(data: FederatedData, clients: int, folder: Path) -> Partition:
         rng = numpy_stream(options.seed, "partition", "shards")
         codes, train = _codes(data, options.label), train_units(data)
         ordered = train[np.lexsort((rng.permutation(len(train)), codes[train]))]
@@ -159,11 +159,11 @@ Shares = tuple[np.ndarray, np.ndarray]
 def _drawn(
     name: str,
     options: SeededOptions,
-    shares: Callable[[AlignmentData, int, np.random.Generator], Shares],
+    shares: Callable[[FederatedData, int, np.random.Generator], Shares],
 ) -> Partitioner:
     """Deal training and held-out units by the same drawn shares; draw again until every client has enough."""
 
-    def deal(data: AlignmentData, clients: int, folder: Path) -> Partition:
+    def deal(data: FederatedData, clients: int, folder: Path) -> Partition:
         rng = numpy_stream(options.seed, "partition", name)
         for _ in range(TRIES):
             codes, table = shares(data, clients, rng)
@@ -206,20 +206,20 @@ def _normalised(counts: np.ndarray) -> np.ndarray:
     return shares
 
 
-def _everything(data: AlignmentData) -> np.ndarray:
+def _everything(data: FederatedData) -> np.ndarray:
     return np.zeros(data.units.max() + 1, dtype=np.int64)
 
 
-def _codes(data: AlignmentData, label: str) -> np.ndarray:
+def _codes(data: FederatedData, label: str) -> np.ndarray:
     """The label's values as numbers, for every unit."""
     codes: np.ndarray = np.unique(data.label(label), return_inverse=True)[1]
     return codes
 
 
-def train_units(data: AlignmentData) -> np.ndarray:
+def train_units(data: FederatedData) -> np.ndarray:
     return np.unique(data.pair_units)
 
 
-def held_out_units(data: AlignmentData) -> np.ndarray:
+def held_out_units(data: FederatedData) -> np.ndarray:
     images = [item.image for suite in data.suites.values() for item in suite.items]
     return np.setdiff1d(data.units[images], train_units(data))

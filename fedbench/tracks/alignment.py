@@ -77,6 +77,8 @@ def prepare(scenario: Scenario, catalog: Catalog, device: torch.device, say: Cal
     backbone: Backbone = catalog.make(scenario, "backbone")
     scenario.check_pin("backbone", backbone.fingerprint)
     data = load_data(scenario, catalog)
+    if not isinstance(data, AlignmentData):
+        raise UsageError(f"scenario {scenario.name!r}: data {data.name!r} has no answers to learn")
     _check_evaluation(scenario, data, [entry.spec for entry in metrics])
     partition = load_partition(scenario, catalog, data)
     backbone.freeze(device)
