@@ -34,17 +34,15 @@ def sides(llm):
     features[..., :4] += 3 * torch.nn.functional.one_hot(kinds, 4)[:, None]
     wrong = (kinds + torch.randint(1, 4, (count,), generator=stream)) % 4
     prompts, images = ["which category?"] * count, range(count)
-    return [
-        Answered.of(llm, features, images, prompts, [WORDS[k] for k in side.tolist()])
-        for side in (kinds, wrong)
-    ]
+    said = [[WORDS[kind] for kind in side.tolist()] for side in (kinds, wrong)]
+    return [Answered.of(llm, features, images, prompts, words) for words in said]
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_a_reward_model_learns_preferences_and_is_calibrated(name, llm, sides):
     task = RewardTask(make_reward(name, llm, 112, 32), *sides)
     train, test = np.arange(300), torch.arange(300, 400)
-    work = [LocalWork(k, np.random.default_rng(k).permutation(np.tile(train, 3)), 0, 1) for k in range(2)]
+    work = [LocalWork(k, np.random.default_rng(k).permutation(np.tile(train, 6)), 0, 1) for k in range(2)]
     start = torch.stack([task.model.init(torch_stream(k, "reward")) for k in range(2)])
     trained = Executor("batched", 2).train(
         task, start, work, lambda ids: LocalRule(), TRAINING, lambda *_: None
