@@ -1,7 +1,5 @@
 """MoR's router, routings and Thompson sampling, on a panel whose clients' answers can be told apart."""
 
-from types import SimpleNamespace
-
 import pytest
 import torch
 from fedbench_mor import thompson
@@ -9,49 +7,11 @@ from fedbench_mor.mor import MoR
 from fedbench_mor.options import MoROptions
 from fedbench_mor.router import cross_entropy, one_hot_bce
 
-from fedbench.fusers import Judged, Outcome
-from fedbench.models.functional import Functional
+from fedbench.fusers import Outcome
 from fedbench.rng import torch_stream
+from fedbench.testing import ToyPanel, toy_answers
 
-K, F_WIDTH, D, TOKENS, LENGTH = 3, 10, 8, 2, 5
-
-
-def answers(client, count, seed):
-    """Answers of one client: its images lean towards a direction of its own."""
-    stream = torch_stream(seed, "answers", client)
-    visual = torch.randn(count, TOKENS, F_WIDTH, generator=stream)
-    visual[..., client] += 3
-    lengths = torch.randint(1, LENGTH + 1, (count, 1), generator=stream)
-    ids = torch.randint(0, 50, (count, LENGTH), generator=stream)
-    return Judged(
-        visual, ids, torch.randn(count, LENGTH, D, generator=stream), torch.arange(LENGTH) < lengths
-    )
-
-
-def stacked(parts):
-    return Judged(*(torch.stack([getattr(p, n) for p in parts]) for n in ("visual", "ids", "text", "mask")))
-
-
-class ToyPanel:
-    """Federated training by hand: every client's local steps by plain gradient descent, then the mean."""
-
-    widths = (F_WIDTH, D)
-    clients = tuple(SimpleNamespace(name=f"client {k}", remote=True) for k in range(K))
-    uncalibrated = tuple(SimpleNamespace(name=f"raw {k}", remote=True) for k in range(K))
-
-    def federate(self, network, loss, *, rounds, steps, batch_size, lr):
-        function = Functional(network)
-        params = function.init(torch_stream(0, "router"))
-        for number in range(rounds):
-            each = params.repeat(K, 1)
-            for step in range(steps):
-                each.requires_grad_(True)
-                batch = stacked([answers(k, batch_size, 1000 * number + step) for k in range(K)])
-                scores = function(each, batch.visual, batch.text, batch.mask)
-                (slope,) = torch.autograd.grad(loss(scores, torch.arange(K)).sum(), each)
-                each = each.detach() - lr * slope
-            params = each.mean(0)
-        return params
+K = 3
 
 
 def fitted(**options):
@@ -72,13 +32,13 @@ def soft():
 def test_the_router_finds_whose_answers_these_are(soft):
     fuser, state = soft
     for client in range(K):
-        found = fuser.scores(state, answers(client, 200, 77)).argmax(1)
+        found = fuser.scores(state, toy_answers(client, 200, 77)).argmax(1)
         assert (found == client).float().mean() > 0.9
 
 
 def test_routings_are_shares_of_the_clients(soft):
     _, state = soft
-    judged = answers(0, 40, 5)
+    judged = toy_answers(0, 40, 5)
     shares = {name: route(MoR(MoROptions(routing=name, width=16, layers=1, heads=2)), state, judged)
               for name in ("soft", "topk", "top1")}  # fmt: skip
     for found in shares.values():
@@ -112,8 +72,8 @@ def test_a_clip_bounds_rewards(soft):
 
 def test_normalisation_is_the_panels():
     panel = ToyPanel()
-    assert MoR(MoROptions()).judges(panel) is panel.clients
-    assert MoR(MoROptions(normalise=False)).judges(panel) is panel.uncalibrated
+    assert MoR(MoROptions()).judges(panel) == panel.clients
+    assert MoR(MoROptions(normalise=False)).judges(panel) == panel.uncalibrated != panel.clients
 
 
 def test_losses():
@@ -175,7 +135,7 @@ def test_without_exploration_thompson_takes_the_best_and_with_it_others_too():
 @pytest.mark.parametrize("literal", [False, True])
 def test_feedback_raises_the_chosen_clients_estimate_after_a_good_step(literal):
     fuser, state = fitted(rounds=1, head_lr=1.0, lam=0.01, literal_feedback=literal)
-    judged = answers(0, 16, 3)
+    judged = toy_answers(0, 16, 3)
     weights = torch.eye(K)[torch.zeros(16, dtype=torch.long)]
 
     def outcome(reward):
@@ -192,7 +152,7 @@ def test_feedback_raises_the_chosen_clients_estimate_after_a_good_step(literal):
 
 
 def test_feedback_from_the_objective_or_validation():
-    judged, weights = answers(0, 4, 3), torch.eye(K)[[0, 0, 0, 0]]
+    judged, weights = toy_answers(0, 4, 3), torch.eye(K)[[0, 0, 0, 0]]
     fused = torch.zeros(4)
     for name, better in (
         ("delta_j", {"objective": (0.0, 1.0)}),
@@ -208,5 +168,5 @@ def test_feedback_from_the_objective_or_validation():
 def test_a_state_is_enough_to_go_on(soft):
     _, state = soft
     other = MoR(MoROptions(routing="soft", width=16, layers=1, heads=2))
-    judged = answers(1, 8, 9)
+    judged = toy_answers(1, 8, 9)
     torch.testing.assert_close(route(other, state, judged), route(soft[0], state, judged))

@@ -1,6 +1,14 @@
-"""For plugin authors: a toy task that runs in milliseconds, and contract classes to subclass in tests."""
+"""For plugin authors: toy tasks that run in milliseconds, and contract classes to subclass in tests."""
 
 from fedbench.testing.contracts import AggregatorContract
+from fedbench.testing.rewards import RewardFuserContract, ToyPanel, toy_answers
 from fedbench.testing.toy import ToyTask, toy_rounds
 
-__all__ = ["AggregatorContract", "ToyTask", "toy_rounds"]
+__all__ = [
+    "AggregatorContract",
+    "RewardFuserContract",
+    "ToyPanel",
+    "ToyTask",
+    "toy_answers",
+    "toy_rounds",
+]

@@ -54,6 +54,16 @@ class MultiKrumOptions(KrumOptions):
     m: int | None = Field(None, ge=1, description="updates to average; n − f when absent")
 
 
+class SingleOptions(Options):
+    client: int | None = Field(None, ge=0, description="whose rewards; the best on validation when absent")
+
+
+class PluralLLMOptions(Options):
+    memory: float = Field(0.8, ge=0, lt=1, description="m, how slowly a client's history moves")
+    temperature: float = Field(0.1, gt=0, description="τ of the weights for who was served badly")
+    fair: float = Field(0.99, gt=0, le=1, description="fairness index from which the mean is used")
+
+
 MERGING = "fedbench_baselines.merging"
 FEDOPT = "fedbench_baselines.fedopt"
 ROBUST = "fedbench_baselines.robust"
@@ -219,3 +229,24 @@ def fedbench_register_methods() -> Iterator[MethodSpec]:
     yield from _server_optimisers()
     yield from _merging()
     yield from _robust()
+    for name, factory, summary, options, paper in REWARDS:
+        yield MethodSpec(
+            name=name,
+            track="preference",
+            factory=f"fedbench_baselines.rewards:{factory}",
+            summary=summary,
+            options=options,
+            paper=paper,
+        )
+
+
+REWARDS = (
+    ("reward-mean", "RewardMean", "the mean of the clients' rewards", Options, ""),
+    ("reward-random", "RewardRandom", "a client's reward, drawn for every answer", Options, ""),
+    ("reward-min", "RewardMin", "the lowest of the clients' rewards", Options, ""),
+    ("reward-max", "RewardMax", "the highest of the clients' rewards", Options, ""),
+    ("reward-single", "RewardSingle", "one client's rewards, the best on validation", SingleOptions, ""),
+    ("reward-fedavg", "RewardFedAvg", "the clients' reward models averaged", Options, "arXiv 1602.05629"),
+    ("gold-reward", "GoldReward", "anchor: the true reward, an upper bound", Options, ""),
+    ("pluralllm", "PluralLLM", "adaptive weights (APPA's, a stand-in)", PluralLLMOptions, "arXiv 2604.04261"),
+)

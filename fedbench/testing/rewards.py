@@ -1,0 +1,145 @@
+"""For authors of preference methods: a panel whose clients' answers can be told apart, and a contract class::
+
+class TestMyFuser(RewardFuserContract):
+    method = "my-fuser"
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from fedbench.fusers import Judge, Judged, Panel, RewardFuser, RouterLoss
+from fedbench.methods import State
+from fedbench.models.functional import Functional
+from fedbench.rng import torch_stream
+from fedbench.testing.contracts import installed
+from fedbench.values import validated
+
+FEATURES, WIDTH, TOKENS, LENGTH = 10, 8, 2, 5
+
+
+def toy_answers(client: int, count: int, seed: int = 0) -> Judged:
+    """Answers such as client ``client`` has: their images lean towards a direction of its own."""
+    stream = torch_stream(seed, "answers", client)
+    visual = torch.randn(count, TOKENS, FEATURES, generator=stream)
+    visual[..., client] += 3
+    mask = torch.arange(LENGTH) < torch.randint(1, LENGTH + 1, (count, 1), generator=stream)
+    ids = torch.randint(0, 50, (count, LENGTH), generator=stream)
+    return Judged(visual, ids, torch.randn(count, LENGTH, WIDTH, generator=stream), mask)
+
+
+@dataclass(frozen=True)
+class ToyJudge:
+    name: str
+    remote: bool = True
+
+
+class ToyPanel(Panel):
+    """``clients`` clients; federated training by hand: plain gradient descent on each, then the mean."""
+
+    def __init__(self, clients: int = 3) -> None:
+        self.number = clients
+
+    @property
+    def widths(self) -> tuple[int, int]:
+        return FEATURES, WIDTH
+
+    @property
+    def clients(self) -> Sequence[Judge]:
+        return [ToyJudge(f"client {k}") for k in range(self.number)]
+
+    @property
+    def uncalibrated(self) -> Sequence[Judge]:
+        return [ToyJudge(f"client {k}, as it is") for k in range(self.number)]
+
+    @property
+    def gold(self) -> Judge:
+        return ToyJudge("gold", remote=False)
+
+    def averaged(self) -> Judge:
+        return ToyJudge("average", remote=False)
+
+    def agreement(self) -> Tensor:
+        """The last client is the best."""
+        return torch.linspace(0.5, 0.9, self.number)
+
+    def federate(
+        self, network: nn.Module, loss: RouterLoss, *, rounds: int, steps: int, batch_size: int, lr: float
+    ) -> Tensor:
+        function, owners = Functional(network), torch.arange(self.number)
+        params = function.init(torch_stream(0, "router"))
+        for step in range(rounds * steps):
+            if step % steps == 0:
+                each = params.repeat(self.number, 1)
+            each = each.detach().requires_grad_(True)
+            parts = [toy_answers(k, batch_size, seed=step) for k in range(self.number)]
+            visual, text, mask = (
+                torch.stack([getattr(part, name) for part in parts]) for name in ("visual", "text", "mask")
+            )
+            (slope,) = torch.autograd.grad(loss(function(each, visual, text, mask), owners).sum(), each)
+            each = each.detach() - lr * slope
+            params = each.mean(0)
+        return params
+
+
+def fuser(method: str, options: Mapping[str, Any] | None = None) -> RewardFuser:
+    """The reward fuser called ``method``, through the catalog like everyone."""
+    entry = installed().methods[method]
+    made: RewardFuser = entry.create(validated(entry.options, options or {}, f"method {method!r}"))
+    return made
+
+
+class RewardFuserContract:
+    """What every preference method promises. ``options`` may set non-default ones."""
+
+    method: ClassVar[str]
+    options: ClassVar[Mapping[str, Any]] = {}
+
+    def ready(self, clients: int) -> tuple[RewardFuser, State, int]:
+        """The fuser after fitting, its state, and the number of its judges."""
+        panel = ToyPanel(clients)
+        made = fuser(self.method, self.options)
+        judges = len(made.judges(panel))
+        return made, made.fit(panel), judges
+
+    def fused(self, clients: int, rewards: torch.Tensor) -> torch.Tensor:
+        """Rewards [N, K] fused under the routing of N answers, NaN where the routing asks nobody."""
+        made, state, judges = self.ready(clients)
+        weights = made.route(state, toy_answers(0, len(rewards)), judges, torch_stream(0, "route"))
+        return made.fuse(state, rewards[:, :judges].masked_fill(weights == 0, torch.nan), weights)
+
+    def test_spec_is_complete(self) -> None:
+        entry = installed().methods[self.method]
+        assert entry.spec.summary and entry.spec.track == "preference"
+        assert all(field.description for field in entry.options.model_fields.values())
+
+    def test_a_routing_is_a_share_for_every_judge(self) -> None:
+        made, state, judges = self.ready(3)
+        weights = made.route(state, toy_answers(0, 8), judges, torch_stream(0, "route"))
+        assert weights.shape == (8, judges) and (weights >= 0).all()
+        torch.testing.assert_close(weights.sum(1), torch.ones(8))
+
+    def test_the_same_stream_routes_alike(self) -> None:
+        made, state, judges = self.ready(3)
+        first, second = (
+            made.route(state, toy_answers(0, 8), judges, torch_stream(4, "route")) for _ in range(2)
+        )
+        assert torch.equal(first, second)
+
+    def test_one_client_is_believed(self) -> None:
+        rewards = torch.randn(8, 1, generator=torch_stream(0, "rewards"))
+        torch.testing.assert_close(self.fused(1, rewards), rewards[:, 0])
+
+    def test_equal_rewards_stay(self) -> None:
+        rewards = torch.randn(8, 1, generator=torch_stream(0, "rewards")).expand(8, 3)
+        torch.testing.assert_close(self.fused(3, rewards), rewards[:, 0])
+
+    def test_who_did_not_answer_is_passed_over(self) -> None:
+        made, state, judges = self.ready(3)
+        weights = made.route(state, toy_answers(0, 4), judges, torch_stream(0, "route"))
+        assert made.fuse(state, torch.full((4, judges), torch.nan), weights).isnan().all()

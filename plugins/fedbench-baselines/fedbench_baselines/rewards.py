@@ -1,0 +1,115 @@
+"""Reward fusion without learning: one client, all of them, any of them; and what frames them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+
+from fedbench import Options, State
+from fedbench.fusers import Judge, Judged, Outcome, Panel, RewardFuser
+from fedbench_baselines.hooks import PluralLLMOptions, SingleOptions
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class RewardMean(RewardFuser):
+    """r = mean_k R̄_k(x, y)."""
+
+    def __init__(self, options: Options) -> None:
+        pass
+
+    def route(self, state: State, judged: Judged, judges: int, stream: torch.Generator) -> Tensor:
+        return torch.full((len(judged.ids), judges), 1 / max(1, judges))
+
+
+class RewardRandom(RewardMean):
+    """r = R̄_k(x, y), k drawn anew for every answer."""
+
+    def route(self, state: State, judged: Judged, judges: int, stream: torch.Generator) -> Tensor:
+        drawn = torch.randint(judges, (len(judged.ids),), generator=stream)
+        return torch.nn.functional.one_hot(drawn, judges).float()
+
+
+class RewardMin(RewardMean):
+    """r = min_k R̄_k(x, y): nobody may be left unhappy."""
+
+    def fuse(self, state: State, rewards: Tensor, weights: Tensor) -> Tensor:
+        came = rewards.isfinite()
+        lowest = rewards.masked_fill(~came, torch.inf).amin(1)
+        return lowest.masked_fill(~came.any(1), torch.nan)
+
+
+class RewardMax(RewardMean):
+    """r = max_k R̄_k(x, y): somebody should be happy."""
+
+    def fuse(self, state: State, rewards: Tensor, weights: Tensor) -> Tensor:
+        came = rewards.isfinite()
+        highest = rewards.masked_fill(~came, -torch.inf).amax(1)
+        return highest.masked_fill(~came.any(1), torch.nan)
+
+
+class RewardSingle(RewardMean):
+    """r = R̄_k(x, y) of one client, given or the best on public validation pairs."""
+
+    def __init__(self, options: SingleOptions) -> None:
+        self.options = options
+
+    def judges(self, panel: Panel) -> Sequence[Judge]:
+        number = self.options.client
+        if number is None:
+            number = int(panel.agreement().argmax())
+        if number >= len(panel.clients):
+            raise ValueError(f"there is no client {number}: they are 0 to {len(panel.clients) - 1}")
+        return panel.clients[number : number + 1]
+
+
+class RewardFedAvg(RewardMean):
+    """r of the clients' reward models averaged (McMahan et al. 2017): parameters travel, rewards don't."""
+
+    def judges(self, panel: Panel) -> Sequence[Judge]:
+        return [panel.averaged()]
+
+
+class GoldReward(RewardMean):
+    """The true reward: an upper bound."""
+
+    def judges(self, panel: Panel) -> Sequence[Judge]:
+        return [panel.gold]
+
+
+class PluralLLM(RewardMean):
+    """Adaptive weights for who has been served badly so far. A stand-in for PluralLLM-α, whose formula could
+    not be read: APPA's (arXiv 2604.04261). h ← m h + (1−m) r̄, a = softmax((1−h)/τ), and the reward is
+    log mean_k e^{a_k r_k} where the fairness of h is below a bound, else the mean."""
+
+    def __init__(self, options: PluralLLMOptions) -> None:
+        self.options = options
+
+    def fit(self, panel: Panel) -> State:
+        return {"history": torch.zeros(len(panel.clients))}
+
+    def fuse(self, state: State, rewards: Tensor, weights: Tensor) -> Tensor:
+        mean = super().fuse(state, rewards, weights)
+        history = state["history"]
+        if self._fair(history):
+            return mean
+        share = ((1 - history) / self.options.temperature).softmax(0)
+        came = rewards.isfinite()
+        scaled = (share * rewards).masked_fill(~came, -torch.inf)
+        return (scaled.logsumexp(1) - came.sum(1).log()).masked_fill(~came.any(1), torch.nan)
+
+    def feedback(self, state: State, outcome: Outcome) -> State:
+        """What each client thought of the step's answers enters its history."""
+        m = self.options.memory
+        thought = outcome.rewards.nanmean(0)
+        history = m * state["history"] + (1 - m) * thought
+        return {**state, "history": torch.where(thought.isfinite(), history, state["history"])}
+
+    def _fair(self, history: Tensor) -> bool:
+        """Jain's index of e^h, which is positive whatever the rewards' scale."""
+        served = history.exp()
+        index = served.sum().square() / (len(served) * served.square().sum())
+        return bool(index >= self.options.fair)
