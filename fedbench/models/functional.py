@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from functools import cached_property
+from math import prod
 from typing import Any
 
 import torch
@@ -18,24 +19,22 @@ class Functional:
 
     def __init__(self, module: nn.Module) -> None:
         self._shape = copy.deepcopy(module).to("meta")
-        self._first = {name: value.detach() for name, value in module.named_parameters()}
 
     @cached_property
     def space(self) -> ParamSpace:
         return ParamSpace.of(self._shape)
 
     def init(self, generator: torch.Generator) -> Tensor:
-        """Parameters [P]: matrices U(±1/√fan_in), vectors as the module has them (biases 0, scales 1)."""
+        """Parameters [P], whatever the module's own were: matrices U(±1/√fan_in), biases 0, scales 1."""
 
-        def drawn(value: Tensor) -> Tensor:
-            if value.ndim < 2:
-                return value
-            bound = value[0].numel() ** -0.5
-            random: Tensor = torch.rand(value.shape, generator=generator)
-            spread: Tensor = (random * 2 - 1) * bound
+        def drawn(name: str, shape: tuple[int, ...]) -> Tensor:
+            if len(shape) < 2:
+                return torch.zeros(shape) if name.endswith("bias") else torch.ones(shape)
+            random: Tensor = torch.rand(shape, generator=generator)
+            spread: Tensor = (random * 2 - 1) / prod(shape[1:]) ** 0.5
             return spread
 
-        return self.space.flatten({name: drawn(value) for name, value in self._first.items()})
+        return self.space.flatten({name: drawn(name, shape) for name, shape in self.space.shapes.items()})
 
     def __call__(self, params: Tensor, *inputs: Any) -> Tensor:
         """Parameters [C, P] and inputs [C, ...] to outputs [C, ...]."""

@@ -1,0 +1,201 @@
+"""The federation as a reward fuser sees it: fitted judges, how right they are, training over own answers."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import ceil
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from fedbench.errors import UsageError
+from fedbench.federation.executors import Executor
+from fedbench.federation.local import LocalWork, steps_of
+from fedbench.federation.loop import federate
+from fedbench.federation.task import Task
+from fedbench.fusers import Judge, RouterLoss
+from fedbench.measures import Costs
+from fedbench.methods import Aggregator, Context, LocalRule, Signals
+from fedbench.models.functional import Functional
+from fedbench.models.rewards import RewardModel
+from fedbench.params import ParamSpace
+from fedbench.rng import derive, numpy_stream, torch_stream
+from fedbench.scenario import Federation, Training
+from fedbench.tracks.judging import Answered, ClientJudge, RewardTask, calibrated
+
+
+@dataclass(frozen=True)
+class Preferences:
+    """Everybody's comparisons as tensors, and per client the indices of its own."""
+
+    chosen: Answered
+    rejected: Answered
+    shards: Sequence[np.ndarray]
+
+
+@dataclass(frozen=True)
+class RouterTask:
+    """Tell whose answer this is: ``answers``, preferred ones and others; ``owner`` [N], the clients."""
+
+    network: Functional
+    fit: RouterLoss
+    answers: Sequence[Answered]
+    owner: Tensor
+
+    @property
+    def space(self) -> ParamSpace:
+        return self.network.space
+
+    @property
+    def device(self) -> torch.device:
+        return self.owner.device
+
+    def loss(self, params: Tensor, index: Tensor) -> Tensor:
+        """Of as many preferred answers as others, [C]; batches are whole, since the engine makes them so."""
+        found = torch.zeros(len(index), device=self.device)
+        for side in self.answers:
+            judged = side.judged(index)
+            scores = self.network(params, judged.visual, judged.text, judged.mask)
+            found = found + self.fit(scores, self.owner[index[:, 0]])
+        return found / len(self.answers)
+
+    def signals(self, params: Tensor, index: Tensor) -> Signals:
+        raise NotImplementedError("a router has no visual tokens to show to a local rule")
+
+
+def fit_judges(
+    models: Sequence[RewardModel],
+    preferences: Preferences,
+    training: Training,
+    epochs: int,
+    executor: Executor,
+    seed: int,
+) -> list[ClientJudge]:
+    """Each client's reward model, fitted on its own comparisons alone and calibrated on them.
+
+    ``models[k]`` is client k's architecture; clients that share one are trained together.
+    """
+    judges: dict[int, ClientJudge] = {}
+    alike: dict[int, list[int]] = defaultdict(list)
+    for client, model in enumerate(models):
+        alike[id(model)].append(client)
+    for clients in alike.values():
+        task = RewardTask(models[clients[0]], preferences.chosen, preferences.rejected)
+        work = []
+        for client in clients:
+            examples = _repeated(preferences.shards[client], epochs, seed, "rewards", client)
+            work.append(LocalWork(client, examples, 0, steps_of(len(examples), training)))
+        start = torch.stack([task.model.init(torch_stream(seed, "reward model", k)) for k in clients])
+        start = start.to(task.device)
+        trained = executor.train(task, start, work, lambda ids: LocalRule(), training, lambda *_: None)
+        for row, client in enumerate(clients):
+            own = torch.from_numpy(preferences.shards[client]).to(task.device)
+            judges[client] = calibrated(f"client {client}", task, trained.params[row], own)
+    return [judges[client] for client in range(len(models))]
+
+
+@dataclass
+class ClientPanel:
+    """A :class:`fedbench.fusers.Panel`. ``comparisons`` are the server's; ``costs`` is what training took."""
+
+    judges: Sequence[ClientJudge]
+    preferences: Preferences
+    comparisons: tuple[Answered, Answered]
+    gold: Judge
+    fedavg: Aggregator
+    executor: Executor
+    training: Training
+    seed: int
+    rounds: int = 10
+    costs: Costs = field(default_factory=Costs)
+
+    @property
+    def widths(self) -> tuple[int, int]:
+        chosen = self.preferences.chosen
+        return chosen.features.shape[-1], chosen.llm.backbone.width
+
+    @property
+    def clients(self) -> Sequence[Judge]:
+        return self.judges
+
+    @property
+    def uncalibrated(self) -> Sequence[Judge]:
+        return [ClientJudge(j.name, j.model, j.params, 0.0, 1.0) for j in self.judges]
+
+    def averaged(self) -> Judge:
+        """FedAvg over ``rounds`` rounds from one start, calibrated with the mean of the clients' μ and σ."""
+        models = {id(judge.model): judge.model for judge in self.judges}
+        if len(models) > 1:
+            raise UsageError(
+                "the clients' reward models can't be averaged",
+                why=f"they are of {len(models)} architectures",
+                fix="use a method that fuses rewards",
+            )
+        (model,) = models.values()
+        task = RewardTask(model, self.preferences.chosen, self.preferences.rejected)
+        start = model.init(torch_stream(self.seed, "reward model", 0)).to(task.device)
+        params = self._train(task, start, self.preferences.shards, self.rounds, self.training, "averaged")
+        each = [
+            calibrated("", task, params, torch.from_numpy(shard).to(task.device))
+            for shard in self.preferences.shards
+        ]
+        mean = float(np.mean([judge.mean for judge in each]))
+        deviation = float(np.mean([judge.deviation for judge in each]))
+        return ClientJudge("average", model, params, mean, deviation, remote=False)
+
+    def agreement(self) -> Tensor:
+        better, worse = self.comparisons
+        everything = torch.arange(len(better.length), device=better.ids.device)
+        rates = [
+            (judge.score(better.judged(everything)) > judge.score(worse.judged(everything))).float().mean()
+            for judge in self.judges
+        ]
+        return torch.stack(rates).cpu()
+
+    def federate(
+        self, network: nn.Module, loss: RouterLoss, *, rounds: int, steps: int, batch_size: int, lr: float
+    ) -> Tensor:
+        function = Functional(network)
+        chosen, rejected = self.preferences.chosen, self.preferences.rejected
+        owner = torch.zeros(len(chosen.length), dtype=torch.long, device=chosen.ids.device)
+        for client, shard in enumerate(self.preferences.shards):
+            owner[torch.from_numpy(shard)] = client
+        task = RouterTask(function, loss, (chosen, rejected), owner)
+        needed = rounds * steps * batch_size
+        shards = [
+            _repeated(shard, ceil(needed / len(shard)), self.seed, "router", k)[:needed]
+            for k, shard in enumerate(self.preferences.shards)
+        ]
+        training = Training(batch_size=batch_size, lr=lr, schedule="constant")
+        start = function.init(torch_stream(self.seed, "router")).to(task.device)
+        return self._train(task, start, shards, rounds, training, "router")
+
+    def _train(
+        self,
+        task: Task,
+        start: Tensor,
+        shards: Sequence[np.ndarray],
+        rounds: int,
+        training: Training,
+        name: str,
+    ) -> Tensor:
+        """The parameters [P] after ``rounds`` rounds of the one round loop."""
+        state = self.fedavg.init(start, Context(task.space, len(shards), rounds))
+        federation = Federation(clients=len(shards), rounds=max(1, rounds))
+        for done in federate(
+            task, self.fedavg, state, shards, federation, training, self.executor,
+            seed=derive(self.seed, name), after=0 if rounds else 1,
+        ):  # fmt: skip
+            state = done.state
+            self.costs += done.costs
+        params: Tensor = self.fedavg.params_for(state)
+        return params
+
+
+def _repeated(shard: np.ndarray, times: int, seed: int, *names: str | int) -> np.ndarray:
+    """``times`` epochs over a shard, each in an order of its own."""
+    orders = [numpy_stream(seed, "epoch", *names, epoch).permutation(shard) for epoch in range(times)]
+    return np.concatenate(orders)

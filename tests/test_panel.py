@@ -1,0 +1,114 @@
+"""The panel that fusers are given: judges who know their own field, a router trained by the round loop."""
+
+import numpy as np
+import pytest
+import torch
+from fedbench_mor.mor import MoR
+from fedbench_mor.options import MoROptions
+
+from fedbench.catalog import Catalog
+from fedbench.errors import UsageError
+from fedbench.federation.executors import Executor
+from fedbench.models.language import LanguageModel
+from fedbench.models.rewards import make_reward
+from fedbench.plugins import Plugins
+from fedbench.rng import torch_stream
+from fedbench.scenario import Training
+from fedbench.testing.contracts import make
+from fedbench.tracks.judging import Answered
+from fedbench.tracks.panel import ClientPanel, Preferences, fit_judges
+
+K, EACH, FEATURES = 3, 120, 112
+WORDS = (("food", "animals"), ("objects", "symbols"), ("activities", "flags"))
+TRAINING = Training(batch_size=16, lr=3e-3, schedule="constant")
+
+
+def answered(llm, seed):
+    """Client k's images lean towards direction k, and towards 10 or 11: which of its two words is right."""
+    stream, count = torch_stream(seed, "panel"), K * EACH
+    client, right = torch.arange(count) // EACH, torch.randint(0, 2, (count,), generator=stream)
+    features = torch.randn(count, 4, FEATURES, generator=stream)
+    features[torch.arange(count), :, client] += 3
+    features[torch.arange(count), :, 10 + right] += 3
+    prompts = ["which category?"] * count
+    said = [
+        [WORDS[k][r] for k, r in zip(client.tolist(), side.tolist(), strict=True)]
+        for side in (right, 1 - right)
+    ]
+    return [Answered.of(llm, features, range(count), prompts, words) for words in said]
+
+
+@pytest.fixture(scope="module")
+def llm():
+    return LanguageModel(Catalog(Plugins()).backbones["nano"].create(None).freeze(torch.device("cpu")))
+
+
+@pytest.fixture(scope="module")
+def make_panel(llm):
+    preferences = Preferences(*answered(llm, 0), [np.arange(EACH * k, EACH * (k + 1)) for k in range(K)])
+    shared = make_reward("dual", llm, FEATURES, 16)
+
+    def build(models=None, executor="batched"):
+        train = Executor(executor, K if executor == "batched" else 1)
+        judges = fit_judges(models or [shared] * K, preferences, TRAINING, 4, train, seed=0)
+        comparisons = tuple(answered(llm, 1))
+        return ClientPanel(
+            judges, preferences, comparisons, judges[0], make("fedavg"), train, TRAINING, seed=0, rounds=4
+        )
+
+    return build
+
+
+@pytest.fixture(scope="module")
+def panel(make_panel):
+    return make_panel()
+
+
+def test_judges_know_their_own_field_best(panel):
+    better, worse = panel.comparisons
+    own = []
+    for k, judge in enumerate(panel.judges):
+        rows = torch.arange(EACH * k, EACH * (k + 1))
+        own.append((judge.score(better.judged(rows)) > judge.score(worse.judged(rows))).float().mean())
+    assert min(own) > 0.8
+    assert panel.agreement().mean() < torch.stack(own).mean(), "on everything they know less"
+
+
+def test_rewards_are_fitted_alike_one_by_one(panel, make_panel):
+    for ours, theirs in zip(panel.judges, make_panel(executor="serial").judges, strict=True):
+        torch.testing.assert_close(ours.params, theirs.params, rtol=0, atol=2e-3)
+
+
+def test_a_heterogeneous_panel_has_judges_of_several_kinds(llm, make_panel):
+    models = [make_reward(name, llm, FEATURES, 8) for name in ("dual", "cross", "vlm")]
+    mixed = make_panel(models)
+    assert [type(judge.model).__name__ for judge in mixed.judges][2] == "VLMReward"
+    assert len({len(judge.params) for judge in mixed.judges}) == K
+    with pytest.raises(UsageError, match="3 architectures — use a method that fuses rewards"):
+        mixed.averaged()
+
+
+def test_an_average_is_trained_by_rounds_and_counted(panel):
+    before = panel.costs.uplink_bytes
+    average = panel.averaged()
+    assert not average.remote
+    assert panel.costs.uplink_bytes - before == 4 * K * 4 * average.model.space.size
+    better, worse = panel.comparisons
+    everything = torch.arange(K * EACH)
+    right = (
+        (average.score(better.judged(everything)) > average.score(worse.judged(everything))).float().mean()
+    )
+    assert right.float().mean() > panel.agreement().mean()
+
+
+def test_the_router_learns_whose_answer_it_is(panel):
+    options = {"width": 16, "layers": 1, "heads": 2, "rounds": 10, "steps": 4, "batch_size": 16, "lr": 1e-2}
+    fuser = MoR(MoROptions(routing="top1", **options))
+    before = panel.costs.uplink_bytes
+    state = fuser.fit(panel)
+    assert panel.costs.uplink_bytes - before == 10 * K * 4 * len(state["router"])
+    for k in range(K):
+        judged = panel.comparisons[0].judged(torch.arange(EACH * k, EACH * (k + 1)))
+        assert (fuser.scores(state, judged).argmax(1) == k).float().mean() > 0.8
+    again = MoR(MoROptions(routing="top1", **options)).fit(panel)
+    assert torch.equal(again["router"], state["router"]), "the same seed, the same router"
