@@ -357,6 +357,9 @@ def main(records: Path, out: Path) -> None:
     text = environment.get_template("fed-cmp.md.jinja").render(
         holds=holds,
         ranking=results.ranking,
+        main_seeds=min(
+            len(results.get(Study(), method, name)) for name in SCENARIOS for method in (*PAPER, *ANCHORS)
+        ),
         best_on_average=max(PAPER, key=lambda m: fmean(_mean(results, m, s) for s in SCENARIOS)),
         alike=sorted(SCENARIOS, key=lambda name: -agreement[name]),
         drop=partial(_drop, results),
