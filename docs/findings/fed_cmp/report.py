@@ -74,6 +74,8 @@ class Results:
         self._fingerprints: dict[tuple[Any, ...], str] = {}
         for record in records:
             key = (record.scenario.name, _frozen(record.scenario.changes))
+            if record.scenario.name not in SCENARIOS:
+                continue
             if record.scenario.fingerprint != self._fingerprint(*key):
                 continue  # of another version
             seeds = self._found[(*key, record.method.name, _frozen(record.method.options))]
