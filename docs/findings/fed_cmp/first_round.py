@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from statistics import fmean
 
 import torch
-from runs import EXECUTOR, Study
 from torch import Tensor
 
 from fedbench.catalog import Catalog
@@ -19,6 +18,7 @@ from fedbench.rng import torch_stream
 from fedbench.runner import Runner
 from fedbench.scenario import load_scenario
 from fedbench.values import validated
+from runs import EXECUTOR, Study
 
 SEEDS = range(3)
 

@@ -16,9 +16,7 @@ from typing import Any
 import click
 import numpy as np
 import torch
-from first_round import identity_gap, mean_agreement
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from runs import ANCHORS, CORNERS, OPTIONS, PAPER, SCENARIOS, STEPS, Study
 from safetensors.numpy import load_file
 from scipy.stats import ttest_1samp
 from tabulate import tabulate
@@ -35,6 +33,8 @@ from fedbench.results.record import Record
 from fedbench.results.store import find_records, read_record
 from fedbench.runner import Runner
 from fedbench.scenario import load_scenario
+from first_round import identity_gap, mean_agreement
+from runs import ANCHORS, CORNERS, OPTIONS, PAPER, SCENARIOS, STEPS, Study
 
 HERE = Path(__file__).parent
 RECORDS = HERE.parent.parent.parent / "leaderboards" / "records"
