@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from hashlib import sha256
 from importlib import invalidate_caches
 from pathlib import Path
@@ -109,6 +110,24 @@ def tiny(tmp_path_factory, pytestconfig):
     invalidate_caches()
     yield folder / "tiny_scenario"
     patch.undo()
+
+
+@pytest.fixture
+def fedbench(tmp_path, monkeypatch, capsys):
+    """``code, out, err = fedbench("run", …)`` in this process, from an empty folder."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+
+    from fedbench.cli.main import main
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["fedbench", *map(str, arguments)])
+        with pytest.raises(SystemExit) as exit:
+            main()
+        said = capsys.readouterr()
+        return exit.value.code, said.out, said.err
+
+    return run
 
 
 def example_record(method="fedavg", seed=0, value=0.5, status="completed", **changes):

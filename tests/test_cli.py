@@ -14,26 +14,10 @@ import pytest
 import torch
 from conftest import example_record, install_plugin
 
-from fedbench.cli.main import COMMANDS, cli, main
+from fedbench.cli.main import COMMANDS, cli
 from fedbench.data.features import CACHE_VARIABLE, FeatureCache
 from fedbench.results.record import Record
 from fedbench.results.store import write_record
-
-
-@pytest.fixture
-def fedbench(tmp_path, monkeypatch, capsys):
-    """``code, out, err = fedbench("run", …)`` in this process, from an empty folder."""
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["fedbench", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit:
-            main()
-        said = capsys.readouterr()
-        return exit.value.code, said.out, said.err
-
-    return run
 
 
 @pytest.fixture

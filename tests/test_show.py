@@ -1,7 +1,6 @@
 """``fedbench show scenario``: what each client holds, how the clients differ, and the picture of it."""
 
 import json
-import sys
 from collections import Counter
 from pathlib import Path
 from xml.etree import ElementTree
@@ -13,7 +12,6 @@ from PIL import Image
 from scipy.stats import entropy
 
 from fedbench.catalog import Catalog
-from fedbench.cli.main import main
 from fedbench.data import AlignmentData, Pair, Partition
 from fedbench.data.heterogeneity import MOST_CLASSES, default_label, heterogeneity
 from fedbench.data.loading import load_data, load_partition
@@ -23,19 +21,9 @@ from fedbench.scenario import load_scenario
 
 
 @pytest.fixture
-def show(tmp_path, monkeypatch, capsys):
-    """``code, out, err = show(NAME, …)`` for a scenario, in this process, from an empty folder."""
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-
-    def run(*arguments, what="scenario"):
-        monkeypatch.setattr(sys, "argv", ["fedbench", "show", what, *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit:
-            main()
-        said = capsys.readouterr()
-        return exit.value.code, said.out, said.err
-
-    return run
+def show(fedbench):
+    """``code, out, err = show(NAME, …)`` for a scenario."""
+    return lambda *arguments, what="scenario": fedbench("show", what, *arguments)
 
 
 @pytest.fixture

@@ -77,6 +77,8 @@ class FaultModel:
         return {**updates, "params": params}
 
     def _struck(self, fault: str, rate: float, round: int, clients: Sequence[int]) -> set[int]:
+        if not rate:  # a stream for each client and round is too much for a fault that never happens
+            return set()
         return {client for client in clients if self._draw(fault, round, client).random() < rate}
 
     def _draw(self, fault: str, round: int, client: int) -> np.random.Generator:

@@ -68,9 +68,7 @@ class _Pooled(nn.Module):
         self.mix, self.head = nn.Linear(hidden, hidden), nn.Linear(hidden, 1, bias=False)
 
     def forward(self, visual: Tensor, text: Tensor, mask: Tensor) -> Tensor:
-        weight = mask.to(text.dtype)[..., None]
-        words = (text * weight).sum(-2) / weight.sum(-2).clamp_min(1)
-        both = F.gelu(self.image(visual.mean(-2))) * F.gelu(self.text(words))
+        both = F.gelu(self.image(visual.mean(-2))) * F.gelu(self.text(_mean(text, mask)))
         return self.head(F.gelu(self.mix(both))).squeeze(-1)  # type: ignore[no-any-return]
 
 
@@ -87,9 +85,13 @@ class _Crossed(nn.Module):
         scores = self.query(text) @ self.key(visual).mT / self.query.out_features**0.5
         seen = scores.softmax(-1) @ self.value(visual)
         words = F.gelu(self.mix(torch.cat([seen, self.word(text)], dim=-1)))
-        weight = mask.to(text.dtype)[..., None]
-        pooled = (words * weight).sum(-2) / weight.sum(-2).clamp_min(1)
-        return self.head(pooled).squeeze(-1)  # type: ignore[no-any-return]
+        return self.head(_mean(words, mask)).squeeze(-1)  # type: ignore[no-any-return]
+
+
+def _mean(words: Tensor, mask: Tensor) -> Tensor:
+    """[..., L, D] over the real words, [..., D]; zero where there is none."""
+    weight = mask.to(words.dtype)[..., None]
+    return (words * weight).sum(-2) / weight.sum(-2).clamp_min(1)
 
 
 class EmbeddingReward:

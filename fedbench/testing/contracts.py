@@ -30,10 +30,15 @@ def installed() -> Catalog:
     return Catalog(Plugins(strict=True))
 
 
-def make(method: str, options: Mapping[str, Any] | None = None) -> Aggregator:
+def created(method: str, options: Mapping[str, Any] | None = None) -> Any:
     """The method called ``method`` under ``options``, through the catalog like everyone."""
     entry = installed().methods[method]
-    aggregator: Aggregator = entry.create(validated(entry.options, options or {}, f"method {method!r}"))
+    return entry.create(validated(entry.options, options or {}, f"method {method!r}"))
+
+
+def make(method: str, options: Mapping[str, Any] | None = None) -> Aggregator:
+    """An alignment method."""
+    aggregator: Aggregator = created(method, options)
     return aggregator
 
 

@@ -17,8 +17,7 @@ from fedbench.fusers import Judge, Judged, Panel, RewardFuser, RouterLoss
 from fedbench.methods import State
 from fedbench.models.functional import Functional
 from fedbench.rng import torch_stream
-from fedbench.testing.contracts import installed
-from fedbench.values import validated
+from fedbench.testing.contracts import created, installed
 
 FEATURES, WIDTH, TOKENS, LENGTH = 10, 8, 2, 5
 
@@ -88,9 +87,8 @@ class ToyPanel(Panel):
 
 
 def fuser(method: str, options: Mapping[str, Any] | None = None) -> RewardFuser:
-    """The reward fuser called ``method``, through the catalog like everyone."""
-    entry = installed().methods[method]
-    made: RewardFuser = entry.create(validated(entry.options, options or {}, f"method {method!r}"))
+    """A preference method."""
+    made: RewardFuser = created(method, options)
     return made
 
 
