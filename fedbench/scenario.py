@@ -58,7 +58,8 @@ class Federation(Section):
 
 
 class Training(Section):
-    """Local training of the projector. ``schedule`` spans a round, or with ``one_schedule`` the run."""
+    """Local training: of the projector, or of a client's reward model. ``schedule`` spans a round, or with
+    ``one_schedule`` the run."""
 
     batch_size: int = Field(ge=1)
     lr: float = Field(gt=0)
@@ -69,7 +70,43 @@ class Training(Section):
     one_schedule: bool = False
     warmup: float = Field(0.03, ge=0, lt=1, description="share of the steps")
     grad_norm: float | None = Field(1.0, gt=0, description="clipped per client")
-    hidden: int = Field(256, ge=1, description="projector's hidden width")
+    hidden: int = Field(256, ge=1, description="projector's or reward network's hidden width")
+
+
+class RewardModelSpec(Section):
+    """What a client judges with: a VLM with a scalar head, a dual encoder, or a cross-attention model."""
+
+    architecture: Literal["vlm", "dual", "cross"] = "vlm"
+    backbone: str | None = Field(None, description="what it is built on; the policy's when absent")
+
+
+class Rewards(Section):
+    """The clients' reward models; ``[training]`` says how each is fitted."""
+
+    models: tuple[RewardModelSpec, ...] = Field(
+        (RewardModelSpec(),), min_length=1, description="one for all clients, or one for each"
+    )
+    epochs: int = Field(1, ge=1, description="passes over a client's own preferences")
+    noise: tuple[Annotated[float, Field(ge=0, le=0.5)], ...] = Field(
+        (0.0,), min_length=1, description="share of swapped preferences, for all clients or for each"
+    )
+
+
+class PolicyTraining(Section):
+    """GRPO on the server's queries; every round takes ``steps`` steps."""
+
+    steps: int = Field(ge=1, description="policy steps a round")
+    queries: int = Field(8, ge=1, description="queries a step")
+    group: int = Field(5, ge=2, description="answers a query, G")
+    updates: int = Field(1, ge=1, description="optimiser updates on a step's answers")
+    max_tokens: int = Field(12, ge=1, description="longest answer; a longer one counts as unparsed")
+    temperature: float = Field(1.0, gt=0)
+    lr: float = Field(1e-6, gt=0)
+    weight_decay: float = Field(0.0, ge=0)
+    grad_norm: float | None = Field(1.0, gt=0)
+    kl_weight: float = Field(1e-2, ge=0, description="β, of the KL to the frozen reference")
+    clip_low: float = Field(0.2, gt=0)
+    clip_high: float = Field(0.3, gt=0)
 
 
 class Evaluation(Section):
@@ -144,6 +181,22 @@ class Scenario(Section):
     evaluation: Evaluation
     budget: Budget = Budget()
     faults: Faults | None = None
+    rewards: Rewards | None = None
+    policy: PolicyTraining | None = None
+
+    @model_validator(mode="after")
+    def _has_its_tracks_sections(self) -> Scenario:
+        for key in ("rewards", "policy"):
+            if (self.track == "preference") != (getattr(self, key) is not None):
+                verb = "needs" if self.track == "preference" else "has no use for"
+                raise ValueError(f"the {self.track} track {verb} a [{key}] section")
+        for key in ("models", "noise") if self.rewards else ():
+            count, clients = len(getattr(self.rewards, key)), self.federation.clients
+            if count not in (1, clients):
+                raise ValueError(
+                    f"rewards.{key} has {count} values for {clients} clients: give 1 or {clients}"
+                )
+        return self
 
     @field_validator("faults")
     @classmethod

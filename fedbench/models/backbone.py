@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 class Backbone:
     """``encode(images)`` gives visual features [N, T, F] fp32 on the CPU; ``llm`` is a ``transformers``
     causal LM of embedding width D. ``encoder`` is the vision encoder's content hash, ``fingerprint`` that
-    of everything.
+    of everything. ``projector`` [P] are the parameters (laid out as :class:`.projector.Projector`'s) of a
+    backbone that can already see: a whole vision-language model, such as a policy has to be.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Backbone:
     encode: Callable[[Sequence[Image]], Tensor]
     llm: Any
     tokenizer: PreTrainedTokenizerBase
+    projector: Tensor | None = None
 
     @property
     def width(self) -> int:
