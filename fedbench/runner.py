@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -28,9 +28,12 @@ from fedbench.measures import Costs
 from fedbench.results.record import MethodInfo, Provider, Record, RoundEntry, ScenarioInfo, Status
 from fedbench.results.store import write_record, write_round_log
 from fedbench.scenario import Scenario
-from fedbench.tracks.alignment import AlignmentRun, Bench, prepare, spread
+from fedbench.tracks import alignment
+from fedbench.tracks.contract import Bench, Run
+from fedbench.tracks.examiner import spread
 
 CHECKPOINTS = "checkpoints"
+TRACKS = {"alignment": alignment.prepare}
 
 
 class Observer(Protocol):
@@ -61,6 +64,11 @@ def choose_device(name: str) -> torch.device:
             "no CUDA device", why=f"torch {torch.__version__} sees none", fix="use --device cpu or auto"
         )
     return torch.device("cuda" if available and name != "cpu" else "cpu")
+
+
+def prepare(scenario: Scenario, catalog: Catalog, device: torch.device, say: Callable[[str], None]) -> Bench:
+    """What all runs of ``scenario`` share."""
+    return TRACKS[scenario.track](scenario, catalog, device, say)
 
 
 @dataclass
@@ -142,7 +150,8 @@ class _Attempt:
 
     def run(self) -> Path:
         plugins, observer, job = self.runner.catalog.plugins, self.runner.observer, self.job
-        run = AlignmentRun(self.bench, job.method_entry.create(job.options), job.seed, self.runner.executor)
+        method = job.method_entry.create(job.options)
+        run = self.bench.start(method, job.seed, self.runner.executor)
         rounds = job.scenario.federation.rounds
         start = RunStart(*self.names, rounds, job.scenario.evaluation.primary, job.folder)
         plugins.emit("fedbench_run_start", start)
@@ -177,7 +186,7 @@ class _Attempt:
         except Exception as problem:
             self.runner.observer.say(f"the {status} attempt leaves no record: {problem}")
 
-    def _rounds(self, run: AlignmentRun, rounds: int) -> None:
+    def _rounds(self, run: Run, rounds: int) -> None:
         """Every round that is still to do: measured, checkpointed, logged, announced."""
         plugins, observer, job = self.runner.catalog.plugins, self.runner.observer, self.job
         saved = checkpoint.load(self.checkpoints, job.run_id, self.runner.device, observer.say)
@@ -198,7 +207,10 @@ class _Attempt:
             dumped = [item.model_dump(mode="json") for item in (*self.entries, entry)]
             self.entries.append(entry)
             how = asdict(executor) | where  # a chunk shrinks when memory runs out
-            saved = run.checkpoint(job.run_id, entry.round, dumped, how, self.started, self._seconds())
+            saved = checkpoint.Checkpoint(
+                job.run_id, entry.round, run.state, run.kept, run.late, dumped, how, self.started,
+                self._seconds(),
+            )  # fmt: skip
             checkpoint.save(self.checkpoints, saved)
             write_round_log(job.folder, self.entries)
             event = RoundEnd(*self.names, entry.round, rounds, dumped[-1])

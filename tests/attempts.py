@@ -27,10 +27,10 @@ PHASES = {
     "prepare": ("fedbench.runner", "prepare"),
     "train": ("fedbench.federation.executors", "Executor.train"),
     "aggregate": ("fedbench.federation.loop", "cohort_of"),
-    "evaluate": ("fedbench.tracks.alignment", "AlignmentRun._measured"),
+    "evaluate": ("fedbench.tracks.examiner", "Examiner.measured"),
     "checkpoint": ("fedbench.federation.checkpoint", "save"),
     "log": ("fedbench.runner", "write_round_log"),
-    "final": ("fedbench.tracks.alignment", "AlignmentRun.final"),
+    "final": ("fedbench.tracks.parameters", "ParameterRun.final"),
     "record": ("fedbench.runner", "write_record"),
     "discard": ("fedbench.federation.checkpoint", "discard"),
 }

@@ -25,7 +25,7 @@ from fedbench.results.store import find_records, read_record
 from fedbench.rng import torch_stream
 from fedbench.runner import Runner, choose_device
 from fedbench.testing.contracts import make
-from fedbench.tracks.alignment import AlignmentRun
+from fedbench.tracks.parameters import ParameterRun
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +124,7 @@ def test_serial_and_batched_agree(runner, run):
     (bench,) = runner._benches.values()
     found = []
     for chunk in (1, 3):
-        alignment = AlignmentRun(bench, make("fed-cmp"), 0, "serial")
+        alignment = ParameterRun(bench, make("fed-cmp"), 0, "serial")
         list(alignment.rounds(Executor("test", chunk), None, quiet))
         found.append(alignment.state["params"])
     assert (found[0] - found[1]).norm() / found[0].norm() < 1e-5
@@ -132,7 +132,7 @@ def test_serial_and_batched_agree(runner, run):
     training = bench.scenario.training
     work = plan(bench.shards, range(3), 1, 1, training, seed=0)
     start = bench.task.projector.init(torch_stream(0, "init")).double().repeat(3, 1)
-    llm = bench.backbone.llm.double()
+    llm = bench.loaded.backbone.llm.double()
     try:
         task = replace(bench.task, features=bench.task.features.double())
         exact = [
@@ -152,8 +152,8 @@ def test_a_run_agrees_with_a_plain_loop(runner, run):
     training, task = bench.scenario.training, bench.task
     work = plan(bench.shards, range(3), 1, 1, training, seed=0)
     start = task.projector.init(torch_stream(0, "init")).double()
-    tokenizer, eos = bench.backbone.tokenizer, bench.backbone.tokenizer.eos_token_id
-    llm = bench.backbone.llm.double()
+    tokenizer, eos = bench.loaded.backbone.tokenizer, bench.loaded.backbone.tokenizer.eos_token_id
+    llm = bench.loaded.backbone.llm.double()
     results = []
     try:
         for item in work:

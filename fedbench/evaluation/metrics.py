@@ -112,11 +112,19 @@ class ExactMatch(_Offline):
     def _compute(
         self, prediction: list[str], reference: list[str], parsed: list[bool], group: list[str]
     ) -> dict[str, Any]:
-        match = [
-            ok and " ".join(p.lower().split()) == " ".join(r.lower().split())
-            for p, r, ok in zip(prediction, reference, parsed, strict=True)
-        ]
+        match = matches({"prediction": prediction, "reference": reference, "parsed": parsed})
         return {
-            "exact_match": mean(np.asarray(match)).measure(group, "share"),
+            "exact_match": mean(match).measure(group, "share"),
             "unparsed": mean(~np.asarray(parsed)).measure(group, "share", "lower"),
         }
+
+
+def matches(rows: Mapping[str, list[Any]]) -> np.ndarray:
+    """Which answers (columns ``prediction``, ``reference``, ``parsed``) equal the reference, [n]."""
+    return np.array(
+        [
+            bool(ok) and " ".join(said.lower().split()) == " ".join(right.lower().split())
+            for said, right, ok in zip(rows["prediction"], rows["reference"], rows["parsed"], strict=True)
+        ],
+        dtype=bool,
+    )

@@ -1,0 +1,27 @@
+"""What a method says of itself, as it may stand in a record."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from fedbench.errors import FedbenchError
+
+
+def plain(value: Any, name: str = "diagnostics") -> Any:
+    """JSON values: tensors and arrays as lists, NaN and infinity as None."""
+    if isinstance(value, Tensor | np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return {str(key): plain(inner, f"{name}.{key}") for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(inner, name) for inner in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise FedbenchError(f"the method's {name} is a {type(value).__name__}, not numbers or text")
