@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from fedbench.errors import FedbenchError, UsageError, suggest
 from fedbench.plugins import Plugin, Plugins
-from fedbench.scenario import PartName, Scenario
+from fedbench.scenario import Part, PartName, Scenario
 from fedbench.specs import (
     BackboneSpec,
     DatasetSpec,
@@ -110,6 +110,9 @@ class Catalog:
         try:
             for what in scenario.parts:
                 self._part(scenario, what)
+            for model in scenario.rewards.models if scenario.rewards else ():
+                if model.backbone:
+                    self._found(model.backbone, "backbone")
             for metric in scenario.evaluation.metrics:
                 self.metrics[metric]
         except UsageError as error:
@@ -120,13 +123,20 @@ class Catalog:
         entry, options = self._part(scenario, what)
         return entry.create(options)
 
+    def backbone(self, part: Part) -> Any:
+        """A backbone beside the scenario's own, such as a client's."""
+        entry, options = self._found(part, "backbone")
+        return entry.create(options)
+
     def _part(self, scenario: Scenario, what: PartName) -> tuple[Entry[Any], Options]:
+        return self._found(scenario.parts[what], what)
+
+    def _found(self, part: Part, what: PartName) -> tuple[Entry[Any], Options]:
         shelves: dict[PartName, Shelf[Any]] = {
             "backbone": self.backbones,
             "data": self.datasets,
             "partition": self.partitioners,
         }
-        part = scenario.parts[what]
         entry = shelves[what][part.name]
         return entry, validated(entry.options, part.options, f"{what} {part.name!r}")
 

@@ -22,12 +22,22 @@ if TYPE_CHECKING:
 class Judged:
     """What is judged: ``visual`` [..., T, F], the frozen vision tower's features; ``ids`` [..., L], prompt
     and answer, closed by eos; ``text`` [..., L, D], the frozen LLM's embeddings of them; ``mask`` [..., L],
-    which of them are real."""
+    which of them are real. ``images`` [...] and ``words`` (prompt and answer; for N answers in a row only)
+    are the same for whoever sees and reads with something else."""
 
     visual: Tensor
     ids: Tensor
     text: Tensor
     mask: Tensor
+    images: Tensor
+    words: Sequence[tuple[str, str]] = ()
+
+    def rows(self, index: Tensor) -> Judged:
+        """Answers ``index`` [n] of N."""
+        words = [self.words[i] for i in index.tolist()] if self.words else ()
+        return Judged(
+            self.visual[index], self.ids[index], self.text[index], self.mask[index], self.images[index], words
+        )
 
 
 class Judge(Protocol):
@@ -37,8 +47,12 @@ class Judge(Protocol):
     def name(self) -> str: ...
 
     @property
-    def remote(self) -> bool:
-        """Whether asking it sends the answer out and a scalar back."""
+    def client(self) -> int | None:
+        """Whose it is: asking it sends the answer out and a scalar back. None: the server's own."""
+        ...
+
+    def score(self, judged: Judged) -> Tensor:
+        """N answers to rewards [N]."""
         ...
 
 
@@ -87,15 +101,16 @@ class Panel(Protocol):
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What came of a policy step, for methods that learn from it. ``rewards`` [N, K], NaN where not asked;
-    ``weights`` [N, K]; ``fused`` [N]; ``objective``: GRPO's J before the update and after it, on the same
-    answers; ``validation``: the gold reward on the server's validation queries, likewise, if measured."""
+    ``weights`` [N, K]; ``fused`` [N]. Costly ones are measured when called: ``objective()`` is GRPO's J
+    before the update and after it, on the same answers; ``validation()`` the share of the server's
+    validation queries that the policy now answers rightly."""
 
     judged: Judged
     rewards: Tensor
     weights: Tensor
     fused: Tensor
-    objective: tuple[float, float]
-    validation: tuple[float, float] | None = None
+    objective: Callable[[], tuple[float, float]]
+    validation: Callable[[], float]
 
 
 class RewardFuser:

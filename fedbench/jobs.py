@@ -15,8 +15,6 @@ from fedbench.scenario import Scenario, load_scenario
 from fedbench.specs import MethodSpec, Options, ScenarioSpec
 from fedbench.values import validated
 
-TRACKS = ("alignment",)
-
 
 @dataclass(frozen=True)
 class Job:
@@ -98,10 +96,8 @@ def plan_jobs(
     for scenario_entry in scenario_entries.values():
         scenario = load_scenario(scenario_entry.spec.path, changes)
         catalog.check(scenario)
-        if scenario.track not in TRACKS:
-            raise UsageError(f"scenario {scenario.name!r}: this version runs the tracks {', '.join(TRACKS)}")
         for entry in method_entries:
-            if entry.spec.track != scenario.track:
+            if entry.spec.track not in (scenario.track, "any"):
                 raise UsageError(
                     f"method {entry.name!r} is for the {entry.spec.track} track,"
                     f" scenario {scenario.name!r} for {scenario.track}"

@@ -28,12 +28,14 @@ from fedbench.measures import Costs
 from fedbench.results.record import MethodInfo, Provider, Record, RoundEntry, ScenarioInfo, Status
 from fedbench.results.store import write_record, write_round_log
 from fedbench.scenario import Scenario
-from fedbench.tracks import alignment
+from fedbench.specs import Track
+from fedbench.tracks import alignment, preference
 from fedbench.tracks.contract import Bench, Run
 from fedbench.tracks.examiner import spread
 
 CHECKPOINTS = "checkpoints"
-TRACKS = {"alignment": alignment.prepare}
+Prepare = Callable[[Scenario, Catalog, torch.device, Callable[[str], None]], Bench]
+TRACKS: dict[Track, Prepare] = {"alignment": alignment.prepare, "preference": preference.prepare}
 
 
 class Observer(Protocol):
@@ -151,7 +153,7 @@ class _Attempt:
     def run(self) -> Path:
         plugins, observer, job = self.runner.catalog.plugins, self.runner.observer, self.job
         method = job.method_entry.create(job.options)
-        run = self.bench.start(method, job.seed, self.runner.executor)
+        run = self.bench.run(method, job.seed, self.runner.executor)
         rounds = job.scenario.federation.rounds
         start = RunStart(*self.names, rounds, job.scenario.evaluation.primary, job.folder)
         plugins.emit("fedbench_run_start", start)

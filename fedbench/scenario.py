@@ -77,7 +77,7 @@ class RewardModelSpec(Section):
     """What a client judges with: a VLM with a scalar head, a dual encoder, or a cross-attention model."""
 
     architecture: Literal["vlm", "dual", "cross"] = "vlm"
-    backbone: str | None = Field(None, description="what it is built on; the policy's when absent")
+    backbone: Part | None = Field(None, description="what it is built on; the policy's when absent")
 
 
 class Rewards(Section):

@@ -38,10 +38,11 @@ class Reduction:
 
 @dataclass(frozen=True, slots=True)
 class MethodSpec:
-    """What ``--method NAME`` runs. ``factory(options)`` returns the track's method object."""
+    """What ``--method NAME`` runs. ``factory(options)`` returns an aggregator or a reward fuser; ``track`` is
+    the one whose scenarios take it, or any."""
 
     name: str
-    track: Track
+    track: Track | Literal["any"]
     factory: str
     summary: str
     options: type[Options] | str = Options

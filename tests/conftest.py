@@ -112,6 +112,16 @@ def tiny(tmp_path_factory, pytestconfig):
     patch.undo()
 
 
+@pytest.fixture(scope="session")
+def toy_preferences(tiny):
+    """Install scenario ``toy-preferences`` beside ``tiny``; give the folder it lies in."""
+    source = Path(__file__).parent / "toy_preferences"
+    files = {path.name: path.read_text() for path in source.iterdir() if path.is_file()}
+    install_plugin(tiny.parent, "toy-preferences", files)
+    invalidate_caches()
+    return tiny.parent / "toy_preferences"
+
+
 @pytest.fixture
 def fedbench(tmp_path, monkeypatch, capsys):
     """``code, out, err = fedbench("run", …)`` in this process, from an empty folder."""

@@ -3,13 +3,17 @@
 import pytest
 import torch
 
-from fedbench.fusers import Outcome
+from fedbench.fusers import Outcome, RewardFuser
 from fedbench.rng import torch_stream
 from fedbench.testing import RewardFuserContract, ToyPanel, toy_answers
-from fedbench.testing.contracts import installed
+from fedbench.testing.contracts import created, installed
 from fedbench.testing.rewards import fuser
 
-METHODS = [entry.name for entry in installed().methods.entries if entry.spec.track == "preference"]
+METHODS = [
+    entry.name
+    for entry in installed().methods.entries
+    if entry.spec.track == "preference" and isinstance(created(entry.name), RewardFuser)
+]
 SMALL = {"mor": {"width": 8, "layers": 1, "heads": 2, "rounds": 1, "steps": 1, "batch_size": 4}}
 
 
@@ -70,7 +74,7 @@ def test_anchors_and_averages_ask_no_client():
     panel = ToyPanel()
     for method in ("gold-reward", "reward-fedavg"):
         (judge,) = fuser(method).judges(panel)
-        assert not judge.remote
+        assert judge.client is None
 
 
 def test_pluralllm_listens_to_who_was_served_badly():
@@ -80,7 +84,7 @@ def test_pluralllm_listens_to_who_was_served_badly():
     given, weights = rewards(), torch.full((9, 3), 1 / 3)
     torch.testing.assert_close(made.fuse(state, given, weights), given.mean(1)), "fair so far"
     unfair = torch.tensor([[2.0, 0.0, -2.0]]).expand(9, 3)
-    outcome = Outcome(toy_answers(0, 9), unfair, weights, unfair.mean(1), (0.0, 0.0))
+    outcome = Outcome(toy_answers(0, 9), unfair, weights, unfair.mean(1), lambda: (0.0, 0.0), lambda: 0.0)
     for _ in range(5):
         state = made.feedback(state, outcome)
     history = unfair[0] * (1 - 0.8**5)

@@ -40,7 +40,7 @@ def sides(llm):
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_a_reward_model_learns_preferences_and_is_calibrated(name, llm, sides):
-    task = RewardTask(make_reward(name, llm, 112, 32), *sides)
+    task = RewardTask(make_reward(name, llm, 112, 32), *sides, torch.ones(400))
     train, test = np.arange(300), torch.arange(300, 400)
     work = [LocalWork(k, np.random.default_rng(k).permutation(np.tile(train, 6)), 0, 1) for k in range(2)]
     start = torch.stack([task.model.init(torch_stream(k, "reward")) for k in range(2)])
@@ -50,16 +50,17 @@ def test_a_reward_model_learns_preferences_and_is_calibrated(name, llm, sides):
     with torch.no_grad():
         right = (task.margins(trained.params, test.repeat(2, 1)) > 0).float().mean(1)
     assert (right > 0.8).all(), right
-    judge = calibrated("client 0", task, trained.params[0], torch.arange(300))
+    judge = calibrated(0, task, trained.params[0], torch.arange(300))
     seen = torch.cat([judge.score(side.judged(torch.arange(300))) for side in sides])
     assert abs(float(seen.mean())) < 1e-4 and float(seen.std()) == pytest.approx(1, abs=1e-3)
     assert (
-        judge.remote and judge.score(sides[0].judged(test)).mean() > judge.score(sides[1].judged(test)).mean()
+        judge.client == 0
+        and judge.score(sides[0].judged(test)).mean() > judge.score(sides[1].judged(test)).mean()
     )
 
 
 def test_absent_rows_cost_nothing(llm, sides):
-    task = RewardTask(make_reward("dual", llm, 112, 8), *sides)
+    task = RewardTask(make_reward("dual", llm, 112, 8), *sides, torch.ones(400))
     params = task.model.init(torch_stream(0, "reward"))[None]
     few, padded = torch.tensor([[3, 5]]), torch.tensor([[3, 5, -1, -1]])
     torch.testing.assert_close(task.loss(params, padded), task.loss(params, few))

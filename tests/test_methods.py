@@ -19,7 +19,7 @@ from fedbench.testing import AggregatorContract, ToyTask, toy_rounds
 from fedbench.testing.contracts import example_cohort, installed, make
 from fedbench.testing.toy import TRAINING
 
-METHODS = [entry.name for entry in installed().methods.entries if entry.spec.track == "alignment"]
+METHODS = [entry.name for entry in installed().methods.entries if entry.spec.track != "preference"]
 
 
 @pytest.mark.parametrize("method", METHODS)

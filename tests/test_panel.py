@@ -15,8 +15,8 @@ from fedbench.plugins import Plugins
 from fedbench.rng import torch_stream
 from fedbench.scenario import Training
 from fedbench.testing.contracts import make
-from fedbench.tracks.judging import Answered
-from fedbench.tracks.panel import ClientPanel, Preferences, fit_judges
+from fedbench.tracks.judging import Answered, RewardTask
+from fedbench.tracks.panel import ClientPanel, fit_judges
 
 K, EACH, FEATURES = 3, 120, 112
 WORDS = (("food", "animals"), ("objects", "symbols"), ("activities", "flags"))
@@ -45,16 +45,18 @@ def llm():
 
 @pytest.fixture(scope="module")
 def make_panel(llm):
-    preferences = Preferences(*answered(llm, 0), [np.arange(EACH * k, EACH * (k + 1)) for k in range(K)])
+    sides, shards = answered(llm, 0), [np.arange(EACH * k, EACH * (k + 1)) for k in range(K)]
     shared = make_reward("dual", llm, FEATURES, 16)
 
     def build(models=None, executor="batched"):
         train = Executor(executor, K if executor == "batched" else 1)
-        judges = fit_judges(models or [shared] * K, preferences, TRAINING, 4, train, seed=0)
-        comparisons = tuple(answered(llm, 1))
+        made = {id(model): RewardTask(model, *sides, torch.ones(K * EACH)) for model in models or [shared]}
+        tasks = [made[id(model)] for model in models or [shared] * K]
+        judges = fit_judges(tasks, shards, TRAINING, 4, train, seed=0)
         return ClientPanel(
-            judges, preferences, comparisons, judges[0], make("fedavg"), train, TRAINING, seed=0, rounds=4
-        )
+            judges, tasks, shards, *sides, tuple(answered(llm, 1)), judges[0], make("fedavg"), train,
+            TRAINING, seed=0, rounds=4,
+        )  # fmt: skip
 
     return build
 
@@ -91,7 +93,7 @@ def test_a_heterogeneous_panel_has_judges_of_several_kinds(llm, make_panel):
 def test_an_average_is_trained_by_rounds_and_counted(panel):
     before = panel.costs.uplink_bytes
     average = panel.averaged()
-    assert not average.remote
+    assert average.client is None
     assert panel.costs.uplink_bytes - before == 4 * K * 4 * average.model.space.size
     better, worse = panel.comparisons
     everything = torch.arange(K * EACH)

@@ -232,14 +232,6 @@ def test_a_bad_request_is_one_line_and_leaves_nothing(show, arguments, said):
     assert not list(Path().iterdir())
 
 
-def test_a_track_that_can_not_be_loaded_has_settings_only(tiny, show):
-    Path("tiny.toml").write_text((tiny / "tiny.toml").read_text().replace('"alignment"', '"preference"'))
-    code, out, _ = show("tiny.toml")
-    assert code == 0 and "preference" in out and "skew" not in out
-    code, out, err = show("tiny.toml", "--picture", "x.svg")
-    assert (code, out) == (2, "") and "clients of the tracks alignment only" in err
-
-
 @pytest.mark.parametrize("option", ["--label", "--picture"])
 def test_what_is_for_scenarios_is_refused_elsewhere(show, option):
     assert show("fedavg", option, "x.svg", what="method") == (

@@ -13,7 +13,6 @@ from tabulate import tabulate
 from fedbench.cli.main import App
 from fedbench.cli.tables import Format, format_option
 from fedbench.errors import UsageError
-from fedbench.jobs import TRACKS
 from fedbench.results.store import read_record
 from fedbench.scenario import load_scenario
 from fedbench.specs import Options
@@ -74,16 +73,13 @@ def command(app: App, what: str, name: str, label: str | None, picture: Path | N
         scenario = load_scenario(app.catalog.scenario(name).spec.path)
         found = scenario.model_dump(mode="json") | {"fingerprint": scenario.fingerprint}
         tables = [_brief(found)]
-        if scenario.track in TRACKS:
-            from fedbench.cli import clients
+        from fedbench.cli import clients
 
-            held = clients.load(scenario, app.catalog, label)
-            if picture:
-                clients.draw(held, scenario.title, picture)
-            found["heterogeneity"] = clients.listed(held)
-            tables += [clients.table(held), clients.skews(held)]
-        elif label or picture:
-            raise UsageError(f"this version shows clients of the tracks {', '.join(TRACKS)} only")
+        held = clients.load(scenario, app.catalog, label)
+        if picture:
+            clients.draw(held, scenario.title, picture)
+        found["heterogeneity"] = clients.listed(held)
+        tables += [clients.table(held), clients.skews(held)]
     click.echo(json.dumps(found, indent=1) if format == "json" else "\n\n".join(tables))
 
 

@@ -101,6 +101,11 @@ class FederatedData:
             raise UsageError(f"data {self.name!r} has no label {name!r}", fix=suggest(name, self.labels))
         return np.asarray(self.labels[name])
 
+    @property
+    def held_out_images(self) -> list[int]:
+        """What is asked about and nobody learns from."""
+        return [item.image for suite in self.suites.values() for item in suite.items]
+
     @cached_property
     def pair_units(self) -> np.ndarray:
         """The unit of every pair, [len(pairs)]."""
@@ -125,6 +130,10 @@ class PreferenceData(FederatedData):
     pairs: tuple[Preference, ...]
     queries: tuple[Item, ...] = ()
     comparisons: tuple[Preference, ...] = ()
+
+    @property
+    def held_out_images(self) -> list[int]:
+        return [*super().held_out_images, *(comparison.image for comparison in self.comparisons)]
 
     def _content(self) -> dict[str, Any]:
         return super()._content() | {

@@ -221,5 +221,4 @@ def train_units(data: FederatedData) -> np.ndarray:
 
 
 def held_out_units(data: FederatedData) -> np.ndarray:
-    images = [item.image for suite in data.suites.values() for item in suite.items]
-    return np.setdiff1d(data.units[images], train_units(data))
+    return np.setdiff1d(data.units[data.held_out_images], train_units(data))

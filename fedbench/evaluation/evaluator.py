@@ -24,7 +24,8 @@ Project = Callable[[Tensor, Sequence[int]], Tensor]
 
 
 class Evaluator:
-    """Measures a projector on suites; what doesn't depend on the projector is computed once."""
+    """Measures a projector on suites; what doesn't depend on the projector is computed once. ``limit`` is of
+    a generated answer's tokens."""
 
     def __init__(
         self,
@@ -34,7 +35,9 @@ class Evaluator:
         metrics: Sequence[Entry[MetricSpec]],
         units: Sequence[int],
         partition: Partition,
+        limit: int = 16,
     ) -> None:
+        self.limit = limit
         self.llm, self.project, self.suites = llm, project, suites
         self.units, self.partition = units, partition
         self._packs: dict[str, list[PackedBatch]] = {}
@@ -51,7 +54,7 @@ class Evaluator:
         visual = self.project(params, images)
         rows: Rows = {"group": [item.group for item in suite.items]}
         if suite.form == "generate":
-            answers = generate(self.llm, suite.items, visual)
+            answers = generate(self.llm, suite.items, visual, self.limit)
             rows["prediction"] = [answer or "" for answer in answers]
             rows["reference"] = [item.answer for item in suite.items]
             rows["parsed"] = [answer is not None for answer in answers]

@@ -76,6 +76,19 @@ class FaultModel:
             params[row] = CORRUPTIONS[kind](params[row], updates["start"][row])
         return {**updates, "params": params}
 
+    def misjudged(self, step: int, client: int, rewards: Tensor) -> Tensor:
+        """What arrives of a client's rewards [n] in a policy step: an attacker's or corrupted ones."""
+        length = self.spec.strength
+        if client in self.byzantine and self.spec.attack == "sign-flip":
+            rewards = -length * rewards
+        elif client in self.byzantine and self.spec.attack == "gaussian":
+            rewards = length * self._noise(step, client, rewards)
+        if self._struck("corruption", self.spec.corruption, step, [client]):
+            kinds = self.spec.corrupted
+            kind = kinds[int(self._draw("kind", step, client).integers(len(kinds)))]
+            rewards = CORRUPTIONS[kind](rewards, torch.zeros_like(rewards))
+        return rewards
+
     def _struck(self, fault: str, rate: float, round: int, clients: Sequence[int]) -> set[int]:
         if not rate:  # a stream for each client and round is too much for a fault that never happens
             return set()

@@ -19,6 +19,7 @@ from fedbench.models.backbone import Backbone
 from fedbench.models.language import LanguageModel
 from fedbench.models.projector import Projector
 from fedbench.models.ragged import Ragged
+from fedbench.params import ParamSpace
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,8 @@ class Answers:
 
 
 class Policy(nn.Module):
-    """``start`` [P] are the projector's first parameters, ``features`` [images, T, F] the vision tower's."""
+    """``start`` are the projector's first parameters, ``features`` [images, T, F] the vision tower's. Every
+    parameter is a view of one vector, ``flat`` [P]."""
 
     def __init__(self, backbone: Backbone, projector: Projector, start: Tensor, features: Tensor) -> None:
         super().__init__()
@@ -59,6 +61,30 @@ class Policy(nn.Module):
         self.projected = nn.Parameter(start.clone())
         self.llm = LanguageModel(replace(backbone, llm=self.weights))
         self.projector, self.features = projector, features
+        self.space = ParamSpace.of(self)
+        self.flat = self.space.flatten(dict(self.named_parameters())).detach()
+        views = self.space.views(self.flat)
+        for name, parameter in self.named_parameters():
+            parameter.data = views[name]
+
+    def load(self, params: Tensor) -> None:
+        """Take the parameters ``params`` [P]."""
+        self.flat.copy_(params)
+
+    def gradient(self) -> Tensor:
+        """[P], of what was last differentiated; it is forgotten by that."""
+        found = {
+            name: torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+            for name, parameter in self.named_parameters()
+        }
+        self.zero_grad(set_to_none=True)
+        return self.space.flatten(found)
+
+    @torch.no_grad()
+    def project(self, params: Tensor, images: Sequence[int]) -> Tensor:
+        """Visual tokens of ``images`` once ``params`` [P] are loaded; an evaluator's way in."""
+        self.load(params)
+        return self.visual(torch.tensor(images, device=self.features.device))
 
     def visual(self, images: Tensor) -> Tensor:
         """[N] rows of the features to [N, T, D] visual tokens."""
@@ -81,6 +107,8 @@ class Policy(nn.Module):
         table = (self.llm.logits(hidden[before]).float() / temperature).log_softmax(-1)
         found = table.gather(1, text[row, place][:, None]).squeeze(1)
         return found.new_zeros(mask.shape).index_put(mask.nonzero(as_tuple=True), found)
+
+    forward = logp
 
     @torch.no_grad()
     def sample(

@@ -29,13 +29,17 @@ def toy_answers(client: int, count: int, seed: int = 0) -> Judged:
     visual[..., client] += 3
     mask = torch.arange(LENGTH) < torch.randint(1, LENGTH + 1, (count, 1), generator=stream)
     ids = torch.randint(0, 50, (count, LENGTH), generator=stream)
-    return Judged(visual, ids, torch.randn(count, LENGTH, WIDTH, generator=stream), mask)
+    text = torch.randn(count, LENGTH, WIDTH, generator=stream)
+    return Judged(visual, ids, text, mask, torch.arange(count))
 
 
 @dataclass(frozen=True)
 class ToyJudge:
     name: str
-    remote: bool = True
+    client: int | None = None
+
+    def score(self, judged: Judged) -> Tensor:
+        return judged.visual.mean((1, 2))
 
 
 class ToyPanel(Panel):
@@ -50,18 +54,18 @@ class ToyPanel(Panel):
 
     @property
     def clients(self) -> Sequence[Judge]:
-        return [ToyJudge(f"client {k}") for k in range(self.number)]
+        return [ToyJudge(f"client {k}", k) for k in range(self.number)]
 
     @property
     def uncalibrated(self) -> Sequence[Judge]:
-        return [ToyJudge(f"client {k}, as it is") for k in range(self.number)]
+        return [ToyJudge(f"client {k}, as it is", k) for k in range(self.number)]
 
     @property
     def gold(self) -> Judge:
-        return ToyJudge("gold", remote=False)
+        return ToyJudge("gold")
 
     def averaged(self) -> Judge:
-        return ToyJudge("average", remote=False)
+        return ToyJudge("average")
 
     def agreement(self) -> Tensor:
         """The last client is the best."""

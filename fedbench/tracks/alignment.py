@@ -51,7 +51,7 @@ class AlignmentBench:
     def init(self, seed: int) -> Tensor:
         return self.task.projector.init(torch_stream(seed, "init"))
 
-    def start(self, method: Any, seed: int, executor: ExecutorName) -> Run:
+    def run(self, method: Any, seed: int, executor: ExecutorName) -> Run:
         return ParameterRun(self, method, seed, executor)
 
     @property

@@ -47,6 +47,6 @@ class Bench(Protocol):
     @property
     def info(self) -> DataInfo: ...
 
-    def start(self, method: Any, seed: int, executor: ExecutorName) -> Run:
+    def run(self, method: Any, seed: int, executor: ExecutorName) -> Run:
         """A run of a method as its plugin made it."""
         ...

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
+from fedbench.data.items import Preference
+from fedbench.evaluation.metrics import matches
 from fedbench.fusers import Judged
 from fedbench.methods import Signals
 from fedbench.models.language import LanguageModel
@@ -22,13 +25,14 @@ SMALLEST = 1e-6
 @dataclass(frozen=True)
 class Answered:
     """N questions about images with an answer each: ``images`` [N] rows of ``features`` [images, T, F],
-    ``ids`` [N, L] prompt and answer closed by eos, ``length`` [N]."""
+    ``ids`` [N, L] prompt and answer closed by eos, ``length`` [N], ``words`` the same as text."""
 
     llm: LanguageModel
     features: Tensor
     images: Tensor
     ids: Tensor
     length: Tensor
+    words: Sequence[tuple[str, str]]
 
     @classmethod
     def of(
@@ -39,13 +43,32 @@ class Answered:
         prompts: Sequence[str],
         answers: Sequence[str],
     ) -> Answered:
-        rows = [
-            torch.tensor([*prompt, *answer])
-            for prompt, answer in zip(llm.prompt_ids(prompts), llm.answer_ids(answers), strict=True)
-        ]
-        ids = pad_sequence(rows, batch_first=True, padding_value=llm.eos).to(features.device)
-        length = torch.tensor([len(row) for row in rows], device=features.device)
-        return cls(llm, features, torch.tensor(list(images), device=features.device), ids, length)
+        ids = zip(llm.prompt_ids(prompts), llm.answer_ids(answers), strict=True)
+        rows = [[*prompt, *answer] for prompt, answer in ids]
+        return cls.read(llm, features, images, rows, list(zip(prompts, answers, strict=True)))
+
+    @classmethod
+    def read(
+        cls,
+        llm: LanguageModel,
+        features: Tensor,
+        images: Sequence[int],
+        rows: Sequence[Sequence[int]],
+        words: Sequence[tuple[str, str]],
+    ) -> Answered:
+        """From token ids, as a policy has written them."""
+        device = features.device
+        ids = pad_sequence([torch.tensor(row) for row in rows], batch_first=True, padding_value=llm.eos)
+        length = torch.tensor([len(row) for row in rows], device=device)
+        return cls(llm, features, torch.tensor(list(images), device=device), ids.to(device), length, words)
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    @property
+    def everything(self) -> Judged:
+        """All of it as it is judged."""
+        return self.judged(torch.arange(len(self), device=self.ids.device))
 
     def judged(self, index: Tensor) -> Judged:
         """Rows ``index`` [...] (−1 for none, which has no text) as they are judged."""
@@ -53,16 +76,42 @@ class Answered:
         length = self.length[rows] * real
         ids = self.ids[rows][..., : max(1, int(length.max()))]
         mask = torch.arange(ids.shape[-1], device=ids.device) < length[..., None]
-        return Judged(self.features[self.images[rows]], ids, self.llm.embed(ids), mask)
+        images = self.images[rows]
+        words = [self.words[i] for i in index.tolist()] if index.dim() == 1 else ()
+        return Judged(self.features[images], ids, self.llm.embed(ids), mask, images, words)
+
+
+@dataclass(frozen=True)
+class Lens:
+    """How a client sees and reads with a backbone of its own: its vision features and its LLM."""
+
+    llm: LanguageModel
+    features: Tensor
+
+    def read(self, preferences: Sequence[Preference], side: Literal["chosen", "rejected"]) -> Answered:
+        """One side of preferences."""
+        images, prompts = [p.image for p in preferences], [p.prompt for p in preferences]
+        answers = [getattr(preference, side) for preference in preferences]
+        return Answered.of(self.llm, self.features, images, prompts, answers)
+
+    def __call__(self, judged: Judged) -> Judged:
+        prompts, answers = zip(*judged.words, strict=True)
+        return Answered.of(self.llm, self.features, judged.images.tolist(), prompts, answers).everything
 
 
 @dataclass(frozen=True)
 class RewardTask:
-    """Fit reward models by −log σ(R(x, y⁺) − R(x, y⁻)) (Bradley–Terry; MoR, arXiv 2605.03426, eq. 1)."""
+    """Fit reward models by −log σ(R(x, y⁺) − R(x, y⁻)) (Bradley–Terry; MoR, arXiv 2605.03426, eq. 1).
+
+    ``sign`` [N] is −1 where the two answers are swapped: the scenario's label noise. ``lens``: of a client
+    whose backbone is not the policy's.
+    """
 
     model: RewardModel
     chosen: Answered
     rejected: Answered
+    sign: Tensor
+    lens: Lens | None = None
 
     @property
     def space(self) -> ParamSpace:
@@ -78,7 +127,8 @@ class RewardTask:
 
     def loss(self, params: Tensor, index: Tensor) -> Tensor:
         real = index >= 0
-        losses = torch.where(real, -F.logsigmoid(self.margins(params, index)), 0.0)
+        margins = self.sign[index.clamp_min(0)] * self.margins(params, index)
+        losses = torch.where(real, -F.logsigmoid(margins), 0.0)
         return losses.sum(1) / real.sum(1).clamp_min(1)
 
     def signals(self, params: Tensor, index: Tensor) -> Signals:
@@ -87,25 +137,56 @@ class RewardTask:
 
 @dataclass(frozen=True)
 class ClientJudge:
-    """A client's reward model: R̄ = (R − μ) / (σ + ε), μ and σ over its own training answers (eq. 2)."""
+    """A client's reward model: R̄ = (R − μ) / (σ + ε), μ and σ over its own training answers (eq. 2).
 
-    name: str
+    ``client`` None: a model of the server's, such as the clients' average.
+    """
+
+    client: int | None
     model: RewardModel
     params: Tensor
     mean: float
     deviation: float
-    remote: bool = True
+    lens: Lens | None = None
+
+    @property
+    def name(self) -> str:
+        return "average" if self.client is None else f"client {self.client}"
 
     @torch.no_grad()
     def score(self, judged: Judged) -> Tensor:
         """N answers to rewards [N]."""
-        batch = Judged(judged.visual[None], judged.ids[None], judged.text[None], judged.mask[None])
+        seen = self.lens(judged) if self.lens else judged
+        batch = Judged(seen.visual[None], seen.ids[None], seen.text[None], seen.mask[None], seen.images[None])
         raw = self.model(self.params[None], batch)[0]
         return (raw - self.mean) / (self.deviation + SMALLEST)
 
+    @property
+    def uncalibrated(self) -> ClientJudge:
+        """The same with its rewards as they are."""
+        return ClientJudge(self.client, self.model, self.params, 0.0, 1.0 - SMALLEST, self.lens)
 
-def calibrated(name: str, task: RewardTask, params: Tensor, index: Tensor) -> ClientJudge:
+
+def calibrated(client: int | None, task: RewardTask, params: Tensor, index: Tensor) -> ClientJudge:
     """The judge of a client whose preferences are ``index`` [B]."""
-    raw = ClientJudge(name, task.model, params, 0.0, 1.0 - SMALLEST)
+    raw = ClientJudge(client, task.model, params, 0.0, 1.0 - SMALLEST)
     both = torch.cat([raw.score(side.judged(index)) for side in (task.chosen, task.rejected)])
-    return ClientJudge(name, task.model, params, float(both.mean()), float(both.std()))
+    return ClientJudge(client, task.model, params, float(both.mean()), float(both.std()), task.lens)
+
+
+@dataclass(frozen=True)
+class GoldJudge:
+    """The true reward: 1 where an answer is the right one (``right``, by image and prompt), else 0."""
+
+    right: Mapping[tuple[int, str], str]
+    name: str = "gold"
+    client: None = None
+
+    def score(self, judged: Judged) -> Tensor:
+        asked = list(zip(judged.images.tolist(), judged.words, strict=True))
+        rows: dict[str, list[Any]] = {
+            "prediction": [answer for _, (_, answer) in asked],
+            "reference": [self.right[image, prompt] for image, (prompt, _) in asked],
+            "parsed": [bool(answer) for _, (_, answer) in asked],
+        }
+        return torch.from_numpy(matches(rows)).to(judged.visual)

@@ -20,20 +20,10 @@ from fedbench.fusers import Judge, RouterLoss
 from fedbench.measures import Costs
 from fedbench.methods import Aggregator, Context, LocalRule, Signals
 from fedbench.models.functional import Functional
-from fedbench.models.rewards import RewardModel
 from fedbench.params import ParamSpace
 from fedbench.rng import derive, numpy_stream, torch_stream
 from fedbench.scenario import Federation, Training
 from fedbench.tracks.judging import Answered, ClientJudge, RewardTask, calibrated
-
-
-@dataclass(frozen=True)
-class Preferences:
-    """Everybody's comparisons as tensors, and per client the indices of its own."""
-
-    chosen: Answered
-    rejected: Answered
-    shards: Sequence[np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -67,42 +57,46 @@ class RouterTask:
 
 
 def fit_judges(
-    models: Sequence[RewardModel],
-    preferences: Preferences,
+    tasks: Sequence[RewardTask],
+    shards: Sequence[np.ndarray],
     training: Training,
-    epochs: int,
+    passes: int,
     executor: Executor,
     seed: int,
 ) -> list[ClientJudge]:
     """Each client's reward model, fitted on its own comparisons alone and calibrated on them.
 
-    ``models[k]`` is client k's architecture; clients that share one are trained together.
+    ``tasks[k]`` is client k's; clients that share one are trained together.
     """
     judges: dict[int, ClientJudge] = {}
     alike: dict[int, list[int]] = defaultdict(list)
-    for client, model in enumerate(models):
-        alike[id(model)].append(client)
+    for client, task in enumerate(tasks):
+        alike[id(task)].append(client)
     for clients in alike.values():
-        task = RewardTask(models[clients[0]], preferences.chosen, preferences.rejected)
+        task = tasks[clients[0]]
         work = []
         for client in clients:
-            examples = _repeated(preferences.shards[client], epochs, seed, "rewards", client)
+            examples = epochs(shards[client], passes, seed, "rewards", client)
             work.append(LocalWork(client, examples, 0, steps_of(len(examples), training)))
         start = torch.stack([task.model.init(torch_stream(seed, "reward model", k)) for k in clients])
         start = start.to(task.device)
         trained = executor.train(task, start, work, lambda ids: LocalRule(), training, lambda *_: None)
         for row, client in enumerate(clients):
-            own = torch.from_numpy(preferences.shards[client]).to(task.device)
-            judges[client] = calibrated(f"client {client}", task, trained.params[row], own)
-    return [judges[client] for client in range(len(models))]
+            own = torch.from_numpy(shards[client]).to(task.device)
+            judges[client] = calibrated(client, task, trained.params[row], own)
+    return [judges[client] for client in range(len(tasks))]
 
 
 @dataclass
 class ClientPanel:
-    """A :class:`fedbench.fusers.Panel`. ``comparisons`` are the server's; ``costs`` is what training took."""
+    """A :class:`fedbench.fusers.Panel`. ``chosen`` and ``rejected`` are everybody's answers as the policy's
+    backbone reads them, ``comparisons`` the server's; ``costs`` is what training took."""
 
     judges: Sequence[ClientJudge]
-    preferences: Preferences
+    tasks: Sequence[RewardTask]
+    shards: Sequence[np.ndarray]
+    chosen: Answered
+    rejected: Answered
     comparisons: tuple[Answered, Answered]
     gold: Judge
     fedavg: Aggregator
@@ -114,8 +108,7 @@ class ClientPanel:
 
     @property
     def widths(self) -> tuple[int, int]:
-        chosen = self.preferences.chosen
-        return chosen.features.shape[-1], chosen.llm.backbone.width
+        return self.chosen.features.shape[-1], self.chosen.llm.backbone.width
 
     @property
     def clients(self) -> Sequence[Judge]:
@@ -123,51 +116,42 @@ class ClientPanel:
 
     @property
     def uncalibrated(self) -> Sequence[Judge]:
-        return [ClientJudge(j.name, j.model, j.params, 0.0, 1.0) for j in self.judges]
+        return [judge.uncalibrated for judge in self.judges]
 
     def averaged(self) -> Judge:
         """FedAvg over ``rounds`` rounds from one start, calibrated with the mean of the clients' μ and σ."""
-        models = {id(judge.model): judge.model for judge in self.judges}
-        if len(models) > 1:
+        if count := len({id(task) for task in self.tasks}) - 1:
             raise UsageError(
                 "the clients' reward models can't be averaged",
-                why=f"they are of {len(models)} architectures",
+                why=f"they are of {count + 1} architectures",
                 fix="use a method that fuses rewards",
             )
-        (model,) = models.values()
-        task = RewardTask(model, self.preferences.chosen, self.preferences.rejected)
-        start = model.init(torch_stream(self.seed, "reward model", 0)).to(task.device)
-        params = self._train(task, start, self.preferences.shards, self.rounds, self.training, "averaged")
-        each = [
-            calibrated("", task, params, torch.from_numpy(shard).to(task.device))
-            for shard in self.preferences.shards
-        ]
+        task = self.tasks[0]
+        start = task.model.init(torch_stream(self.seed, "reward model", 0)).to(task.device)
+        params = self._train(task, start, self.shards, self.rounds, self.training, "averaged")
+        own = [torch.from_numpy(shard).to(task.device) for shard in self.shards]
+        each = [calibrated(None, task, params, index) for index in own]
         mean = float(np.mean([judge.mean for judge in each]))
         deviation = float(np.mean([judge.deviation for judge in each]))
-        return ClientJudge("average", model, params, mean, deviation, remote=False)
+        return ClientJudge(None, task.model, params, mean, deviation, task.lens)
 
     def agreement(self) -> Tensor:
-        better, worse = self.comparisons
-        everything = torch.arange(len(better.length), device=better.ids.device)
-        rates = [
-            (judge.score(better.judged(everything)) > judge.score(worse.judged(everything))).float().mean()
-            for judge in self.judges
-        ]
+        better, worse = (side.everything for side in self.comparisons)
+        rates = [(judge.score(better) > judge.score(worse)).float().mean() for judge in self.judges]
         return torch.stack(rates).cpu()
 
     def federate(
         self, network: nn.Module, loss: RouterLoss, *, rounds: int, steps: int, batch_size: int, lr: float
     ) -> Tensor:
         function = Functional(network)
-        chosen, rejected = self.preferences.chosen, self.preferences.rejected
-        owner = torch.zeros(len(chosen.length), dtype=torch.long, device=chosen.ids.device)
-        for client, shard in enumerate(self.preferences.shards):
+        owner = torch.zeros(len(self.chosen), dtype=torch.long, device=self.chosen.ids.device)
+        for client, shard in enumerate(self.shards):
             owner[torch.from_numpy(shard)] = client
-        task = RouterTask(function, loss, (chosen, rejected), owner)
+        task = RouterTask(function, loss, (self.chosen, self.rejected), owner)
         needed = rounds * steps * batch_size
         shards = [
-            _repeated(shard, ceil(needed / len(shard)), self.seed, "router", k)[:needed]
-            for k, shard in enumerate(self.preferences.shards)
+            epochs(shard, ceil(needed / len(shard)), self.seed, "router", k)[:needed]
+            for k, shard in enumerate(self.shards)
         ]
         training = Training(batch_size=batch_size, lr=lr, schedule="constant")
         start = function.init(torch_stream(self.seed, "router")).to(task.device)
@@ -195,7 +179,7 @@ class ClientPanel:
         return params
 
 
-def _repeated(shard: np.ndarray, times: int, seed: int, *names: str | int) -> np.ndarray:
-    """``times`` epochs over a shard, each in an order of its own."""
+def epochs(shard: np.ndarray, times: int, seed: int, *names: str | int) -> np.ndarray:
+    """``times`` passes over a shard, each in an order of its own."""
     orders = [numpy_stream(seed, "epoch", *names, epoch).permutation(shard) for epoch in range(times)]
     return np.concatenate(orders)

@@ -10,7 +10,7 @@ from fedbench_baselines.fedavg import FedAvg
 
 
 class Start(Aggregator):
-    """Nobody trains: the initial projector as it is."""
+    """Nobody trains: the projector, or policy, as it starts."""
 
     communicates = False
 

@@ -73,9 +73,9 @@ SUMS = "x + Σ p Δ and Σ p y differ in rounding only"
 def _anchors() -> Iterator[MethodSpec]:
     yield MethodSpec(
         name="start",
-        track="alignment",
+        track="any",
         factory="fedbench_baselines.anchors:Start",
-        summary="anchor: the untouched initial projector, nobody trains",
+        summary="anchor: the untouched start, nobody trains",
     )
     yield MethodSpec(
         name="local",
@@ -229,6 +229,13 @@ def fedbench_register_methods() -> Iterator[MethodSpec]:
     yield from _server_optimisers()
     yield from _merging()
     yield from _robust()
+    yield MethodSpec(
+        name="fedavg-dpo",
+        track="preference",
+        factory="fedbench_baselines.fedavg:FedAvg",
+        summary="clients optimise the policy on their preferences (DPO), the server averages it",
+        paper="Rafailov et al. 2023, arXiv 2305.18290; McMahan et al. 2017, arXiv 1602.05629",
+    )
     for name, factory, summary, options, paper in REWARDS:
         yield MethodSpec(
             name=name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import isnan
 from typing import Any
 
 import torch
@@ -20,8 +21,8 @@ LOSSES = {"bce": one_hot_bce, "ce": cross_entropy}
 
 
 class MoR(RewardFuser):
-    """State: ``router`` [P] and its ``sizes``; for Thompson sampling the head's arms and the mean reward's
-    moving average."""
+    """State: ``router`` [P] and its ``sizes``; for Thompson sampling the head's arms and the moving average
+    of what tells a good step."""
 
     def __init__(self, options: MoROptions) -> None:
         self.options = options
@@ -66,18 +67,17 @@ class MoR(RewardFuser):
     def feedback(self, state: State, outcome: Outcome) -> State:
         """Thompson sampling learns whether the step was a good one."""
         o = self.options
-        came = outcome.fused[outcome.fused.isfinite()]
-        if o.routing != "thompson" or not len(came):
+        if o.routing != "thompson" or not outcome.fused.isfinite().any():
             return state
-        average, mean = float(state["average"]), float(came.mean())
-        known = average if average == average else mean
-        after = {**state, "average": torch.tensor(o.memory * known + (1 - o.memory) * mean)}
-        gain = self._gain(outcome, mean - known)
-        if gain == 0:
-            return after
-        reward = float((gain > 0) != o.literal_feedback)
+        if o.feedback == "delta_j":
+            before, after = outcome.objective()
+        else:
+            state, before, after = self._against_average(state, outcome)
+        if after == before:
+            return state
+        reward = float((after > before) != o.literal_feedback)
         h, arm = self._features(state, outcome.judged), outcome.weights.argmax(1)
-        return thompson.updated(after, h, arm, reward, o.lam, o.head_lr)
+        return thompson.updated(state, h, arm, reward, o.lam, o.head_lr)
 
     @torch.no_grad()
     def scores(self, state: State, judged: Judged) -> Tensor:
@@ -89,18 +89,18 @@ class MoR(RewardFuser):
         if "U" not in state:
             return {}
         asked = torch.linalg.matrix_norm(state["U"] - self.options.lam * torch.eye(state["U"].shape[1]))
-        return {"explored": asked.tolist(), "mean_reward_average": float(state["average"])}
+        return {"explored": asked.tolist(), "average": float(state["average"])}
 
-    def _gain(self, outcome: Outcome, above_average: float) -> float:
-        if self.options.feedback == "delta_j":
-            before, after = outcome.objective
-        elif self.options.feedback == "delta_val":
-            if outcome.validation is None:
-                raise ValueError("feedback delta_val needs a scenario that measures validation every step")
-            before, after = outcome.validation
+    def _against_average(self, state: State, outcome: Outcome) -> tuple[State, float, float]:
+        """The moving average of mean reward (or validation) before the step, the step's, and the state with
+        the average gone on."""
+        if self.options.feedback == "delta_val":
+            now = outcome.validation()
         else:
-            return above_average
-        return after - before
+            now = float(outcome.fused[outcome.fused.isfinite()].mean())
+        average, memory = float(state["average"]), self.options.memory
+        before = now if isnan(average) else average
+        return {**state, "average": torch.tensor(memory * before + (1 - memory) * now)}, before, now
 
     @torch.no_grad()
     def _features(self, state: State, judged: Judged) -> Tensor:

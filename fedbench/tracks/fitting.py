@@ -1,0 +1,87 @@
+"""The clients' reward models, fitted once per scenario and seed and shared by every method."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock
+from pydantic import TypeAdapter
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from fedbench.files import atomic_path
+from fedbench.fingerprint import canonical_json, sha256_json
+from fedbench.measures import Costs, Measure
+from fedbench.params import own
+from fedbench.tracks.judging import ClientJudge, RewardTask
+
+MEASURES = TypeAdapter(dict[str, Measure])
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The judges, what fitting them took when it was done, and what was found out about them."""
+
+    judges: Sequence[ClientJudge]
+    costs: Costs
+    measures: Mapping[str, Measure]
+    clients: Sequence[Mapping[str, Any]]
+
+
+class JudgeCache:
+    """Fitted reward models below ``folder``, a file for each ``key``."""
+
+    def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
+        self.folder, self.say = folder, say
+
+    def get(self, key: Mapping[str, Any], tasks: Sequence[RewardTask], fit: Callable[[], Fitted]) -> Fitted:
+        """What ``fit`` gave for ``key``; a file that can't be read is made again."""
+        path = self.folder / f"{sha256_json(key)[:32]}.safetensors"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_suffix(".lock")):
+            if path.exists():
+                try:
+                    return _read(path, tasks)
+                except (OSError, ValueError, KeyError, SafetensorError) as error:
+                    self.say(f"fitted reward models {path} are damaged ({error}); fitting them again")
+            begin = time.perf_counter()
+            self.say(f"fitting {len(tasks)} clients' reward models (once per scenario and seed)")
+            fitted = fit()
+            _write(path, fitted)
+            self.say(f"fitted in {time.perf_counter() - begin:.0f} s")
+        return fitted
+
+
+def _write(path: Path, fitted: Fitted) -> None:
+    tensors = {str(k): judge.params.cpu().contiguous() for k, judge in enumerate(fitted.judges)}
+    scales = [[judge.mean, judge.deviation] for judge in fitted.judges]
+    measures = {name: asdict(measure) for name, measure in fitted.measures.items()}
+    note = canonical_json(
+        {"scales": scales, "costs": asdict(fitted.costs), "measures": measures, "clients": fitted.clients}
+    )
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary, metadata={"note": note})
+
+
+def _read(path: Path, tasks: Sequence[RewardTask]) -> Fitted:
+    with safe_open(path, framework="pt") as file:
+        note = json.loads(file.metadata()["note"])
+        found = own({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+    judges = [
+        ClientJudge(k, task.model, found[str(k)].to(task.device), mean, deviation, task.lens)
+        for k, (task, (mean, deviation)) in enumerate(zip(tasks, note["scales"], strict=True))
+    ]
+    measures = MEASURES.validate_python(note["measures"])
+    return Fitted(judges, Costs(**note["costs"]), measures, note["clients"])
+
+
+def machine(device: torch.device) -> list[Any]:
+    """What the last bits of a fit depend on beside its inputs."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+    return [name, torch.get_num_threads(), torch.__version__]
