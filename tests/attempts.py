@@ -30,11 +30,19 @@ PHASES = {
     "evaluate": ("fedbench.tracks.examiner", "Examiner.measured"),
     "checkpoint": ("fedbench.federation.checkpoint", "save"),
     "log": ("fedbench.runner", "write_round_log"),
-    "final": ("fedbench.tracks.parameters", "ParameterRun.final"),
+    "final": ("fedbench.tracks.examiner", "Examiner.final"),
     "record": ("fedbench.runner", "write_record"),
     "discard": ("fedbench.federation.checkpoint", "discard"),
 }
 """The phases of a run, each with the function that it begins with."""
+
+POLICY_PHASES = {
+    "fit": ("fedbench.tracks.fitting", "JudgeCache.get"),
+    "write judges": ("fedbench.tracks.fitting", "_write"),
+    "step": ("fedbench.tracks.fusion", "FusionRun._step"),
+    "update": ("fedbench.tracks.fusion", "FusionRun._update"),
+}
+"""Those that a run of the preference track has besides."""
 
 CHANGES = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.rmtree"}
 """Audit events raised before a file is changed. Between two of them it doesn't matter when a kill comes."""
@@ -49,12 +57,14 @@ class Asked:
 
     ``dies_before``: kill -9 before the n-th change of a file below ``folder``. ``tears``: in the n-th phase
     of this name no file can grow beyond ROOM bytes, which ends the process, or is an error if ``full``.
+    ``cache``: a folder of its own for what is fitted once.
     """
 
     arguments: tuple[str, ...]
     said: Path
     folder: Path
     prepared: bool = True
+    cache: Path | None = None
     dies_before: int | None = None
     tears: tuple[str, int] | None = None
     full: bool = False
@@ -151,17 +161,17 @@ def _benches(scenario: str, prepared: list[Mapping[str, Any]]) -> dict[str, Any]
     from fedbench.catalog import Catalog
     from fedbench.jobs import plan_jobs
     from fedbench.plugins import Plugins
-    from fedbench.tracks.alignment import prepare
+    from fedbench.runner import prepare
 
     catalog, benches = Catalog(Plugins()), {}
     for changes in prepared:
         (job,) = plan_jobs(
-            catalog, methods=["fedavg"], scenarios=[scenario], seeds=[0], options={}, changes=changes,
+            catalog, methods=["start"], scenarios=[scenario], seeds=[0], options={}, changes=changes,
             output=Path("nowhere"),
         )  # fmt: skip
         bench = prepare(job.scenario, catalog, torch.device("cpu"), print)
         for suite in job.scenario.evaluation.each_round:  # what the first use of a suite computes is kept
-            bench.evaluator.rows(torch.zeros(bench.task.space.size), suite)
+            bench.evaluator.rows(torch.zeros(bench.info.parameters), suite)
         benches[job.scenario.fingerprint] = bench
     return benches
 
@@ -170,6 +180,8 @@ def _command(
     asked: Asked, phases: Connection, benches: Mapping[str, Any], environment: dict[str, Any]
 ) -> None:
     """The command, in the process forked for it; it does not return."""
+    if asked.cache:
+        os.environ["FEDBENCH_CACHE"] = str(asked.cache)
     file = os.open(asked.said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(file, 1)
     os.dup2(file, 2)
@@ -191,7 +203,7 @@ def _command(
             resource.setrlimit(resource.RLIMIT_FSIZE, (ROOM, resource.RLIM_INFINITY))
         phases.send_bytes(phase.encode())
 
-    for phase, (module, name) in PHASES.items():
+    for phase, (module, name) in (PHASES | POLICY_PHASES).items():
         _announce(import_module(module), name, phase, enter)
     if asked.dies_before is not None:
         sys.addaudithook(_dying(asked.folder, asked.dies_before))

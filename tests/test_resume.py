@@ -14,7 +14,7 @@ from itertools import count, pairwise
 
 import pytest
 import torch
-from attempts import PHASES, Asked, Attempts
+from attempts import PHASES, POLICY_PHASES, Asked, Attempts
 
 from fedbench.errors import UsageError
 from fedbench.federation import checkpoint
@@ -45,9 +45,22 @@ CPU = torch.device("cpu")
 class Run:
     """One request in one folder, attempted as often as it takes."""
 
+    scenario = "tiny"
+
     def __init__(self, attempts, root, method, changes, executor="serial"):
         sets = [part for key, value in changes.items() for part in ("--set", f"{key}={json.dumps(value)}")]
-        self.arguments = ("run", "-s", "tiny", "-m", method, *sets, "--device", "cpu", "--executor", executor)
+        self.arguments = (
+            "run",
+            "-s",
+            self.scenario,
+            "-m",
+            method,
+            *sets,
+            "--device",
+            "cpu",
+            "--executor",
+            executor,
+        )
         self.attempts, self.root = attempts, root
         root.mkdir(parents=True)
 
@@ -114,6 +127,13 @@ def attempts(tiny):
 
 
 @pytest.fixture(scope="module")
+def attempts_at_policies(toy_preferences):
+    server = Attempts("toy-preferences", [{}])
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
 def reference(attempts, tmp_path_factory):
     """``reference(method, changes)``: the record of an uninterrupted run and its phases' seconds."""
 
@@ -127,6 +147,18 @@ def reference(attempts, tmp_path_factory):
         return read_record(run.folder / "record.json"), seconds
 
     return lambda method, changes: reference(method, Hashed(changes))
+
+
+class PolicyRun(Run):
+    """Of the preference track, under the options that make a router small."""
+
+    scenario = "toy-preferences"
+
+    def __init__(self, attempts, root, method):
+        super().__init__(attempts, root, method, {})
+        small = {"mor.rounds": 2, "mor.steps": 2, "mor.width": 8, "mor.heads": 2, "mor.layers": 1}
+        if method == "mor":
+            self.arguments += tuple(part for key, value in small.items() for part in ("-o", f"{key}={value}"))
 
 
 class Hashed(dict):
@@ -160,6 +192,26 @@ def test_killed_at_random_moments(method, attempts, reference, tmp_path):
             run = next(runs)
     run.finish()
     run.assert_complete(whole)
+
+
+@pytest.mark.parametrize("method", ["mor", "fedavg-dpo"])
+def test_a_policys_training_killed_at_random_moments(method, attempts_at_policies, tmp_path):
+    """In the middle of fitting, of the router, of a GRPO step; the reward models are fitted anew each time
+    that they were not fitted to the end."""
+    whole, _ = PolicyRun(attempts_at_policies, tmp_path / "whole", method).finish()
+    moments = numpy_stream(0, "kills", method)
+    phases = [*PHASES, *(POLICY_PHASES if method == "mor" else ())]
+    for kill, phase in enumerate(phases):
+        run = PolicyRun(attempts_at_policies, tmp_path / str(kill), method)
+        attempt = run.start(cache=tmp_path / f"cache {kill}")
+        nth = 1 if phase in (*ONCE, "fit", "write judges") else int(moments.integers(1, 4))
+        assert attempt.reaches(phase, nth), attempt.said
+        time.sleep(float(moments.random()) * 0.02)
+        attempt.kill()
+        if attempt.end() == -signal.SIGKILL:
+            run.assert_sound(whole)
+            run.finish()
+        run.assert_complete(whole)
 
 
 def test_killed_before_every_change_of_a_file(attempts, tmp_path):
