@@ -1,0 +1,268 @@
+"""Whole runs of the preference track on plain colours: what travels, what is counted, what goes wrong."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from fedbench.catalog import Catalog
+from fedbench.errors import FedbenchError, UsageError
+from fedbench.federation.executors import Executor
+from fedbench.federation.faults import FaultModel
+from fedbench.fusers import RewardFuser
+from fedbench.jobs import plan_jobs
+from fedbench.plugins import Plugins
+from fedbench.results.store import read_record
+from fedbench.runner import Runner, prepare
+from fedbench.scenario import Faults, load_scenario
+from fedbench.testing.contracts import created
+from fedbench.tracks.asking import Desk
+from fedbench.tracks.dpo import BETA
+from fedbench.tracks.preference import check_preferences
+
+SMALL = {"mor.rounds": 2, "mor.steps": 2, "mor.width": 8, "mor.heads": 2, "mor.layers": 1}
+K, STEPS, GROUP, QUERIES, ROUNDS = 3, 2, 4, 3, 3
+SERIAL = Executor("serial", 1)
+METHODS = (
+    "mor", "start", "gold-reward", "reward-mean", "reward-random", "reward-single", "reward-fedavg", "fedavg-dpo",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def catalog(toy_preferences):
+    return Catalog(Plugins())
+
+
+@pytest.fixture(scope="module")
+def runner(catalog):
+    return Runner(catalog, torch.device("cpu"), "serial")
+
+
+@pytest.fixture(scope="module")
+def run(runner, catalog, tmp_path_factory):
+    """``run(method, changes, options)``: the record."""
+    output = tmp_path_factory.mktemp("runs")
+
+    def run(method, changes=None, options=None, output=output):
+        own = {key: value for key, value in SMALL.items() if key.startswith(f"{method}.")}
+        (job,) = plan_jobs(
+            catalog, methods=[method], scenarios=["toy-preferences"], seeds=[0], options=own | (options or {}),
+            changes=changes or {}, output=output,
+        )  # fmt: skip
+        return read_record(runner.run(job))
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def bench(catalog, toy_preferences):
+    scenario = load_scenario(toy_preferences / "toy-preferences.toml")
+    return prepare(scenario, catalog, torch.device("cpu"), lambda line: None)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_run_begins_alike_and_is_told_apart_from_the_start(run, method):
+    record = run(method)
+    assert record.rounds[0].digest == run("start").rounds[0].digest
+    assert len(record.rounds) == ROUNDS + 1 and record.spread is not None
+    changed = {entry.digest for entry in record.rounds}
+    assert len(changed) == (1 if method == "start" else ROUNDS + 1)
+    assert 0 <= record.final["test/own/win_rate"].value <= 1
+    if method == "start":
+        assert record.final["test/own/win_rate"].value == 0.5 and not record.costs.client_examples
+
+
+def test_the_same_seed_gives_the_same_record(run, tmp_path):
+    again = run("mor", output=tmp_path)
+    assert again.without_times() == run("mor").without_times()
+
+
+def test_one_client_alone_is_every_fusion_of_one(run):
+    """Reductions: all weight on one client is that client's reward, whoever puts it there."""
+    single = run("reward-single", options={"client": 1})
+    best = run("reward-single")
+    chosen = {
+        name for entry in best.rounds[1:] for name, count in entry.diagnostics["asked"].items() if count
+    }
+    assert len(chosen) == 1
+    one = run("reward-single", options={"client": int(chosen.pop().split()[1])})
+    assert [e.digest for e in one.rounds] == [e.digest for e in best.rounds]
+    assert next(e.digest for e in single.rounds) == next(e.digest for e in best.rounds)
+
+
+def test_only_scalars_come_back_and_only_the_asked_are_sent_anything(run, bench):
+    everyone, one, gold = run("reward-mean"), run("reward-single"), run("gold-reward")
+    answers = STEPS * QUERIES * GROUP
+    for entry in everyone.rounds[1:]:
+        assert entry.costs.uplink_bytes == 4 * K * answers and entry.cohort == [0, 1, 2]
+    for entry in one.rounds[1:]:
+        assert entry.costs.uplink_bytes == 4 * answers and len(entry.cohort) == 1
+    assert not gold.costs.uplink_bytes + gold.costs.downlink_bytes + gold.costs.client_examples
+    image, prompt = 64 * 64 * 3, len("which category?")
+    down = everyone.costs.downlink_bytes / (ROUNDS * answers * K)
+    assert image + prompt <= down <= image + prompt + 40
+    assert everyone.costs.client_examples == 4 * len(bench.data.pairs), "four passes over the preferences"
+
+
+def test_a_router_is_paid_for_and_reported(run):
+    record = run("mor")
+    router = record.costs.uplink_bytes - sum(entry.costs.uplink_bytes for entry in record.rounds[1:])
+    assert router > 0 and router % (SMALL["mor.rounds"] * K * 4) == 0
+    assert record.final["router/entropy"].value <= 1.0987
+    for name in ("pairwise_accuracy", "own_accuracy", "brier", "membership_auc", "membership_auc_raw"):
+        assert 0 <= record.final[f"rewards/{name}"].value <= 1
+    assert {"policy/gold", "policy/reward", "policy/kl"} <= set(record.rounds[-1].metrics)
+    assert [line["client"] for line in record.rounds[0].diagnostics["reward_models"]] == [0, 1, 2]
+
+
+def test_gold_teaches_what_is_asked(run):
+    """With a rate to match, the true reward makes sampled answers right."""
+    quick = {"policy.lr": 1e-3, "policy.steps": 20, "policy.queries": 9, "federation.rounds": 3}
+    record = run("gold-reward", changes=quick)
+    first, last = (record.rounds[i].metrics["policy/gold"] for i in (1, -1))
+    assert last.value - first.value > 3 * (first.se**2 + last.se**2) ** 0.5
+
+
+@pytest.mark.parametrize(
+    "fault, why",
+    [
+        ({"dropout": 1.0}, "dropped out in 2 of 2 steps"),
+        ({"straggling": 1.0}, "late in 2 of 2 steps"),
+        ({"corruption": 1.0, "corrupted": ["nan"]}, "not finite in 2 of 2 steps"),
+        ({"corruption": 1.0, "corrupted": ["inf"]}, "not finite in 2 of 2 steps"),
+    ],
+)
+def test_a_step_goes_on_without_those_who_do_not_answer(run, fault, why):
+    record = run("reward-mean", changes={f"faults.{key}": value for key, value in fault.items()})
+    assert all(entry.left_out == dict.fromkeys("012", why) for entry in record.rounds[1:])
+    assert "policy/reward" in record.rounds[1].undefined and record.status == "completed"
+    kept = run("mor", changes={f"faults.{key}": value for key, value in fault.items()})
+    assert kept.status == "completed"
+
+
+def test_an_attacker_is_named_and_turns_its_rewards_round(run):
+    honest, attacked = run("reward-mean"), run("reward-mean", changes={"faults.byzantine": 0.34})
+    (attacker,) = attacked.rounds[1].attackers
+    trouble = FaultModel(Faults(byzantine=0.34), 0, K)
+    rewards = torch.tensor([1.0, -2.0])
+    assert torch.equal(trouble.misjudged(1, attacker, rewards), -rewards)
+    assert torch.equal(trouble.misjudged(1, (attacker + 1) % K, rewards), rewards)
+    assert attacked.rounds[-1].digest != honest.rounds[-1].digest
+
+
+def test_noise_swaps_a_share_of_a_clients_preferences(bench, catalog, toy_preferences):
+    assert (bench.signs(0) == 1).all()
+    noisy = load_scenario(toy_preferences / "toy-preferences.toml", {"rewards.noise": [0.0, 0.5, 0.25]})
+    signs = prepare(noisy, catalog, torch.device("cpu"), lambda line: None).signs(0)
+    wrong = [int((signs[shard] < 0).sum()) for shard in bench.shards]
+    assert wrong[0] == 0 and wrong[1] > wrong[2] > 0
+
+
+class Talkative:
+    name, client = "client 0", 0
+
+    def score(self, judged):
+        return judged.visual.mean(1)
+
+
+def test_whoever_says_more_than_a_number_is_refused(bench):
+    desk = Desk([Talkative()], bench.data.images, FaultModel(Faults(), 0, K))
+    judged = bench.comparisons.better.everything
+    with pytest.raises(FedbenchError, match="client 0 answers with a tensor of shape .* nothing else leaves"):
+        desk.ask(1, judged, torch.ones(len(judged.ids), 1))
+
+
+def test_damaged_reward_models_are_fitted_again(bench, monkeypatch, tmp_path):
+    monkeypatch.setenv("FEDBENCH_CACHE", str(tmp_path))
+    first = bench.fitted(3, SERIAL)
+    (path,) = tmp_path.glob("judges/*.safetensors")
+    again = bench.fitted(3, SERIAL)
+    path.write_bytes(path.read_bytes()[:500])
+    mended = bench.fitted(3, SERIAL)
+    for other in (again, mended):
+        assert other.measures == first.measures and other.clients == first.clients
+        for ours, theirs in zip(other.judges, first.judges, strict=True):
+            assert torch.equal(ours.params, theirs.params) and ours.mean == theirs.mean
+
+
+def test_dpo_begins_at_log_two_and_follows_its_definition(bench):
+    exchange = bench.run(created("fedavg-dpo"), 0, "serial").bench
+    task, index = exchange.task, torch.tensor([[0, 5, 9]])
+    start = bench.start[None]
+    assert float(task.loss(start, index)) == pytest.approx(0.6931472, abs=1e-6)
+    moved = start + 0.01 * torch.randn(start.shape, generator=torch.Generator().manual_seed(0))
+    found = float(task.loss(moved, index))
+
+    def logp(params, side):
+        bench.policy.load(params[0])
+        return bench.policy.logp(side.questions, *side.padded()).sum(1).detach()
+
+    rows = [side.rows([0, 5, 9]) for side in (task.chosen, task.rejected)]
+    gain = [logp(moved, side) - logp(start, side) for side in rows]
+    by_hand = -torch.nn.functional.logsigmoid(BETA * (gain[0] - gain[1])).mean()
+    assert found == pytest.approx(float(by_hand), abs=1e-5)
+
+
+def test_a_policys_parameters_are_one_vector(bench):
+    policy = bench.policy
+    policy.load(torch.zeros_like(bench.start))
+    assert all(not parameter.any() for parameter in policy.parameters())
+    policy.load(bench.start)
+    assert torch.equal(policy.flat, bench.start) and policy.weights.lm_head.weight.abs().sum() > 0
+
+
+def replaced(data, **changes):
+    from dataclasses import replace
+
+    return replace(data, **changes)
+
+
+def test_pairs_that_teach_nothing_are_refused(bench):
+    data, scenario = bench.data, bench.scenario
+    first = data.pairs[0]
+    tie = type(first)(first.image, first.prompt, "food", " food")
+    empty = type(first)(first.image, first.prompt, "food", " ")
+    for bad, said in ((tie, "is a tie"), (empty, "has an empty answer")):
+        with pytest.raises(UsageError, match=f"preference 3 {said}"):
+            check_preferences(scenario, replaced(data, pairs=(*data.pairs[:3], bad, *data.pairs[4:])))
+    with pytest.raises(UsageError, match="no public queries"):
+        check_preferences(scenario, replaced(data, queries=()))
+
+
+REFUSED = {
+    "a policy without vision": ({"backbone.name": '"nano"'}, "'nano' can't be a policy: it has no projector"),
+    "data of the other track": ({"data.name": '"emoji"', "partition.options.label": '"artist"', "federation.clients": 2}, "test/own"),
+    "too many kinds of models": ({"rewards.models": '[{architecture = "dual"}, {architecture = "cross"}]'}, "2 values for 3 clients"),
+    "noise beyond a coin's": ({"rewards.noise": "[0.7]"}, "rewards.noise"),
+    "an unknown architecture": ({"rewards.models": '[{architecture = "mamba"}]'}, "rewards.models"),
+    "a group of one": ({"policy.group": 1}, "policy.group"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("changes", "said"), REFUSED.values(), ids=REFUSED.keys())
+def test_bad_input_is_one_line(fedbench, toy_preferences, changes, said):
+    sets = [word for key, value in changes.items() for word in ("--set", f"{key}={value}")]
+    code, _, err = fedbench("run", "-s", "toy-preferences", "-m", "start", *sets)
+    lines = [line for line in err.splitlines() if "encoding" not in line]
+    assert code == 2 and len(lines) == 1 and said in err
+    assert not list(Path().rglob("record.json"))
+
+
+def test_methods_of_the_other_track_are_refused(fedbench, toy_preferences):
+    code, _, err = fedbench("run", "-s", "toy-preferences", "-m", "fed-cmp")
+    assert code == 2 and "for the alignment track" in err
+    code, _, err = fedbench("run", "-s", "toy-preferences", "-m", "reward-single", "-o", "client=7")
+    assert code == 1 and "there is no client 7" in err
+
+
+def test_different_reward_models_are_not_averaged(fedbench, toy_preferences):
+    kinds = ", ".join(f'{{architecture = "{name}"}}' for name in ("dual", "cross", "dual"))
+    arguments = ("run", "-s", "toy-preferences", "-m", "reward-fedavg", "--set", f"rewards.models=[{kinds}]")
+    code, _, err = fedbench(*arguments)
+    assert code == 2 and "can't be averaged: they are of 2 architectures" in err
+
+
+def test_reward_methods_are_fusers():
+    assert all(
+        isinstance(created(name), RewardFuser) for name in METHODS if name not in ("start", "fedavg-dpo")
+    )
