@@ -20,6 +20,14 @@ class Projector:
     hidden: int
     width: int
 
+    @classmethod
+    def holding(cls, params: Tensor, features: int, width: int) -> Projector:
+        """The projector whose parameters are ``params`` [P]."""
+        hidden, left = divmod(len(params) - width, features + 1 + width)
+        if left:
+            raise ValueError(f"{len(params)} parameters are no projector from {features} to {width}")
+        return cls(features, hidden, width)
+
     @cached_property
     def space(self) -> ParamSpace:
         """Weights as PyTorch stores them, [out, in]."""

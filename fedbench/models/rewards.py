@@ -37,20 +37,27 @@ class RewardModel(Protocol):
 
 
 class VLMReward:
-    """The client's own VLM: a projector it trains, the frozen LLM, and a scalar head on the last token."""
+    """The client's own VLM: a projector it trains (the backbone's, if it has one), the frozen LLM, and a
+    scalar head on the last token."""
 
     def __init__(self, llm: LanguageModel, features: int, hidden: int) -> None:
         self.llm = llm
-        self.projector = Projector(features, hidden, llm.backbone.width)
+        start = llm.backbone.projector
+        width = llm.backbone.width
+        self.projector = (
+            Projector(features, hidden, width) if start is None else Projector.holding(start, features, width)
+        )
         self.space = ParamSpace({**self.projector.space.shapes, "head.weight": (llm.backbone.width,)})
 
     def init(self, generator: torch.Generator) -> Tensor:
         """The head starts at zero: every answer is worth the same."""
-        return F.pad(self.projector.init(generator), (0, self.llm.backbone.width))
+        start = self.llm.backbone.projector
+        projector = self.projector.init(generator) if start is None else start
+        return F.pad(projector, (0, self.llm.backbone.width))
 
     def __call__(self, params: Tensor, judged: Judged) -> Tensor:
         size = self.projector.space.size
-        visual = self.projector(params[:, :size], judged.visual).flatten(0, 1)
+        visual = self.llm.framed(self.projector(params[:, :size], judged.visual)).flatten(0, 1)
         mask = judged.mask.flatten(0, 1)
         ragged = Ragged(F.pad(mask, (visual.shape[1], 0), value=True))
         inputs = torch.cat([visual, judged.text.flatten(0, 1)], dim=1)
