@@ -147,12 +147,21 @@ def test_a_question_is_answered_alike_alone_and_in_company(policy, questions):
 
 def test_greedy_answers_are_those_of_transformers(policy, questions):
     prompts = ["what is this?", "which category?", "is it a cat?", "what kind?"]
-    items = [Item(0, prompt, "", "g") for prompt in prompts]
+    eos = policy.llm.eos
+    found = policy.sample(questions, 1, limit=10, temperature=0.0, stream=None)
     with torch.no_grad():
         visual = policy.visual(questions.images)
-    wanted = generate(policy.llm, items, visual, limit=10)
-    found = policy.texts(policy.sample(questions, 1, limit=10, temperature=0.0, stream=None))
-    assert [text or None for text in found] == wanted
+        for row, prompt in enumerate(questions.prompts):
+            text = policy.llm.embed(torch.tensor([prompt]))
+            (wanted,) = policy.weights.generate(
+                inputs_embeds=torch.cat([visual[row : row + 1], text], dim=1), do_sample=False,
+                attention_mask=torch.ones(1, visual.shape[1] + text.shape[1], dtype=torch.long),
+                max_new_tokens=10, eos_token_id=eos, pad_token_id=eos,
+            ).tolist()  # fmt: skip
+            assert found.ids[row][found.mask[row]].tolist() == wanted
+    items = [Item(0, prompt, "", "g") for prompt in prompts]
+    answers = generate(policy.llm, items, visual, limit=10)
+    assert answers == [text or None for text in policy.texts(found)]
 
 
 def test_the_policy_has_weights_of_its_own(policy, backbone):

@@ -24,7 +24,8 @@ SMALL = {"mor.rounds": 2, "mor.steps": 2, "mor.width": 8, "mor.heads": 2, "mor.l
 K, STEPS, GROUP, QUERIES, ROUNDS = 3, 2, 4, 3, 3
 SERIAL = Executor("serial", 1)
 METHODS = (
-    "mor", "start", "gold-reward", "reward-mean", "reward-random", "reward-single", "reward-fedavg", "fedavg-dpo",
+    "mor", "start", "gold-reward", "reward-mean", "reward-random", "reward-single", "reward-fedavg",
+    "fedavg-dpo",
 )  # fmt: skip
 
 
@@ -46,8 +47,8 @@ def run(runner, catalog, tmp_path_factory):
     def run(method, changes=None, options=None, output=output):
         own = {key: value for key, value in SMALL.items() if key.startswith(f"{method}.")}
         (job,) = plan_jobs(
-            catalog, methods=[method], scenarios=["toy-preferences"], seeds=[0], options=own | (options or {}),
-            changes=changes or {}, output=output,
+            catalog, methods=[method], scenarios=["toy-preferences"], seeds=[0],
+            options=own | (options or {}), changes=changes or {}, output=output,
         )  # fmt: skip
         return read_record(runner.run(job))
 
@@ -168,7 +169,7 @@ class Talkative:
 def test_whoever_says_more_than_a_number_is_refused(bench):
     desk = Desk([Talkative()], bench.data.images, FaultModel(Faults(), 0, K))
     judged = bench.comparisons.better.everything
-    with pytest.raises(FedbenchError, match="client 0 answers with a tensor of shape .* nothing else leaves"):
+    with pytest.raises(FedbenchError, match=r"client 0 answers with a tensor of shape .* nothing else"):
         desk.ask(1, judged, torch.ones(len(judged.ids), 1))
 
 
@@ -229,10 +230,19 @@ def test_pairs_that_teach_nothing_are_refused(bench):
         check_preferences(scenario, replaced(data, queries=()))
 
 
+TWO = '[{architecture = "dual"}, {architecture = "cross"}]'
 REFUSED = {
     "a policy without vision": ({"backbone.name": '"nano"'}, "'nano' can't be a policy: it has no projector"),
-    "data of the other track": ({"data.name": '"emoji"', "partition.options.label": '"artist"', "federation.clients": 2}, "test/own"),
-    "too many kinds of models": ({"rewards.models": '[{architecture = "dual"}, {architecture = "cross"}]'}, "2 values for 3 clients"),
+    "data of the other track": (
+        {"data.name": '"emoji"', "evaluation.primary": '"validation/generate/exact_match"',
+         "evaluation.each_round": '["validation/generate"]', "evaluation.final": '["validation/generate"]',
+         "partition.options.label": '"artist"', "federation.clients": 2},
+        "data 'emoji' has no preferences to learn",
+    ),
+    "a suite that is no generation": (
+        {"data.name": '"emoji"'}, "evaluates 'test/own', which data 'emoji' does not have",
+    ),
+    "too many kinds of models": ({"rewards.models": TWO}, "2 values for 3 clients"),
     "noise beyond a coin's": ({"rewards.noise": "[0.7]"}, "rewards.noise"),
     "an unknown architecture": ({"rewards.models": '[{architecture = "mamba"}]'}, "rewards.models"),
     "a group of one": ({"policy.group": 1}, "policy.group"),

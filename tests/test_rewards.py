@@ -20,7 +20,7 @@ def llm():
 
 
 def as_judged(llm, visual, ids, mask):
-    return Judged(visual, ids, llm.embed(ids), mask)
+    return Judged(visual, ids, llm.embed(ids), mask, torch.zeros(ids.shape[:-1], dtype=torch.long))
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def started(model):
 
 def at(judged, client, row):
     part = (slice(client, client + 1), slice(row, row + 1))
-    return Judged(*(getattr(judged, name)[part] for name in ("visual", "ids", "text", "mask")))
+    return Judged(*(getattr(judged, name)[part] for name in ("visual", "ids", "text", "mask", "images")))
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)

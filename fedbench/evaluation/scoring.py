@@ -12,6 +12,7 @@ from torch import Tensor
 from fedbench.data.items import Item
 from fedbench.evaluation.packing import PackedBatch
 from fedbench.models.language import LanguageModel
+from fedbench.models.policy import sample, texts
 
 
 @dataclass(frozen=True)
@@ -32,12 +33,13 @@ def likelihoods(llm: LanguageModel, batches: Sequence[PackedBatch], visual: Tens
     tokens, hits = [0] * count, [0] * count
     for batch in batches:
         text = llm.embed(batch.ids)
-        width = 0 if visual is None else visual.shape[1]
-        if visual is not None:
-            text = torch.cat([visual[batch.items].to(text.dtype), text], dim=1)
+        image = llm.framed(text[:, :0] if visual is None else visual[batch.items])
+        width = image.shape[1]
         places = torch.arange(width, device=text.device).expand(len(batch.items), -1)
         positions = torch.cat([places, batch.offsets + width], dim=1)
-        hidden = llm.hidden(text, positions, batch.mask(width))
+        if visual is not None:
+            positions = llm.positions(positions)
+        hidden = llm.hidden(torch.cat([image, text], dim=1), positions, batch.mask(width))
         where = batch.row * hidden.shape[1] + batch.source + width
         unique, inverse = where.unique(return_inverse=True)
         table = llm.logits(hidden.flatten(0, 1)[unique]).float().log_softmax(-1)
@@ -66,19 +68,8 @@ def generate(llm: LanguageModel, items: Sequence[Item], visual: Tensor, limit: i
         by_prompt[item.prompt].append(index)
     answers: list[str | None] = [None] * len(items)
     for prompt, indices in by_prompt.items():
-        ids = torch.tensor(llm.prompt_ids([prompt]), device=llm.device)
-        prefix = llm.embed(ids).expand(len(indices), -1, -1)
-        inputs = torch.cat([visual[indices].to(prefix.dtype), prefix], dim=1)
-        output = llm.backbone.llm.generate(
-            inputs_embeds=inputs,
-            attention_mask=torch.ones(inputs.shape[:2], dtype=torch.long, device=inputs.device),
-            max_new_tokens=limit,
-            do_sample=False,
-            eos_token_id=llm.eos,
-            pad_token_id=llm.eos,
-        )
-        for index, ids in zip(indices, output.tolist(), strict=True):
-            if llm.eos in ids:
-                text = str(llm.backbone.tokenizer.decode(ids[: ids.index(llm.eos)]))
-                answers[index] = text.strip() or None
+        prompts = llm.prompt_ids([prompt] * len(indices))
+        drawn = sample(llm, visual[indices], prompts, 1, limit=limit, temperature=0.0, stream=None)
+        for index, text in zip(indices, texts(llm, drawn), strict=True):
+            answers[index] = text or None
     return answers

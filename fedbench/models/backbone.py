@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from fedbench.errors import UsageError
 from fedbench.models import ragged
+from fedbench.models.frame import Frame
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -23,7 +24,8 @@ class Backbone:
     """``encode(images)`` gives visual features [N, T, F] fp32 on the CPU; ``llm`` is a ``transformers``
     causal LM of embedding width D. ``encoder`` is the vision encoder's content hash, ``fingerprint`` that
     of everything. ``projector`` [P] are the parameters (laid out as :class:`.projector.Projector`'s) of a
-    backbone that can already see: a whole vision-language model, such as a policy has to be.
+    backbone that can already see: a whole vision-language model, such as a policy has to be. ``frame`` is
+    how its LLM wants to be shown an image and asked.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Backbone:
     llm: Any
     tokenizer: PreTrainedTokenizerBase
     projector: Tensor | None = None
+    frame: Frame = field(default_factory=Frame)
 
     @property
     def width(self) -> int:
@@ -46,15 +49,15 @@ class Backbone:
         return self
 
 
-def load_llm(folder: Path) -> tuple[Any, PreTrainedTokenizerBase]:
-    """A causal LM (fp32) and its tokenizer from a Hugging Face folder: safetensors, no remote code."""
+def load_llm(folder: Path, dtype: torch.dtype = torch.float32) -> tuple[Any, PreTrainedTokenizerBase]:
+    """A causal LM and its tokenizer from a Hugging Face folder: safetensors, no remote code."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils import logging
 
     logging.disable_progress_bar()
     try:
         llm = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=torch.float32, local_files_only=True, use_safetensors=True, trust_remote_code=False
+            folder, dtype=dtype, local_files_only=True, use_safetensors=True, trust_remote_code=False
         )
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except Exception as error:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
+from transformers import Cache
 
 from fedbench.models.backbone import Backbone
 from fedbench.models.ragged import NO_MASK, Ragged
@@ -14,7 +16,8 @@ from fedbench.models.ragged import NO_MASK, Ragged
 
 @dataclass(frozen=True)
 class LanguageModel:
-    """A view of a backbone's LLM. The layout of a sequence is ``[visual][prompt][" " + answer][eos]``."""
+    """A view of a backbone's LLM: float32 outside, whatever it computes in. The layout of a sequence is
+    ``[visual][prompt][answer][eos]``, each with what the backbone's frame puts around it."""
 
     backbone: Backbone
 
@@ -27,11 +30,14 @@ class LanguageModel:
         return int(self.backbone.tokenizer.eos_token_id)
 
     def prompt_ids(self, prompts: Sequence[str]) -> list[list[int]]:
-        return self._ids(prompts)
+        """Token ids of all that stands between an image and an answer."""
+        frame = self.backbone.frame
+        return self._ids([f"{frame.after}{prompt}{frame.turn}" for prompt in prompts])
 
     def answer_ids(self, answers: Sequence[str]) -> list[list[int]]:
         """Token ids of the answers, each closed by eos."""
-        return [[*ids, self.eos] for ids in self._ids([f" {answer}" for answer in answers])]
+        lead = self.backbone.frame.lead
+        return [[*ids, self.eos] for ids in self._ids([f"{lead}{answer}" for answer in answers])]
 
     def _ids(self, texts: Sequence[str]) -> list[list[int]]:
         if not texts:
@@ -41,32 +47,69 @@ class LanguageModel:
 
     def embed(self, ids: Tensor) -> Tensor:
         """[..., L] token ids to [..., L, D] input embeddings."""
-        return self.backbone.llm.get_input_embeddings()(ids)  # type: ignore[no-any-return]
+        return self.backbone.llm.get_input_embeddings()(ids).float()  # type: ignore[no-any-return]
+
+    def framed(self, visual: Tensor) -> Tensor:
+        """An image's tokens [..., T, D] with what the frame puts around them, [..., W, D]."""
+        before, closing = self._before, self.backbone.frame.closing
+        around = [self.embed(before.to(visual.device))] if len(before) else []
+        around += [visual]
+        around += [] if closing is None else [closing.to(visual)]
+        if len(around) == 1:
+            return visual
+        return torch.cat([part.expand(*visual.shape[:-2], -1, -1) for part in around], dim=-2)
+
+    @cached_property
+    def _before(self) -> Tensor:
+        """The ids of what stands before an image."""
+        return torch.tensor(self._ids([self.backbone.frame.before])[0], dtype=torch.long)
+
+    def positions(self, places: Tensor) -> Tensor:
+        """What the LLM takes for ``places`` [...] of a sequence that begins with an image: the places
+        themselves, or [A, ...] if the frame has positions along A axes."""
+        table = self.backbone.frame.positions
+        if table is None:
+            return places
+        table = table.to(places.device)
+        width = table.shape[1]
+        return torch.where(
+            places < width, table[:, places.clamp_max(width - 1)], places - width + table.max() + 1
+        )
 
     def hidden(
-        self, embeddings: Tensor, positions: Tensor | None = None, mask: Tensor | None = None
+        self,
+        embeddings: Tensor,
+        positions: Tensor | None = None,
+        mask: Tensor | None = None,
+        cache: Cache | None = None,
     ) -> Tensor:
-        """[N, L, D] embeddings to [N, L, D] final hidden states.
+        """[N, L, D] embeddings, behind what ``cache`` holds, to [N, L, D] final hidden states.
 
-        Causal by default; padding on the right needs no mask, since no real token can see it.
-        ``mask`` [N, 1, L, L] is True where a row may look at a column.
+        Causal by default; padding on the right needs no mask, since no real token can see it. ``mask``
+        [N, 1, L, L] is True where a row may look at a column; [N, L] where there is a token at all.
         """
         output = self.backbone.llm.base_model(
-            inputs_embeds=embeddings, position_ids=positions, attention_mask=mask, use_cache=False
+            inputs_embeds=embeddings.to(self.backbone.llm.dtype),
+            position_ids=positions,
+            attention_mask=mask,
+            past_key_values=cache,
+            use_cache=cache is not None,
         )
-        return output.last_hidden_state  # type: ignore[no-any-return]
+        return output.last_hidden_state.float()  # type: ignore[no-any-return]
 
     def hidden_ragged(self, embeddings: Tensor, ragged: Ragged) -> Tensor:
-        """[M, D] embeddings of ragged sequences to [M, D] final hidden states, without any padding."""
+        """[M, D] embeddings of ragged sequences, each beginning with an image, to [M, D] final hidden states,
+        without any padding."""
         output = self.backbone.llm.base_model(
-            inputs_embeds=embeddings[None],
-            position_ids=ragged.positions[None],
+            inputs_embeds=embeddings[None].to(self.backbone.llm.dtype),
+            position_ids=self.positions(ragged.positions[None]),
             attention_mask=NO_MASK,
             use_cache=False,
             ragged=ragged,
         )
-        return output.last_hidden_state[0]  # type: ignore[no-any-return]
+        return output.last_hidden_state[0].float()  # type: ignore[no-any-return]
 
     def logits(self, hidden: Tensor) -> Tensor:
         """[..., D] hidden states to [..., V] logits."""
-        return self.backbone.llm.get_output_embeddings()(hidden)  # type: ignore[no-any-return]
+        llm = self.backbone.llm
+        return llm.get_output_embeddings()(hidden.to(llm.dtype)).float()  # type: ignore[no-any-return]

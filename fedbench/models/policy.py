@@ -53,11 +53,14 @@ class Answers:
 
 class Policy(nn.Module):
     """``start`` are the projector's first parameters, ``features`` [images, T, F] the vision tower's. Every
-    parameter is a view of one vector, ``flat`` [P]."""
+    parameter is a view of one vector, ``flat`` [P].
+
+    The weights are float32 whatever the backbone's are: a step of GRPO is far below bfloat16's resolution.
+    """
 
     def __init__(self, backbone: Backbone, projector: Projector, start: Tensor, features: Tensor) -> None:
         super().__init__()
-        self.weights = copy.deepcopy(backbone.llm).requires_grad_(True)
+        self.weights = copy.deepcopy(backbone.llm).float().requires_grad_(True)
         self.projected = nn.Parameter(start.clone())
         self.llm = LanguageModel(replace(backbone, llm=self.weights))
         self.projector, self.features = projector, features
@@ -92,7 +95,7 @@ class Policy(nn.Module):
 
     def logp(self, questions: Questions, ids: Tensor, mask: Tensor, temperature: float = 1.0) -> Tensor:
         """[N, L] log-probabilities of answers' tokens, differentiable; 0 where ``mask`` is False."""
-        visual = self.visual(questions.images)
+        visual = self.llm.framed(self.visual(questions.images))
         prompts, asked = _padded(questions.prompts, left=False, device=ids.device)
         # [visual][prompt][answer][padding]: attention over ragged rows knows padding at the end only.
         answer = torch.cat([torch.zeros_like(asked), mask], dim=1)
@@ -120,56 +123,72 @@ class Policy(nn.Module):
         temperature: float,
         stream: torch.Generator | None,
     ) -> Answers:
-        """``group`` answers to each question, [Q·G, L ≤ limit], drawn from ``stream`` (a CPU generator). A
-        temperature of 0 takes the likeliest token."""
-        visual = self.visual(questions.images)
-        device, eos = visual.device, self.llm.eos
-        prompts, asked = _padded(questions.prompts, left=True, device=device)
-        # [padding][visual][prompt]: the last place of every row is where its answer begins.
-        text, seen = self.llm.embed(prompts), torch.cat([asked.new_ones(visual.shape[:2]), asked], dim=1)
-        _, order = _first(~seen)
-        inputs = torch.cat([visual, text], dim=1).gather(1, order[..., None].expand(-1, -1, text.shape[2]))
-        seen = seen.gather(1, order)
-        cache = DynamicCache()
-        hidden = self._read(inputs, seen, (seen.cumsum(1) - 1).clamp_min(0), cache)
-        cache.batch_repeat_interleave(group)
-        hidden, seen = hidden.repeat_interleave(group, 0), seen.repeat_interleave(group, 0)
-        done = torch.zeros(len(seen), dtype=torch.bool, device=device)
-        columns: list[tuple[Tensor, Tensor, Tensor]] = []
-        for _ in range(limit):
-            table = (self.llm.logits(hidden).float() / (temperature or 1.0)).log_softmax(-1)
-            token = _drawn(table, stream) if temperature else table.argmax(1)
-            token = token.masked_fill(done, eos)
-            chance = table.gather(1, token[:, None]).squeeze(1).masked_fill(done, 0.0)
-            columns.append((token, ~done, chance))
-            done = done | (token == eos)
-            if done.all():
-                break
-            seen = F.pad(seen, (0, 1), value=True)
-            hidden = self._read(self.llm.embed(token)[:, None], seen, seen.sum(1, keepdim=True) - 1, cache)
-        ids, mask, logp = (torch.stack(parts, dim=1) for parts in zip(*columns, strict=True))
-        return Answers(ids, mask, logp, done)
+        """``group`` answers to each question, [Q·G, L ≤ limit]: :func:`sample`."""
+        return sample(
+            self.llm, self.visual(questions.images), questions.prompts, group,
+            limit=limit, temperature=temperature, stream=stream,
+        )  # fmt: skip
 
     def texts(self, answers: Answers) -> list[str | None]:
         """The answers as text; None for one that never ended."""
-        found: list[str | None] = []
-        for ids, mask, ended in zip(answers.ids.tolist(), answers.mask.tolist(), answers.ended, strict=True):
-            kept = [token for token, real in zip(ids, mask, strict=True) if real and token != self.llm.eos]
-            text = str(self.llm.backbone.tokenizer.decode(kept)).strip()
-            found.append(text if ended else None)
-        return found
+        return texts(self.llm, answers)
 
-    def _read(self, inputs: Tensor, seen: Tensor, positions: Tensor, cache: DynamicCache) -> Tensor:
-        """The last hidden state [N, D] after reading ``inputs`` [N, L, D] behind what ``cache`` holds."""
-        output = self.weights.base_model(
-            inputs_embeds=inputs,
-            attention_mask=seen,
-            position_ids=positions,
-            past_key_values=cache,
-            use_cache=True,
-        )
-        last: Tensor = output.last_hidden_state[:, -1]
-        return last
+
+@torch.no_grad()
+def sample(
+    llm: LanguageModel,
+    visual: Tensor,
+    prompts: Sequence[Sequence[int]],
+    group: int,
+    *,
+    limit: int,
+    temperature: float,
+    stream: torch.Generator | None,
+) -> Answers:
+    """``group`` answers to each of Q questions about ``visual`` [Q, T, D], [Q·G, L ≤ limit], drawn from
+    ``stream`` (a CPU generator). A temperature of 0 takes the likeliest token."""
+    visual = llm.framed(visual)
+    device, eos = visual.device, llm.eos
+    asking, asked = _padded(prompts, left=True, device=device)
+    # [padding][visual][prompt]: the last place of every row is where its answer begins.
+    text, seen = llm.embed(asking), torch.cat([asked.new_ones(visual.shape[:2]), asked], dim=1)
+    _, order = _first(~seen)
+    inputs = torch.cat([visual, text], dim=1).gather(1, order[..., None].expand(-1, -1, text.shape[2]))
+    seen = seen.gather(1, order)
+    cache = DynamicCache()
+
+    def read(inputs: Tensor, places: Tensor) -> Tensor:
+        """The last hidden state [N, D] after reading ``inputs`` [N, L, D] at ``places``."""
+        return llm.hidden(inputs, llm.positions(places), seen, cache)[:, -1]
+
+    hidden = read(inputs, (seen.cumsum(1) - 1).clamp_min(0))
+    cache.batch_repeat_interleave(group)
+    hidden, seen = hidden.repeat_interleave(group, 0), seen.repeat_interleave(group, 0)
+    done = torch.zeros(len(seen), dtype=torch.bool, device=device)
+    columns: list[tuple[Tensor, Tensor, Tensor]] = []
+    for _ in range(limit):
+        table = (llm.logits(hidden).float() / (temperature or 1.0)).log_softmax(-1)
+        token = _drawn(table, stream) if temperature else table.argmax(1)
+        token = token.masked_fill(done, eos)
+        chance = table.gather(1, token[:, None]).squeeze(1).masked_fill(done, 0.0)
+        columns.append((token, ~done, chance))
+        done = done | (token == eos)
+        if done.all():
+            break
+        seen = F.pad(seen, (0, 1), value=True)
+        hidden = read(llm.embed(token)[:, None], seen.sum(1, keepdim=True) - 1)
+    ids, mask, logp = (torch.stack(parts, dim=1) for parts in zip(*columns, strict=True))
+    return Answers(ids, mask, logp, done)
+
+
+def texts(llm: LanguageModel, answers: Answers) -> list[str | None]:
+    """The answers as text; None for one that never ended."""
+    found: list[str | None] = []
+    for ids, mask, ended in zip(answers.ids.tolist(), answers.mask.tolist(), answers.ended, strict=True):
+        kept = [token for token, real in zip(ids, mask, strict=True) if real and token != llm.eos]
+        text = str(llm.backbone.tokenizer.decode(kept)).strip()
+        found.append(text if ended else None)
+    return found
 
 
 def _padded(prompts: Sequence[Sequence[int]], *, left: bool, device: torch.device) -> tuple[Tensor, Tensor]:

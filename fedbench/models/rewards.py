@@ -57,7 +57,7 @@ class VLMReward:
 
     def __call__(self, params: Tensor, judged: Judged) -> Tensor:
         size = self.projector.space.size
-        visual = self.projector(params[:, :size], judged.visual).flatten(0, 1)
+        visual = self.llm.framed(self.projector(params[:, :size], judged.visual)).flatten(0, 1)
         mask = judged.mask.flatten(0, 1)
         ragged = Ragged(F.pad(mask, (visual.shape[1], 0), value=True))
         inputs = torch.cat([visual, judged.text.flatten(0, 1)], dim=1)
