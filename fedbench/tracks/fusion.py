@@ -256,7 +256,8 @@ class FusionRun:
         )
 
     def _models(self) -> Tensor:
-        return self.bench.policy.flat[None]
+        """[1, P]; a copy, since an evaluation loads what it measures into the policy."""
+        return self.bench.policy.flat[None].clone()
 
     def _optimizer(self, state: State) -> torch.optim.AdamW:
         """AdamW over the policy as one vector, with the moments of ``state`` if it has any."""
