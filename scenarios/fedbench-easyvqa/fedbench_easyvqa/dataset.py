@@ -51,11 +51,11 @@ def easyvqa(options: EasyVQAOptions) -> AlignmentData:
     training = _fair([q for q in train if q.image in learned], options)
     pairs = tuple(Pair(place(question), question.text, question.answer) for question in training)
     suites = [suite for split, asked in held_out.items() for suite in _suites(split, asked, place, options)]
-    files = _files([(half, image) for half, image, _ in places])
+    paths = files([(half, image) for half, image, _ in places])
     return AlignmentData(
         name="easy-vqa",
-        image_fingerprint=sha256_json([sha256_file(file) for file in files]),
-        images=Pictures(files),
+        image_fingerprint=sha256_json([sha256_file(path) for path in paths]),
+        images=Pictures(paths),
         units=np.arange(len(places)),
         pairs=pairs,
         suites={suite.key: suite for suite in suites},
@@ -105,7 +105,8 @@ def _suites(
     yield Suite(split, "generate", "generate", tuple(replace(item, choices=()) for item in everything))
 
 
-def _files(images: Iterable[tuple[Half, int]]) -> list[Path]:
+def files(images: Iterable[tuple[Half, int]]) -> list[Path]:
+    """Where the package has these images."""
     try:
         paths = {"train": easy_vqa.get_train_image_paths(), "test": easy_vqa.get_test_image_paths()}
         return [Path(paths[half][image]) for half, image in images]

@@ -1,0 +1,1 @@
+"""Preference data over emoji, easy-VQA and handwritten digits, and the policy that they align."""

@@ -1,0 +1,40 @@
+"""The start policy: the nano backbone's vision encoder, and a projector and LLM that were tuned a little."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fedbench_emoji.backbone import nano
+from safetensors.torch import load_file
+
+from fedbench import Options, UsageError
+from fedbench.fingerprint import sha256_file, sha256_json
+from fedbench.models.backbone import Backbone
+
+FILE = Path(__file__).parent / "assets" / "nano-vlm" / "policy.safetensors"
+PROJECTOR = "projector"
+HIDDEN = 256
+"""The projector's hidden width."""
+
+
+def nano_vlm(options: Options) -> Backbone:
+    """Half precision on disk, fp32 in memory; the LLM's weights are named as transformers does."""
+    base = nano(options)
+    try:
+        found = sha256_file(FILE)
+        weights = {name: tensor.float() for name, tensor in load_file(FILE).items()}
+        projector = weights.pop(PROJECTOR)
+        base.llm.load_state_dict(weights, strict=False)
+    except (OSError, RuntimeError, KeyError) as error:
+        raise UsageError(
+            "can't read the start policy", where=FILE, why=error, fix="reinstall fedbench-preferences"
+        ) from error
+    return Backbone(
+        name="nano-vlm",
+        fingerprint=sha256_json({"nano": base.fingerprint, "policy": found}),
+        encoder=base.encoder,
+        encode=base.encode,
+        llm=base.llm,
+        tokenizer=base.tokenizer,
+        projector=projector,
+    )
