@@ -49,15 +49,15 @@ class Backbone:
         return self
 
 
-def load_llm(folder: Path, dtype: torch.dtype = torch.float32) -> tuple[Any, PreTrainedTokenizerBase]:
-    """A causal LM and its tokenizer from a Hugging Face folder: safetensors, no remote code."""
+def load_llm(folder: Path) -> tuple[Any, PreTrainedTokenizerBase]:
+    """A causal LM (fp32) and its tokenizer from a Hugging Face folder: safetensors, no remote code."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils import logging
 
     logging.disable_progress_bar()
     try:
         llm = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=dtype, local_files_only=True, use_safetensors=True, trust_remote_code=False
+            folder, dtype=torch.float32, local_files_only=True, use_safetensors=True, trust_remote_code=False
         )
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except Exception as error:

@@ -1,0 +1,1 @@
+"""The papers' own set-ups: vision-language checkpoints and preference data in Hugging Face format."""

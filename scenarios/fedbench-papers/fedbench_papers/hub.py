@@ -1,0 +1,72 @@
+"""A folder of files: the user's own, or a repository's on the Hugging Face Hub."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+from huggingface_hub.utils import validate_repo_id
+
+from fedbench import UsageError
+
+Kind = Literal["model", "dataset"]
+
+
+def folder(
+    path: str,
+    revision: str | None,
+    kind: Kind,
+    patterns: Sequence[str],
+    *,
+    local_files_only: bool,
+    option: str,
+) -> Path:
+    """The files that match ``patterns``, downloaded if need be; ``option``: what one sets to a folder."""
+    own = Path(path).expanduser()
+    if own.is_dir():
+        return own
+    if not _may_be_a_repository(path):
+        raise UsageError(
+            f"there is no folder {path!r}",
+            why="and it is not the id of a repository on the Hugging Face Hub either",
+            fix=f"set {option} to a folder or an id such as Qwen/Qwen2-VL-2B-Instruct",
+        )
+    try:
+        return Path(
+            snapshot_download(
+                path,
+                repo_type=kind,
+                revision=revision,
+                allow_patterns=list(patterns),
+                local_files_only=local_files_only,
+            )
+        )
+    except Exception as error:
+        reason = first_line(error)
+        if isinstance(error, LocalEntryNotFoundError):
+            reason = "it is not in the local cache, and the Hub was not reached"
+        command = f"hf download {path}"
+        command += " --repo-type dataset" if kind == "dataset" else ""
+        command += f" --revision {revision}" if revision else ""
+        raise UsageError(
+            f"can't get the {kind} {path!r} from the Hugging Face Hub",
+            why=reason,
+            fix=f"where there is a network: {command} --local-dir FOLDER; then set its option path to FOLDER"
+            f" (--set {option}=FOLDER)",
+        ) from error
+
+
+def first_line(error: Exception) -> str:
+    """What an error of somebody else's says, in short."""
+    return f"{type(error).__name__}: {(str(error).strip() or 'no message').splitlines()[0]}"
+
+
+def _may_be_a_repository(path: str) -> bool:
+    try:
+        validate_repo_id(path)
+    except HFValidationError:
+        return False
+    return path.count("/") == 1

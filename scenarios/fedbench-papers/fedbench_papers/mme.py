@@ -1,0 +1,61 @@
+"""MME-RealWorld (arXiv 2408.13257) as preferences: the right option is preferred to a wrong one.
+
+Columns: ``index``, ``bytes`` (an image in base64), ``question``, ``multi-choice options`` ("(A) …"),
+``answer`` (a letter), ``l2-category`` (the subtask).
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from fedbench import UsageError
+from fedbench.data import PreferenceData
+from fedbench.errors import suggest
+from fedbench.rng import derive
+from fedbench_papers.options import MMERealWorld
+from fedbench_papers.preferences import Row, assemble, sound
+from fedbench_papers.tables import Column, from_base64, read
+
+INDEX, IMAGE, QUESTION, OPTIONS, ANSWER, SUBTASK = (
+    "index", "bytes", "question", "multi-choice options", "answer", "l2-category",
+)  # fmt: skip
+
+
+def mme_realworld(options: MMERealWorld) -> PreferenceData:
+    """Answers are letters, as the benchmark has it."""
+    rows = read(options, (INDEX, IMAGE, QUESTION, OPTIONS, ANSWER, SUBTASK))
+    found = sound(options, _rows(options, rows))
+    column = Column(options.name, rows[IMAGE], from_base64)
+    return assemble(options, found, column, "subtask")
+
+
+def _rows(options: MMERealWorld, rows: Any) -> Iterator[Row]:
+    wanted = {*options.clients, *options.held_out}
+    subtasks = list(rows[SUBTASK])
+    for unknown in sorted(wanted - set(subtasks)):
+        raise UsageError(f"data {options.name!r} has no subtask {unknown!r}", fix=suggest(unknown, subtasks))
+    texts = rows.remove_columns([IMAGE])
+    for place, subtask in enumerate(subtasks):
+        if subtask in wanted:
+            yield _row(options, place, texts[place])
+
+
+def _row(options: MMERealWorld, place: int, row: Any) -> Row:
+    offered = [option.strip() for option in row[OPTIONS] or ()]
+    letters = tuple(found[1] for option in offered if (found := re.match(r"\(?([A-Z])\)", option)))
+    answer = (row[ANSWER] or "").strip()
+    wrong = [letter for letter in letters if letter != answer]
+    if answer and (answer not in letters or not wrong):
+        raise UsageError(
+            f"row {place} of data {options.name!r} can't be compared",
+            where=options.path,
+            why=f"its answer is {answer!r}, its options are {', '.join(letters) or 'none'}",
+            fix="take the row out",
+        )
+    lines = ((row[QUESTION] or "").strip(), *offered, "Answer with the letter of the right option.")
+    prompt = "\n".join(lines)
+    drawn = random.Random(derive(options.seed, "wrong", str(row[INDEX]))).choice(wrong) if wrong else ""
+    return Row(place, row[SUBTASK], prompt, answer, drawn, letters)

@@ -1,0 +1,134 @@
+"""Options of the checkpoints and data sets, a class each: where it is published, and what of it is used."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from fedbench import Options
+
+PATH = "a folder in Hugging Face format, or the id of a repository on the Hub"
+REVISION = "branch, tag or commit of a repository on the Hub"
+
+
+class Source(Options):
+    """A folder, or a repository on the Hub."""
+
+    name: ClassVar[str]
+    path: str = Field(min_length=1, description=PATH)
+    revision: str | None = Field(None, description=REVISION)
+    local_files_only: bool = Field(False, description="take a repository from the local cache only")
+
+
+class CheckpointOptions(Source):
+    """A checkpoint: safetensors, no remote code."""
+
+    dtype: Literal["float32", "bfloat16"] = Field(
+        "float32", description="what the frozen weights are kept in"
+    )
+
+
+class QwenOptions(CheckpointOptions):
+    size: int = Field(448, ge=8, description="width and height that every image is resized to, in pixels")
+
+
+class Qwen25VL7B(QwenOptions):
+    name = "qwen2.5-vl-7b"
+    path: str = Field("Qwen/Qwen2.5-VL-7B-Instruct", min_length=1, description=PATH)
+
+
+class Qwen25VL3B(QwenOptions):
+    name = "qwen2.5-vl-3b"
+    path: str = Field("Qwen/Qwen2.5-VL-3B-Instruct", min_length=1, description=PATH)
+
+
+class Qwen2VL2B(QwenOptions):
+    name = "qwen2-vl-2b"
+    path: str = Field("Qwen/Qwen2-VL-2B-Instruct", min_length=1, description=PATH)
+
+
+class LlavaOneVision05B(CheckpointOptions):
+    name = "llava-onevision-0.5b"
+    path: str = Field("llava-hf/llava-onevision-qwen2-0.5b-ov-hf", min_length=1, description=PATH)
+
+
+class ClipVicuna7B(CheckpointOptions):
+    """``path`` is the LLM's."""
+
+    name = "clip-vicuna-7b"
+    path: str = Field("lmsys/vicuna-7b-v1.5", min_length=1, description=PATH)
+    revision: str | None = Field("refs/pr/3", description=f"{REVISION}; main has no safetensors")
+    vision_path: str = Field("openai/clip-vit-large-patch14", min_length=1, description=PATH)
+    vision_revision: str | None = Field(None, description=REVISION)
+
+
+class DataOptions(Source):
+    """Parquet files. Splits are by image: what is shown in one is shown in no other."""
+
+    per_client: int | None = Field(None, ge=1, description="most images of a label; all when absent")
+    test: float = Field(0.2, gt=0, lt=1, description="share of a client's images that its suites ask about")
+    seed: int = Field(0, ge=0, description="of the choice of images and splits")
+
+
+class PreferenceOptions(DataOptions):
+    """``clients`` and ``held_out`` name labels: subtasks or domains."""
+
+    clients: list[str] = Field(min_length=1, description="labels that clients know preferences of")
+    held_out: list[str] = Field(
+        default_factory=list, description="labels that are only asked about in the end"
+    )
+    queries: float = Field(0.2, gt=0, lt=1, description="share of images that the policy is trained on")
+    comparisons: float = Field(0.1, gt=0, lt=1, description="share of images for public validation pairs")
+    skip_broken: bool = Field(
+        False, description="leave out rows with an empty answer or two equal ones instead of refusing them"
+    )
+
+    @model_validator(mode="after")
+    def _clients_keep_some(self) -> PreferenceOptions:
+        if self.test + self.queries + self.comparisons >= 1:
+            raise ValueError("test, queries and comparisons leave the clients no images")
+        if both := sorted({*self.clients} & {*self.held_out}):
+            raise ValueError(f"{both[0]!r} is both a client's and held out")
+        return self
+
+
+class MMERealWorld(PreferenceOptions):
+    name = "mme-realworld"
+    path: str = Field("yifanzhang114/MME-RealWorld-Lmms-eval", min_length=1, description=PATH)
+    clients: list[str] = Field(["diagram", "book_map_poster", "position"], min_length=1)
+
+
+class RatedOptions(PreferenceOptions):
+    """Data without a label of its own: a row belongs to the first domain that its id begins with."""
+
+    domains: dict[str, list[str]] = Field(description="domain to the beginnings of the ids of its rows")
+
+
+class VLFeedback(RatedOptions):
+    name = "vlfeedback"
+    path: str = Field("MMInstruction/VLFeedback", min_length=1, description=PATH)
+
+
+class POVID(RatedOptions):
+    name = "povid"
+    path: str = Field("YiyangAiLab/POVID_preference_data_for_VLLMs", min_length=1, description=PATH)
+    revision: str | None = Field("refs/convert/parquet", description=REVISION)
+    images: str | None = Field(
+        None, description="folder of the images, where the rows only name files (COCO)"
+    )
+    clients: list[str] = Field(["detail"], min_length=1)
+    domains: dict[str, list[str]] = Field({"detail": [""]})
+
+
+class CC12M(DataOptions):
+    """Fed-CMP's clients are clusters in SigLIP2's space; ``cluster_column`` says which a pair belongs to."""
+
+    name = "cc12m"
+    path: str = Field("pixparse/cc12m-wds", min_length=1, description=PATH)
+    revision: str | None = Field("refs/convert/parquet", description=REVISION)
+    image_column: str = "jpg"
+    caption_column: str = "txt"
+    cluster_column: str = "cluster"
+    prompt: str = Field("Describe the image.", min_length=1, description="what stands before every caption")
+    choices: int = Field(4, ge=2, description="captions to choose from in the suite test/match")

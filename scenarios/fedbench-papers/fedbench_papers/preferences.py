@@ -1,0 +1,125 @@
+"""Comparisons of two answers, from whatever data set, as the preference track's data."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from fedbench import UsageError
+from fedbench.data import Item, Preference, PreferenceData, Suite
+from fedbench.fingerprint import sha256_json
+from fedbench_papers.options import PreferenceOptions
+from fedbench_papers.splits import HELD_OUT, TRAIN, deal
+from fedbench_papers.tables import Column, Pictures
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A question about the image of row ``place``, an answer and a worse one. ``choices``: the answers there
+    are, if one of them is right; none for an open question."""
+
+    place: int
+    label: str
+    prompt: str
+    chosen: str
+    rejected: str
+    choices: tuple[str, ...] = ()
+
+    @property
+    def trouble(self) -> str | None:
+        """Why there is nothing to learn from it."""
+        if not self.prompt.strip():
+            return "has no question"
+        if not (self.chosen.strip() and self.rejected.strip()):
+            return "has an empty answer"
+        return "prefers an answer to itself" if self.chosen.strip() == self.rejected.strip() else None
+
+
+def sound(options: PreferenceOptions, rows: Iterator[Row]) -> list[Row]:
+    """The rows, if each has two different answers; others are refused, or skipped on demand."""
+    kept = []
+    for row in rows:
+        if row.trouble is None:
+            kept.append(row)
+        elif not options.skip_broken:
+            raise UsageError(
+                f"row {row.place} of data {options.name!r} {row.trouble}",
+                where=options.path,
+                why=f"chosen is {row.chosen[:40]!r}, rejected is {row.rejected[:40]!r}",
+                fix="take the row out, or set data.options.skip_broken=true",
+            )
+    return kept
+
+
+def assemble(options: PreferenceOptions, rows: Sequence[Row], column: Column, label: str) -> PreferenceData:
+    """Clients' preferences, the server's queries and comparisons, suites ``test`` and ``held-out``.
+
+    A unit is an image as one label asks about it, so that a label can be a client.
+    """
+    hashes = {row.place: column.sha256(row.place) for row in rows}
+    images: dict[str, list[str]] = defaultdict(list)
+    for row in rows:
+        images[row.label].append(hashes[row.place])
+    shares = {"test": options.test, "queries": options.queries, "comparisons": options.comparisons}
+    split = deal(options, images, options.clients, options.held_out, shares)
+    members: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        found = split.get(hashes[row.place])
+        if found and (found == HELD_OUT) == (row.label in options.held_out):
+            members[found].append(row)
+    places: dict[tuple[str, str], int] = {}
+    shown: list[int] = []
+
+    def image(row: Row) -> int:
+        key = (hashes[row.place], row.label)
+        if key not in places:
+            places[key] = len(places)
+            shown.append(row.place)
+        return places[key]
+
+    def preferences(name: str) -> tuple[Preference, ...]:
+        return tuple(Preference(image(row), row.prompt, row.chosen, row.rejected) for row in members[name])
+
+    def item(row: Row) -> Item:
+        choices = row.choices or tuple(sorted((row.chosen, row.rejected)))
+        return Item(image(row), row.prompt, row.chosen, hashes[row.place][:16], choices)
+
+    pairs, comparisons = preferences(TRAIN), preferences("comparisons")
+    queries = {(query.image, query.prompt): query for query in map(item, members["queries"])}
+    asked = {name: [(row, item(row)) for row in members[name]] for name in ("test", HELD_OUT)}
+    suites = [suite for name, found in asked.items() for suite in _suites(name, found)]
+    return PreferenceData(
+        name=options.name,
+        image_fingerprint=sha256_json([image for image, _ in places]),
+        images=Pictures(column, shown),
+        units=np.arange(len(places)),
+        pairs=pairs,
+        suites={suite.key: suite for suite in suites},
+        labels={label: [name for _, name in places]},
+        queries=tuple(queries.values()),
+        comparisons=comparisons,
+    )
+
+
+def _suites(split: str, asked: Sequence[tuple[Row, Item]]) -> Iterator[Suite]:
+    """All questions as a choice, all that have one right answer to be generated too, and each label alone."""
+    if not asked:
+        return
+    yield Suite(split, "choice", "choice", tuple(item for _, item in asked))
+    if free := _freely(asked):
+        yield Suite(split, "answer", "generate", free)
+    for label in dict.fromkeys(row.label for row, _ in asked):
+        own = [(row, item) for row, item in asked if row.label == label]
+        name = label.replace("/", "-")
+        if free := _freely(own):
+            yield Suite(split, name, "generate", free)
+        else:
+            yield Suite(split, name, "choice", tuple(item for _, item in own))
+
+
+def _freely(asked: Sequence[tuple[Row, Item]]) -> tuple[Item, ...]:
+    """The questions that have one right answer, to be answered without a choice."""
+    return tuple(replace(item, choices=()) for row, item in asked if row.choices)

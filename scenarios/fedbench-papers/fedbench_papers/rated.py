@@ -1,0 +1,96 @@
+"""VLFeedback (arXiv 2312.10665) and POVID (arXiv 2402.11411) as preferences; clients are domains.
+
+Columns of VLFeedback: ``id``, ``prompt``, ``image``, ``completions`` (lists ``response`` and ``annotations``,
+the latter with a ``Rating`` of each aspect). Of POVID: ``id``, ``image`` (the name of a COCO file),
+``conversations`` and ``rejected_conversations`` (turns with ``from`` and ``value``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from fedbench import UsageError
+from fedbench.data import PreferenceData
+from fedbench_papers.options import POVID, RatedOptions, VLFeedback
+from fedbench_papers.preferences import Row, assemble, sound
+from fedbench_papers.tables import Column, read
+
+Answers = tuple[str, str, str]
+"""Question, better and worse answer."""
+
+
+def vlfeedback(options: VLFeedback) -> PreferenceData:
+    """The best rated answer over the worst, by their mean ratings; a row that rates all alike is none."""
+    return _rated(options, ("prompt", "completions"), _best_and_worst, images=None)
+
+
+def povid(options: POVID) -> PreferenceData:
+    """The first answer of a conversation over that of its rejected twin."""
+    return _rated(options, ("conversations", "rejected_conversations"), _twins, images=options.images)
+
+
+def _rated(
+    options: RatedOptions,
+    columns: Sequence[str],
+    answers: Callable[[Mapping[str, Any]], Answers | None],
+    images: str | None,
+) -> PreferenceData:
+    rows = read(options, ("id", "image", *columns))
+    places = [
+        (place, domain)
+        for place, name in enumerate(rows["id"])
+        if (domain := _domain(options, str(name))) in {*options.clients, *options.held_out}
+    ]
+    if not places:
+        starts = sorted({str(name)[:12] for name in rows["id"]})[:8]
+        raise UsageError(
+            f"data {options.name!r} has no row of the domains {', '.join(options.domains)}",
+            why=f"ids begin with {', '.join(starts)}, …",
+            fix="say in data.options.domains how the ids of a domain begin",
+        )
+    texts = rows.remove_columns(["image"])
+    compared = (Row(place, domain, *found) for place, domain in places if (found := answers(texts[place])))
+    column = Column.of(options.name, rows, "image", images)
+    return assemble(options, sound(options, compared), column, "domain")
+
+
+def _domain(options: RatedOptions, name: str) -> str:
+    for domain, starts in options.domains.items():
+        if name.startswith(tuple(starts)):
+            return domain
+    return ""
+
+
+def _best_and_worst(row: Mapping[str, Any]) -> Answers | None:
+    responses, notes = row["completions"]["response"], row["completions"]["annotations"]
+    rated = [
+        (rating, response or "")
+        for response, note in zip(responses, notes, strict=True)
+        if (rating := _rating(note)) is not None
+    ]
+    if len({rating for rating, _ in rated}) < 2:
+        return None
+    best, worst = max(rated, key=lambda pair: pair[0]), min(rated, key=lambda pair: pair[0])
+    return row["prompt"] or "", best[1], worst[1]
+
+
+def _rating(note: Mapping[str, Any]) -> float | None:
+    """The mean over the aspects; None if one of them is not a number ("N/A")."""
+    try:
+        ratings = [float(aspect["Rating"]) for aspect in note.values()]
+    except (TypeError, ValueError):
+        return None
+    return sum(ratings) / len(ratings)
+
+
+def _twins(row: Mapping[str, Any]) -> Answers:
+    question, chosen = _exchange(row["conversations"])
+    _, rejected = _exchange(row["rejected_conversations"])
+    return question, chosen, rejected
+
+
+def _exchange(turns: Sequence[Mapping[str, str]]) -> tuple[str, str]:
+    """The first question, without the image's placeholder, and its answer."""
+    said = {turn["from"]: turn["value"] for turn in reversed(turns or ())}
+    return said.get("human", "").replace("<image>", "").strip(), said.get("gpt", "")

@@ -1,0 +1,50 @@
+"""Who sees which image: splits by image, so that what is shown in one is shown in no other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from fedbench import UsageError
+from fedbench.errors import suggest
+from fedbench.rng import derive
+from fedbench_papers.options import DataOptions
+
+TRAIN, HELD_OUT = "train", "held-out"
+
+
+def deal(
+    options: DataOptions,
+    images: Mapping[str, Iterable[str]],
+    clients: Sequence[str],
+    held_out: Sequence[str],
+    shares: Mapping[str, float],
+) -> dict[str, str]:
+    """The split of every image (its hash) among ``images`` of each label: "train" for what ``shares`` leave.
+
+    An image that several labels have is dealt with the first; held-out labels get what is left.
+    """
+    split: dict[str, str] = {}
+    for label in (*clients, *held_out):
+        free = {image for image in images.get(label, ()) if image not in split}
+        # The order is the images' own, not the rows': it survives another order of the files.
+        kept = sorted(free, key=lambda image: derive(options.seed, "split", image))[: options.per_client]
+        if not kept:
+            raise UsageError(
+                f"data {options.name!r} has no image of {label!r} that no other label took",
+                fix=suggest(label, images),
+            )
+        if label in held_out:
+            split |= dict.fromkeys(kept, HELD_OUT)
+            continue
+        for name, share in shares.items():
+            count = max(1, round(share * len(kept)))
+            split |= dict.fromkeys(kept[:count], name)
+            kept = kept[count:]
+            if not kept:
+                raise UsageError(
+                    f"data {options.name!r} has too few images of {label!r}",
+                    why=f"{', '.join(shares)} and the clients need at least one each",
+                    fix="raise per_client or take another label",
+                )
+        split |= dict.fromkeys(kept, TRAIN)
+    return split

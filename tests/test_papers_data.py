@@ -1,0 +1,297 @@
+"""The papers' data sets as preferences and captions: faithful, disjoint by image, refused where unsound."""
+
+import random
+from dataclasses import astuple
+
+import pytest
+import tiny_tables as tables
+from fedbench_papers.captions import cc12m
+from fedbench_papers.mme import mme_realworld
+from fedbench_papers.options import CC12M, POVID, MMERealWorld, VLFeedback
+from fedbench_papers.rated import povid, vlfeedback
+
+from fedbench.data import AlignmentData, PreferenceData
+from fedbench.errors import UsageError
+from fedbench.values import validated
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("FEDBENCH_CACHE", str(tmp_path_factory.getbasetemp() / "papers-cache"))
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory):
+    return tables.shelf(tmp_path_factory.mktemp("shelf"))
+
+
+HELD_OUT = ["table", "count"]
+DOMAINS = {"detail": ["SVIT"], "medical": ["LLaVAMed", "PMC"], "ocr": ["LLaVAR"]}
+
+
+def from_mme(shelf, **options):
+    return mme_realworld(MMERealWorld(path=str(shelf / "mme"), held_out=HELD_OUT, **options))
+
+
+def from_vlfeedback(shelf, **options):
+    options = {"clients": ["detail", "medical"], "held_out": ["ocr"], "domains": DOMAINS} | options
+    return vlfeedback(VLFeedback(path=str(shelf / "vlfeedback"), **options))
+
+
+def from_povid(shelf, **options):
+    return povid(POVID(path=str(shelf / "povid"), **{"images": str(shelf / "coco")} | options))
+
+
+def from_cc12m(shelf, **options):
+    return cc12m(CC12M(path=str(shelf / "cc12m"), **options))
+
+
+MAKERS = [from_mme, from_vlfeedback, from_povid, from_cc12m]
+
+
+def pools(data):
+    """{what for: the images' pixels}."""
+    found = {"train": [pair.image for pair in data.pairs]}
+    if isinstance(data, PreferenceData):
+        found["queries"] = [query.image for query in data.queries]
+        found["comparisons"] = [comparison.image for comparison in data.comparisons]
+    for suite in data.suites.values():
+        found.setdefault(suite.split, []).extend(item.image for item in suite.items)
+    return {name: {data.images[i].tobytes() for i in images} for name, images in found.items()}
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_what_is_shown_in_one_split_is_shown_in_no_other(make, shelf):
+    data = make(shelf)
+    found = pools(data)
+    assert len(found) >= (2 if isinstance(data, AlignmentData) else 4)
+    assert sum(map(len, found.values())) == len(set().union(*found.values()))
+    assert all(picture.mode == "RGB" for picture in data.images)
+    assert len(data.images) == len(data.units) == len(set(data.units.tolist()))
+    assert {len(values) for values in data.labels.values()} == {len(data.units)}
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_data_is_a_function_of_its_options(make, shelf):
+    first, again, other = make(shelf), make(shelf), make(shelf, seed=1)
+    assert first.fingerprint == again.fingerprint != other.fingerprint
+    assert pools(first)["train"] != pools(other)["train"]
+    few = make(shelf, per_client=5)
+    assert 0 < len(few.images) < len(first.images)
+
+
+def told(data):
+    """All that is asked and answered, with the pixels it is about, in any order."""
+    entries = [*data.pairs, *data.queries, *data.comparisons]
+    entries += [item for suite in data.suites.values() for item in suite.items]
+    return sorted((data.images[e.image].tobytes(), *map(str, astuple(e)[1:])) for e in entries)
+
+
+def test_splits_do_not_depend_on_the_order_of_the_rows(shelf, tmp_path):
+    rows = tables.mme()
+    # All of an image's rows are alike in label, but for the one that two subtasks share.
+    random.Random(0).shuffle(rows)
+    tables.write(tmp_path / "mme", rows)
+    assert told(from_mme(tmp_path)) == told(from_mme(shelf))
+
+
+def test_in_mme_realworld_the_right_option_is_preferred_to_a_wrong_one(shelf):
+    data = from_mme(shelf)
+    right = {(row["bytes"], row["question"]): row["answer"] for row in tables.mme()}
+    by_pixels = {
+        (tables.picture(number, picture).tobytes(), question): right[row["bytes"], row["question"]]
+        for number in range(5)
+        for picture in range(10)
+        for question, row in enumerate(tables.mme()[20 * number + 2 * picture :][:2])
+    }
+    wrong = set()
+    for pair in (*data.pairs, *data.comparisons):
+        number = int(pair.prompt.partition("thing ")[2][0])
+        assert pair.chosen == by_pixels[data.images[pair.image].tobytes(), number] != pair.rejected
+        assert all(option in pair.prompt for option in tables.OFFERED)
+        wrong.add(pair.rejected)
+    assert wrong == set("ABCDE")
+    assert {query.choices for query in data.queries} == {tuple("ABCDE")}
+    assert set(data.suites) == {
+        *(f"test/{name}" for name in ("choice", "answer", "diagram", "book_map_poster", "position")),
+        *(f"held-out/{name}" for name in ("choice", "answer", "table", "count")),
+    }
+    assert data.suites["test/answer"].form == data.suites["held-out/table"].form == "generate"
+    assert not any(item.choices for item in data.suites["test/answer"].items)
+    shared = tables.picture(0, 0).tobytes()
+    assert shared not in pools(data)["held-out"], "diagram's image is not held out with count"
+
+
+def test_in_vlfeedback_the_best_rated_answer_is_preferred_to_the_worst(shelf):
+    data = from_vlfeedback(shelf)
+    every = [*data.pairs, *data.comparisons]
+    assert every and all(p.chosen.startswith("good") and p.rejected.startswith("bad") for p in every)
+    assert set(data.labels["domain"]) == {"detail", "medical", "ocr"}
+    assert not any("tie" in p.prompt or "domain" in p.prompt for p in every), "unrated and unlisted rows"
+    assert data.suites["test/choice"].form == data.suites["test/detail"].form == "choice"
+    assert "test/answer" not in data.suites, "an open question has no one right answer"
+    items = data.suites["test/choice"].items
+    assert all(sorted(item.choices) == list(item.choices) and item.answer in item.choices for item in items)
+
+
+def test_in_povid_the_untouched_answer_is_preferred(shelf):
+    data = from_povid(shelf)
+    for pair in data.pairs:
+        assert pair.prompt == "what is there?", "without the image's placeholder"
+        assert pair.rejected == pair.chosen.replace("dog", "dog, a frisbee")
+    with pytest.raises(UsageError, match=r"names files .*'image' is text — set data.options.images"):
+        from_povid(shelf, images=None)
+
+
+def test_in_cc12m_a_client_is_a_cluster_and_captions_are_told_apart(shelf):
+    data = from_cc12m(shelf)
+    assert isinstance(data, AlignmentData) and len(set(data.labels["cluster"])) == 5
+    for pair in data.pairs:
+        cluster = data.labels["cluster"][pair.image]
+        assert pair.answer.endswith(f"of {cluster}") and pair.prompt == "Describe the image."
+    for item in data.suites["test/match"].items:
+        assert item.answer in item.choices and 1 < len(set(item.choices)) == len(item.choices) <= 4
+        assert len({choice.rpartition(" ")[2] for choice in item.choices}) == 1, "all of one cluster"
+
+
+def spoilt(rows, **changes):
+    """The first row with other cells."""
+    return [{**rows[0], **changes}, *rows[1:]]
+
+
+def renamed(rows, old, new):
+    return [{new if name == old else name: cell for name, cell in row.items()} for row in rows]
+
+
+def unequal(rows, better, worse):
+    cell = rows[0]["completions"]
+    return spoilt(rows, completions=cell | {"response": ["", better, "", worse]})
+
+
+BAD_TABLES = {
+    "a column is missing": (
+        mme_realworld, MMERealWorld, lambda: renamed(tables.mme(), "question", "q"), None,
+        r"data 'mme-realworld' has no column 'question' in \S+: its columns are .* — take the version",
+    ),
+    "an empty answer": (
+        mme_realworld, MMERealWorld, lambda: spoilt(tables.mme(), answer=" "), None,
+        r"row 0 of data 'mme-realworld' has an empty answer in \S+: chosen is '', .* — take the row out, or",
+    ),
+    "no question": (
+        vlfeedback, VLFeedback, lambda: spoilt(tables.vlfeedback(), prompt=None), tables.VLFEEDBACK,
+        "row 0 of data 'vlfeedback' has no question",
+    ),
+    "an answer that is no option": (
+        mme_realworld, MMERealWorld, lambda: spoilt(tables.mme(), answer="F"), None,
+        "row 0 .* can't be compared .*: its answer is 'F', its options are A, B, C, D, E",
+    ),
+    "no options": (
+        mme_realworld, MMERealWorld,
+        lambda: spoilt(tables.mme(), **{"multi-choice options": []}), None, "'A', its options are none",
+    ),
+    "an empty better answer": (
+        vlfeedback, VLFeedback, lambda: unequal(tables.vlfeedback(), "", "x"), tables.VLFEEDBACK,
+        "row 0 of data 'vlfeedback' has an empty answer",
+    ),
+    "two equal answers": (
+        vlfeedback, VLFeedback, lambda: unequal(tables.vlfeedback(), "same", "same "), tables.VLFEEDBACK,
+        r"row 0 of data 'vlfeedback' prefers an answer to itself .*'same'.* — take the row out, or set data",
+    ),
+    "no such domain": (
+        vlfeedback, VLFeedback, lambda: renamed_ids(tables.vlfeedback()), tables.VLFEEDBACK,
+        "no row of the domains detail, medical, ocr: ids begin with .*x-0.* — say in data.options.domains",
+    ),
+    "twins alike": (
+        povid, POVID,
+        lambda: spoilt(tables.povid()[0], rejected_conversations=tables.povid()[0][0]["conversations"]), None,
+        "row 0 of data 'povid' prefers an answer to itself",
+    ),
+    "a file that is not there": (
+        povid, POVID, lambda: spoilt(tables.povid()[0], image="gone.jpg"), None,
+        "can't read the image of row 0 of data 'povid': .*No such file .* — download it again",
+    ),
+    "not base64": (
+        mme_realworld, MMERealWorld, lambda: spoilt(tables.mme(), bytes="a"), None,
+        "can't read the image of row 0 of data 'mme-realworld'",
+    ),
+    "an empty caption": (
+        cc12m, CC12M, lambda: spoilt(tables.cc12m(), txt=None), tables.CC12M,
+        "row 0 of data 'cc12m' has an empty caption",
+    ),
+    "no clusters": (
+        cc12m, CC12M, lambda: renamed(tables.cc12m(), "cluster", "c"), None, "has no column 'cluster'"
+    ),
+    "too few images": (
+        mme_realworld, MMERealWorld, lambda: tables.mme(images=3), None,
+        "has too few images of 'diagram': test, queries, comparisons and the clients need at least one each",
+    ),
+}  # fmt: skip
+
+
+def renamed_ids(rows):
+    return [{**row, "id": f"x-{i}"} for i, row in enumerate(rows)]
+
+
+def settings(kind, shelf):
+    more = {
+        VLFeedback: {"clients": list(DOMAINS), "domains": DOMAINS},
+        POVID: {"images": str(shelf / "coco")},
+    }
+    return more.get(kind, {})
+
+
+@pytest.mark.parametrize("trouble", BAD_TABLES)
+def test_unsound_data_is_refused_in_one_line(trouble, shelf, tmp_path):
+    make, kind, rows, features, message = BAD_TABLES[trouble]
+    folder = tables.write(tmp_path / "rows", rows(), features)
+    with pytest.raises(UsageError, match=message):
+        make(kind(path=str(folder), **settings(kind, shelf)))
+
+
+def test_broken_rows_may_be_left_out(shelf, tmp_path):
+    rows = unequal(tables.vlfeedback(), "same", "same")
+    folder = tables.write(tmp_path / "vlfeedback", rows, tables.VLFEEDBACK)
+    data = from_vlfeedback(tmp_path, skip_broken=True)
+    asked = [*data.pairs, *data.queries, *data.comparisons, *data.suites["test/choice"].items]
+    whole = from_vlfeedback(shelf)
+    before = [*whole.pairs, *whole.queries, *whole.comparisons, *whole.suites["test/choice"].items]
+    assert len(asked) == len(before) - 1 and folder.is_dir()
+
+
+def test_files_that_are_no_parquet_and_folders_without_any_are_named(tmp_path):
+    with pytest.raises(UsageError, match=r"data 'mme-realworld' has no parquet files in .* — set data"):
+        mme_realworld(MMERealWorld(path=str(tmp_path)))
+    (tmp_path / "train.parquet").write_text("not parquet at all")
+    with pytest.raises(UsageError, match=r"can't read data 'mme-realworld' in .* — download its"):
+        mme_realworld(MMERealWorld(path=str(tmp_path)))
+
+
+def test_an_image_that_is_none_is_named_when_it_is_looked_at(tmp_path):
+    rows = tables.mme()
+    rows = [{**row, "bytes": "QUJD" + row["bytes"]} for row in rows]
+    data = from_mme_at(tables.write(tmp_path / "mme", rows))
+    with pytest.raises(UsageError, match=r"can't read the image of row .* cannot identify image file"):
+        data.images[0]
+
+
+def from_mme_at(folder, **options):
+    return mme_realworld(MMERealWorld(path=str(folder), **options))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"clients": ["diagramm"]},
+            "has no subtask 'diagramm' — did you mean 'diagram'",
+        ),
+        ({"held_out": ["position"]}, "'position' is both a client's and held out"),
+        ({"test": 0.5, "queries": 0.4, "comparisons": 0.1}, "leave the clients no images"),
+        ({"clients": []}, "bad value .* for option 'clients'"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(options, message, shelf):
+    with pytest.raises(UsageError, match=message):
+        mme_realworld(
+            validated(MMERealWorld, {"path": str(shelf / "mme"), **options}, "data 'mme-realworld'")
+        )
