@@ -108,7 +108,7 @@ def test_sampled_answers_have_the_probability_they_were_drawn_with(policy, quest
         answers = policy.sample(
             questions, 5, limit=12, temperature=temperature, stream=torch_stream(1, "sample")
         )
-        again = policy.logp(questions.repeated(5), answers.ids, answers.mask, temperature)
+        again = policy.logp(questions, answers.ids, answers.mask, temperature)
         assert answers.ids.shape[0] == 20 and answers.mask.any(1).all()
         torch.testing.assert_close(again.detach(), answers.logp, rtol=0, atol=2e-5)
 

@@ -16,9 +16,9 @@ from torch.nn import functional as F
 from transformers import DynamicCache
 
 from fedbench.models.backbone import Backbone
+from fedbench.models.grouped import Grouped
 from fedbench.models.language import LanguageModel
 from fedbench.models.projector import Projector
-from fedbench.models.ragged import Ragged
 from fedbench.params import ParamSpace
 
 
@@ -94,21 +94,20 @@ class Policy(nn.Module):
         return self.projector(self.projected[None], self.features[images][None])[0]
 
     def logp(self, questions: Questions, ids: Tensor, mask: Tensor, temperature: float = 1.0) -> Tensor:
-        """[N, L] log-probabilities of answers' tokens, differentiable; 0 where ``mask`` is False."""
+        """[N, L] log-probabilities of answers' tokens, differentiable; 0 where ``mask`` is False. N is a
+        multiple of the questions, whose answers follow each other.
+
+        A question is read once, whatever the number of its answers: they stand behind it in one row, each
+        looking at the question and at itself.
+        """
         visual = self.llm.framed(self.visual(questions.images))
         prompts, asked = _padded(questions.prompts, left=False, device=ids.device)
-        # [visual][prompt][answer][padding]: attention over ragged rows knows padding at the end only.
-        answer = torch.cat([torch.zeros_like(asked), mask], dim=1)
-        real, order = _first(torch.cat([asked, mask], dim=1))
-        text, answer = torch.cat([prompts, ids], dim=1).gather(1, order), answer.gather(1, order)
-        width = visual.shape[1]
-        ragged = Ragged(F.pad(real, (width, 0), value=True))
-        inputs = torch.cat([visual, self.llm.embed(text)], dim=1)
-        hidden = self.llm.hidden_ragged(ragged.pack(inputs), ragged)
-        row, place = answer.nonzero(as_tuple=True)
-        before = ragged.number[row, place + width - 1]
-        table = (self.llm.logits(hidden[before]).float() / temperature).log_softmax(-1)
-        found = table.gather(1, text[row, place][:, None]).squeeze(1)
+        rows = Grouped.of(torch.cat([asked.new_ones(visual.shape[:2]), asked], dim=1), mask)
+        inputs = torch.cat([visual, self.llm.embed(prompts), self.llm.embed(rows.packed(ids))], dim=1)
+        hidden = self.llm.hidden(inputs, self.llm.positions(rows.places), rows.sight)
+        before = hidden[rows.question, rows.before]
+        table = (self.llm.logits(before).float() / temperature).log_softmax(-1)
+        found = table.gather(1, ids[mask][:, None]).squeeze(1)
         return found.new_zeros(mask.shape).index_put(mask.nonzero(as_tuple=True), found)
 
     forward = logp
@@ -164,21 +163,26 @@ def sample(
     hidden = read(inputs, (seen.cumsum(1) - 1).clamp_min(0))
     cache.batch_repeat_interleave(group)
     hidden, seen = hidden.repeat_interleave(group, 0), seen.repeat_interleave(group, 0)
-    done = torch.zeros(len(seen), dtype=torch.bool, device=device)
-    columns: list[tuple[Tensor, Tensor, Tensor]] = []
-    for _ in range(limit):
-        table = (llm.logits(hidden).float() / (temperature or 1.0)).log_softmax(-1)
+    count = len(seen)
+    ids = torch.full((count, limit), eos, device=device)
+    mask = torch.zeros(count, limit, dtype=torch.bool, device=device)
+    logp = torch.zeros(count, limit, device=device)
+    going = torch.arange(count, device=device)  # the answers that have not ended; only they are read on
+    for place in range(limit):
+        table = (llm.logits(hidden) / (temperature or 1.0)).log_softmax(-1)
         token = _drawn(table, stream) if temperature else table.argmax(1)
-        token = token.masked_fill(done, eos)
-        chance = table.gather(1, token[:, None]).squeeze(1).masked_fill(done, 0.0)
-        columns.append((token, ~done, chance))
-        done = done | (token == eos)
-        if done.all():
+        ids[going, place], mask[going, place] = token, True
+        logp[going, place] = table.gather(1, token[:, None]).squeeze(1)
+        left = (token != eos).nonzero().squeeze(1)
+        going, token, seen = going[left], token[left], F.pad(seen[left], (0, 1), value=True)
+        if place + 1 == limit or not len(going):
             break
-        seen = F.pad(seen, (0, 1), value=True)
+        if len(left) < len(hidden):
+            cache.batch_select_indices(left)
         hidden = read(llm.embed(token)[:, None], seen.sum(1, keepdim=True) - 1)
-    ids, mask, logp = (torch.stack(parts, dim=1) for parts in zip(*columns, strict=True))
-    return Answers(ids, mask, logp, done)
+    used = slice(int(mask.sum(1).max()))
+    ended = torch.ones(count, dtype=torch.bool, device=device).index_fill(0, going, False)
+    return Answers(ids[:, used], mask[:, used], logp[:, used], ended)
 
 
 def texts(llm: LanguageModel, answers: Answers) -> list[str | None]:

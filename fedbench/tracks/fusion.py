@@ -142,11 +142,11 @@ class FusionRun:
         fused = self.fuser.fuse(self.fuser_state, rewards, weights)
         advantage = advantages(fused.view(-1, spec.group)).flatten()
         with torch.no_grad():
-            reference = bench.reference.logp(everyone, answers.ids, answers.mask, spec.temperature)
+            reference = bench.reference.logp(questions, answers.ids, answers.mask, spec.temperature)
         first: tuple[Tensor, Terms] | None = None
 
         def terms() -> tuple[Tensor, Terms]:
-            logp = policy.logp(everyone, answers.ids, answers.mask, spec.temperature)
+            logp = policy.logp(questions, answers.ids, answers.mask, spec.temperature)
             old = logp.detach() if first is None else first[0]
             return old, grpo_terms(
                 logp, old, reference, advantage, answers.mask,

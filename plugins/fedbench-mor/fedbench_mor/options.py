@@ -1,4 +1,4 @@
-"""Options of MoR; the defaults are the paper's where it states them."""
+"""Options of MoR; the defaults are the paper's where it states them, its router sized for nano backbones."""
 
 from __future__ import annotations
 
@@ -19,13 +19,15 @@ class MoROptions(Options):
     k: int = Field(2, ge=1, description="clients asked under topk")
     normalise: bool = Field(True, description="use rewards normalised by each client's own μ and σ")
     clip: float | None = Field(None, gt=0, description="bound on a normalised reward's size")
-    width: int = Field(64, ge=1, description="width of the router")
+    width: int = Field(32, ge=1, description="width of the router")
     layers: int = Field(4, ge=1, description="its Transformer layers")
-    heads: int = Field(8, ge=1, description="their attention heads")
+    heads: int = Field(4, ge=1, description="their attention heads")
     rounds: int = Field(50, ge=0, description="rounds of federated training of the router")
-    steps: int = Field(20, ge=1, description="local steps a round")
-    batch_size: int = Field(32, ge=1, description="answers a local step")
-    lr: float = Field(1e-4, gt=0, description="learning rate of the router")
+    steps: int = Field(
+        2, ge=1, description="local steps a round; many let each client call every answer its own"
+    )
+    batch_size: int = Field(16, ge=1, description="answers a local step")
+    lr: float = Field(1e-3, gt=0, description="learning rate of the router")
     loss: Literal["bce", "ce"] = Field("bce", description="binary cross-entropy per client, or softmax")
     nu: float = Field(0.1, ge=0, description="ν, how widely Thompson sampling explores")
     lam: float = Field(1.0, gt=0, description="λ, the ridge of U and of the head's pull to its start")

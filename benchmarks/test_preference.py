@@ -1,0 +1,78 @@
+"""A policy step beside TRL's: the same model, questions, group, longest answer and updates. ``make bench``.
+
+TRL's has no image to read; ours reads the visual tokens besides. Both sample, score under the reference,
+differentiate and update; the rewards cost nothing.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from itertools import count
+
+import pytest
+import torch
+from datasets import Dataset
+from trl import GRPOConfig, GRPOTrainer
+
+from fedbench.jobs import plan_jobs
+from fedbench.runner import Runner, choose_device
+from fedbench.testing.contracts import created, installed
+from fedbench.tracks.asking import Desk
+from fedbench.tracks.fusion import StepLog
+
+GROUP = "policy step: 8 questions, 5 answers each"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    (job,) = plan_jobs(
+        installed(), methods=["gold-reward"], scenarios=["prefs-emoji-tasks"], seeds=[0], options={},
+        changes={}, output=tmp_path_factory.mktemp("runs"),
+    )  # fmt: skip
+    bench = Runner(installed(), choose_device("auto")).bench(job.scenario)
+    run = bench.run(created("gold-reward"), 0, "serial")
+    run._judges, run.fuser_state = [bench.gold], {}
+    return run
+
+
+@pytest.mark.benchmark(group=GROUP)
+def test_ours(benchmark, run):
+    desk, log, steps = Desk(run._judges, run.bench.data.images, run.trouble), StepLog(), count(1)
+    optimizer = run._optimizer({})
+    benchmark.pedantic(lambda: run._step(next(steps), desk, optimizer, log), rounds=10, warmup_rounds=3)
+    benchmark.extra_info["tokens"] = sum(log.values["policy/tokens"]) / len(log.values["policy/tokens"])
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.benchmark(group=GROUP)
+def test_trl(benchmark, run, tmp_path):
+    spec, bench = run.spec, run.bench
+    answers = spec.queries * spec.group
+    said = Dataset.from_dict({"prompt": [query.prompt for query in bench.data.queries]})
+    config = GRPOConfig(
+        output_dir=str(tmp_path), per_device_train_batch_size=answers, num_generations=spec.group,
+        max_completion_length=spec.max_tokens, beta=spec.kl_weight, epsilon=spec.clip_low,
+        epsilon_high=spec.clip_high, temperature=spec.temperature, learning_rate=spec.lr, seed=0,
+        max_steps=10_000, loss_type="grpo", use_cpu=bench.device.type == "cpu", report_to=[],
+        save_strategy="no", bf16=False, gradient_checkpointing=False, logging_steps=10_000,
+    )  # fmt: skip
+    weights = deepcopy(bench.loaded.backbone.llm).requires_grad_(True)
+    weights.set_attn_implementation("sdpa")
+    tokenizer = bench.loaded.backbone.tokenizer
+    trainer = GRPOTrainer(
+        weights, lambda completions, **_: [float(len(text) % 2) for text in completions], config, said,
+        processing_class=tokenizer,
+    )  # fmt: skip
+    trainer.create_optimizer_and_scheduler(config.max_steps)
+    trainer.current_gradient_accumulation_steps = 1  # train() would set it; steps are taken one by one here
+    batches = iter(trainer.get_train_dataloader())
+    model = trainer.model
+
+    def step():
+        trainer.training_step(model, next(batches), answers)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        trainer.optimizer.step()
+        trainer.optimizer.zero_grad()
+        trainer.state.global_step += 1
+
+    benchmark.pedantic(step, rounds=10, warmup_rounds=3)
