@@ -1,0 +1,37 @@
+"""What the finding about MoR runs: every method on two benchmarks, the others on fewer seeds, its ablations."""
+
+from __future__ import annotations
+
+from study import Study
+
+BENCHMARKS = ("prefs-emoji-tasks", "prefs-domains")
+OTHERS = ("prefs-easyvqa-tasks", "prefs-skewed")
+HETEROGENEOUS = "prefs-heterogeneous"
+ANCHORS = ("start", "gold-reward")
+FUSERS = (
+    "mor", "reward-mean", "reward-random", "reward-single", "reward-min", "reward-max", "pluralllm",
+)  # fmt: skip
+EXCHANGES = ("reward-fedavg", "fedavg-dpo")
+EVERYONE = (*ANCHORS, *FUSERS, *EXCHANGES)
+
+MAIN = [Study(scenarios=(name,), methods=EVERYONE, seeds=5) for name in BENCHMARKS]
+MORE = [
+    *(Study(scenarios=(name,), methods=EVERYONE) for name in OTHERS),
+    # Reward models of three architectures have no average.
+    Study(scenarios=(HETEROGENEOUS,), methods=(*ANCHORS, *FUSERS, "fedavg-dpo")),
+]
+ABLATIONS = [
+    Study(scenarios=BENCHMARKS, methods=("mor",), options=options)
+    for options in (
+        {"routing": "top1"},
+        {"routing": "soft"},
+        {"routing": "topk"},
+        {"normalise": False},
+        {"feedback": "delta_j"},
+        {"feedback": "delta_val"},
+        {"literal_feedback": True},
+        {"loss": "ce"},
+        {"rounds": 5, "steps": 20},
+    )
+]
+STUDIES = [*MAIN, *ABLATIONS, *MORE]

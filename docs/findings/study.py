@@ -1,0 +1,59 @@
+"""What a finding runs: methods on scenarios under one set of options and changes, and how it is run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from json import dumps
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+
+from fedbench.catalog import Catalog
+from fedbench.cli.progress import Progress
+from fedbench.jobs import plan_jobs
+from fedbench.plugins import Plugins
+from fedbench.runner import Busy, Runner, choose_device
+
+EXECUTOR = "batched"
+
+
+@dataclass(frozen=True)
+class Study:
+    """Methods on scenarios under one set of options and changes."""
+
+    scenarios: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ()
+    options: dict[str, Any] = field(default_factory=dict)
+    changes: dict[str, Any] = field(default_factory=dict)
+    seeds: int = 3
+
+    def command(self, method: str, scenario: str, seed: int) -> list[str]:
+        """What a person would type for one of its runs."""
+        options = [word for key, value in self.options.items() for word in ("-o", f"{key}={dumps(value)}")]
+        changes = [word for key, value in self.changes.items() for word in ("--set", f"{key}={dumps(value)}")]
+        named = ["-m", method, "-s", scenario, "--seeds", str(seed), "--executor", EXECUTOR]
+        return ["fedbench", "run", *named, *options, *changes]
+
+
+def run(studies: Sequence[Study], output: Path) -> None:
+    """Run what is not done yet, all studies' first seeds before their second ones."""
+    catalog = Catalog(Plugins())
+    torch.set_num_threads(1)
+    runner = Runner(catalog, choose_device("auto"), EXECUTOR, Progress())
+    for seed in range(max(study.seeds for study in studies)):
+        for study in (study for study in studies if seed < study.seeds):
+            jobs = plan_jobs(
+                catalog, methods=study.methods, scenarios=study.scenarios, seeds=[seed],
+                options=study.options, changes=study.changes, output=output,
+            )  # fmt: skip
+            for job in jobs:
+                if job.done:
+                    continue
+                runner.command = study.command(job.method_entry.name, job.scenario.name, seed)
+                try:
+                    runner.run(job)
+                except Busy as error:
+                    click.echo(error, err=True)
