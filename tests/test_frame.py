@@ -55,6 +55,16 @@ def test_a_frame_is_the_same_as_writing_it_out(nano):
     assert generate(llm, ITEMS, visual) == generate(plain, generated, written)
 
 
+def test_a_frame_may_be_evaluated_before_it_is_trained_with(nano):
+    llm = LanguageModel(replace(nano, llm=copy.deepcopy(nano.llm), frame=Frame("a drawing of")))
+    visual = drawn(2, 4, nano.width)
+    with torch.inference_mode():
+        llm.framed(visual)
+    llm.backbone.llm.requires_grad_(True)
+    llm.framed(visual).sum().backward()
+    assert llm.backbone.llm.get_input_embeddings().weight.grad.abs().sum() > 0
+
+
 def test_positions_are_looked_up_in_the_image_and_counted_behind_it(nano):
     table = torch.tensor([[0, 1, 1, 1, 1], [0, 1, 1, 2, 2], [0, 1, 2, 1, 2]])
     llm = LanguageModel(replace(nano, frame=Frame(positions=table)))

@@ -2,6 +2,7 @@
 
 import json
 import socket
+from pathlib import Path
 
 import huggingface_hub.constants
 import numpy as np
@@ -37,6 +38,7 @@ from fedbench.errors import UsageError
 from fedbench.evaluation.packing import pack
 from fedbench.evaluation.scoring import generate, likelihoods
 from fedbench.fusers import Judged
+from fedbench.jobs import plan_jobs
 from fedbench.models.language import LanguageModel
 from fedbench.models.policy import Policy, Questions
 from fedbench.models.projector import Projector
@@ -44,6 +46,7 @@ from fedbench.models.rewards import VLMReward
 from fedbench.plugins import Plugins
 from fedbench.results.store import find_records, read_record
 from fedbench.rng import torch_stream
+from fedbench.runner import Runner
 from fedbench.scenario import load_scenario
 
 QWEN_SIZE = 24
@@ -258,7 +261,8 @@ def test_a_reward_model_reads_the_last_token_as_transformers_does(case):
     ]
     padded = torch.nn.utils.rnn.pad_sequence([torch.tensor(row) for row in ids], batch_first=True)
     mask = torch.arange(padded.shape[1]) < torch.tensor([len(row) for row in ids])[:, None]
-    judged = Judged(case.features[None], padded[None], case.llm.embed(padded)[None], mask[None])
+    images = torch.arange(3)[None]
+    judged = Judged(case.features[None], padded[None], case.llm.embed(padded)[None], mask[None], images)
     with torch.no_grad():
         found = model(params[None], judged)[0]
         for row, (question, answer) in enumerate(ASKED):
@@ -547,19 +551,19 @@ def test_without_the_hub_a_backbone_says_what_to_download(name, offline):
     assert "--set backbone.options.path=FOLDER" in said
 
 
-def test_without_the_hub_a_run_ends_with_that_line(fedbench, offline):
-    code, out, err = fedbench("run", "-m", "fedavg", "-s", "fedcmp-cc12m")
+@pytest.mark.parametrize("name", NAMES)
+def test_without_the_hub_a_run_ends_with_that_line(name, fedbench, offline):
+    code, out, err = fedbench("run", "-m", "start", "-s", name)
+    wanted = "lmsys/vicuna-7b-v1.5 --revision refs/pr/3" if "cmp" in name else "Qwen/Qwen2.5-VL-7B-Instruct"
     assert code == 2 and not out and len(err.strip().splitlines()) == 1
-    assert "hf download lmsys/vicuna-7b-v1.5 --revision refs/pr/3 --local-dir FOLDER" in err
+    assert f"where there is a network: hf download {wanted} --local-dir FOLDER" in err
 
 
 def test_every_backbone_that_a_scenario_judges_with_is_registered():
     known = {options.name for options, *_ in BACKBONES}
-    (models,) = (
-        load_scenario(SCENARIOS / f"{name}.toml").rewards.models for name in NAMES if "heterogeneous" in name
-    )
-    assert len({model.backbone for model in models}) == 3
-    assert {model.backbone for model in models} < known
+    judges = load_scenario(SCENARIOS / "mor-heterogeneous.toml").rewards.models
+    assert len({judge.backbone.name for judge in judges}) == 3
+    assert {judge.backbone.name for judge in judges} < known
 
 
 def test_the_scenarios_backbone_and_data_from_folders_of_ones_own(shelf, tmp_path):
@@ -604,3 +608,38 @@ def test_fed_cmp_runs_end_to_end_on_tiny_checkpoints(blind, shelf, fedbench, tmp
     assert record.status == "completed" and record.data.backbone == "clip-vicuna-7b"
     assert record.rounds[0].digest != record.rounds[-1].digest
     assert {"test/match/accuracy", "test/caption/nll"} <= set(record.final)
+
+
+WAYS = {"mor.rounds": 1, "mor.steps": 1, "mor.width": 8, "mor.heads": 2, "mor.layers": 1}
+
+
+@pytest.mark.parametrize("name", ["mor-mme-realworld", "mor-heterogeneous", "mor-domains"])
+def test_mor_runs_end_to_end_on_tiny_checkpoints(name, shelf, fedbench, tmp_path):
+    """The whole track: reward models fitted, a router trained, GRPO steps, an evaluation, a record."""
+    small = {"dtype": "float32", "size": QWEN_SIZE}
+    policy = small | {"path": str(tiny.qwen2_5_vl(tmp_path / "policy"))}
+    models = [
+        {"architecture": "vlm", "backbone": {"name": "qwen2-vl-2b", "options": small | {"path": "qwen2"}}},
+        {"architecture": "vlm", "backbone": {"name": "qwen2.5-vl-3b", "options": small | {"path": "qwen25"}}},
+        {"architecture": "vlm", "backbone": {"name": "llava-onevision-0.5b", "options": {"path": "llava"}}},
+    ]
+    tiny.qwen2_vl(Path("qwen2"))
+    tiny.qwen2_5_vl(Path("qwen25"))
+    tiny.llava_onevision(Path("llava"))
+    data = {"path": str(shelf / "mme"), "held_out": HELD_OUT}
+    if name == "mor-domains":
+        domains = {"detail": ["SVIT"], "medical": ["LLaVAMed"], "ocr": ["LLaVAR"]}
+        data = {"path": str(shelf / "vlfeedback"), "domains": domains}
+    changes = {"backbone.options": policy, "federation.rounds": 2, "policy.steps": 1, "policy.queries": 2}
+    changes |= {f"data.options.{key}": value for key, value in data.items()} | {"policy.max_tokens": 4}
+    changes |= {"rewards.models": models} if name == "mor-heterogeneous" else {}
+    catalog = Catalog(Plugins(strict=True))
+    (job,) = plan_jobs(
+        catalog, methods=["mor"], scenarios=[name], seeds=[0], options=WAYS, changes=changes,
+        output=tmp_path / "runs",
+    )  # fmt: skip
+    record = read_record(Runner(catalog, torch.device("cpu"), "serial").run(job))
+    assert record.status == "completed" and len(record.rounds) == 3
+    assert record.rounds[0].digest != record.rounds[-1].digest
+    assert record.primary in record.final and record.costs.uplink_bytes > 0
+    assert {"0", "1", "2"} == set(record.rounds[-1].clients)

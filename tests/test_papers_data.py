@@ -8,6 +8,7 @@ import tiny_tables as tables
 from fedbench_papers.captions import cc12m
 from fedbench_papers.mme import mme_realworld
 from fedbench_papers.options import CC12M, POVID, MMERealWorld, VLFeedback
+from fedbench_papers.overlap import TokenF1, f1
 from fedbench_papers.rated import povid, vlfeedback
 
 from fedbench.data import AlignmentData, PreferenceData
@@ -64,7 +65,7 @@ def pools(data):
 def test_what_is_shown_in_one_split_is_shown_in_no_other(make, shelf):
     data = make(shelf)
     found = pools(data)
-    assert len(found) >= (2 if isinstance(data, AlignmentData) else 4)
+    assert len(found) == (2 if isinstance(data, AlignmentData) else 4)
     assert sum(map(len, found.values())) == len(set().union(*found.values()))
     assert all(picture.mode == "RGB" for picture in data.images)
     assert len(data.images) == len(data.units) == len(set(data.units.tolist()))
@@ -111,15 +112,14 @@ def test_in_mme_realworld_the_right_option_is_preferred_to_a_wrong_one(shelf):
         assert all(option in pair.prompt for option in tables.OFFERED)
         wrong.add(pair.rejected)
     assert wrong == set("ABCDE")
-    assert {query.choices for query in data.queries} == {tuple("ABCDE")}
-    assert set(data.suites) == {
-        *(f"test/{name}" for name in ("choice", "answer", "diagram", "book_map_poster", "position")),
-        *(f"held-out/{name}" for name in ("choice", "answer", "table", "count")),
-    }
-    assert data.suites["test/answer"].form == data.suites["held-out/table"].form == "generate"
-    assert not any(item.choices for item in data.suites["test/answer"].items)
+    own, held_out = ("diagram", "book_map_poster", "position"), tuple(HELD_OUT)
+    suites = {name: suite for key, suite in data.suites.items() for name in [key.removeprefix("test/")]}
+    assert set(suites) == {"own", "held-out", "overall", *own, *held_out}
+    assert {suite.form for suite in suites.values()} == {"generate"}
+    assert set(suites["overall"].items) == {*suites["own"].items, *suites["held-out"].items}
     shared = tables.picture(0, 0).tobytes()
-    assert shared not in pools(data)["held-out"], "diagram's image is not held out with count"
+    asked = {data.images[item.image].tobytes() for item in suites["held-out"].items}
+    assert shared not in asked and len(asked) == 19, "diagram's image is not held out with count"
 
 
 def test_in_vlfeedback_the_best_rated_answer_is_preferred_to_the_worst(shelf):
@@ -128,10 +128,7 @@ def test_in_vlfeedback_the_best_rated_answer_is_preferred_to_the_worst(shelf):
     assert every and all(p.chosen.startswith("good") and p.rejected.startswith("bad") for p in every)
     assert set(data.labels["domain"]) == {"detail", "medical", "ocr"}
     assert not any("tie" in p.prompt or "domain" in p.prompt for p in every), "unrated and unlisted rows"
-    assert data.suites["test/choice"].form == data.suites["test/detail"].form == "choice"
-    assert "test/answer" not in data.suites, "an open question has no one right answer"
-    items = data.suites["test/choice"].items
-    assert all(sorted(item.choices) == list(item.choices) and item.answer in item.choices for item in items)
+    assert {item.answer[:4] for item in data.suites["test/own"].items} == {"good"}
 
 
 def test_in_povid_the_untouched_answer_is_preferred(shelf):
@@ -252,9 +249,9 @@ def test_broken_rows_may_be_left_out(shelf, tmp_path):
     rows = unequal(tables.vlfeedback(), "same", "same")
     folder = tables.write(tmp_path / "vlfeedback", rows, tables.VLFEEDBACK)
     data = from_vlfeedback(tmp_path, skip_broken=True)
-    asked = [*data.pairs, *data.queries, *data.comparisons, *data.suites["test/choice"].items]
+    asked = [*data.pairs, *data.queries, *data.comparisons, *data.suites["test/own"].items]
     whole = from_vlfeedback(shelf)
-    before = [*whole.pairs, *whole.queries, *whole.comparisons, *whole.suites["test/choice"].items]
+    before = [*whole.pairs, *whole.queries, *whole.comparisons, *whole.suites["test/own"].items]
     assert len(asked) == len(before) - 1 and folder.is_dir()
 
 
@@ -295,3 +292,13 @@ def test_options_that_make_no_sense_are_refused(options, message, shelf):
         mme_realworld(
             validated(MMERealWorld, {"path": str(shelf / "mme"), **options}, "data 'mme-realworld'")
         )
+
+
+def test_words_in_common_are_counted():
+    assert f1("A cat, and a dog.", "a cat and a dog") == 1
+    assert f1("a cat", "a dog sits here") == 2 / 6
+    assert f1("", "a") == f1("", "") == f1("b", "a") == 0
+    found = TokenF1().compute(
+        prediction=["a cat", "a cat"], reference=["a cat", "a cat"], parsed=[True, False], group=["x", "y"]
+    )
+    assert found["token_f1"]["value"] == 0.5 and found["token_f1"]["n"] == 2

@@ -52,7 +52,7 @@ class LanguageModel:
     def framed(self, visual: Tensor) -> Tensor:
         """An image's tokens [..., T, D] with what the frame puts around them, [..., W, D]."""
         before, closing = self._before, self.backbone.frame.closing
-        around = [self.embed(before.to(visual.device))] if len(before) else []
+        around = [self.embed(torch.tensor(before, device=visual.device))] if before else []
         around += [visual]
         around += [] if closing is None else [closing.to(visual)]
         if len(around) == 1:
@@ -60,9 +60,9 @@ class LanguageModel:
         return torch.cat([part.expand(*visual.shape[:-2], -1, -1) for part in around], dim=-2)
 
     @cached_property
-    def _before(self) -> Tensor:
-        """The ids of what stands before an image."""
-        return torch.tensor(self._ids([self.backbone.frame.before])[0], dtype=torch.long)
+    def _before(self) -> list[int]:
+        """The ids of what stands before an image; no tensor, which would remember the mode it was made in."""
+        return self._ids([self.backbone.frame.before])[0]
 
     def positions(self, places: Tensor) -> Tensor:
         """What the LLM takes for ``places`` [...] of a sequence that begins with an image: the places

@@ -58,4 +58,4 @@ def _row(options: MMERealWorld, place: int, row: Any) -> Row:
     lines = ((row[QUESTION] or "").strip(), *offered, "Answer with the letter of the right option.")
     prompt = "\n".join(lines)
     drawn = random.Random(derive(options.seed, "wrong", str(row[INDEX]))).choice(wrong) if wrong else ""
-    return Row(place, row[SUBTASK], prompt, answer, drawn, letters)
+    return Row(place, row[SUBTASK], prompt, answer, drawn)

@@ -67,7 +67,7 @@ class DataOptions(Source):
     """Parquet files. Splits are by image: what is shown in one is shown in no other."""
 
     per_client: int | None = Field(None, ge=1, description="most images of a label; all when absent")
-    test: float = Field(0.2, gt=0, lt=1, description="share of a client's images that its suites ask about")
+    test: float = Field(0.2, gt=0, lt=1, description="share of a client's images that suites ask about")
     seed: int = Field(0, ge=0, description="of the choice of images and splits")
 
 

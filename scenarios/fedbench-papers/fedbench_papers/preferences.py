@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -18,15 +18,13 @@ from fedbench_papers.tables import Column, Pictures
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A question about the image of row ``place``, an answer and a worse one. ``choices``: the answers there
-    are, if one of them is right; none for an open question."""
+    """A question about the image of row ``place``, an answer and a worse one."""
 
     place: int
     label: str
     prompt: str
     chosen: str
     rejected: str
-    choices: tuple[str, ...] = ()
 
     @property
     def trouble(self) -> str | None:
@@ -55,7 +53,7 @@ def sound(options: PreferenceOptions, rows: Iterator[Row]) -> list[Row]:
 
 
 def assemble(options: PreferenceOptions, rows: Sequence[Row], column: Column, label: str) -> PreferenceData:
-    """Clients' preferences, the server's queries and comparisons, suites ``test`` and ``held-out``.
+    """Clients' preferences, the server's queries and comparisons, and suites of split ``test``.
 
     A unit is an image as one label asks about it, so that a label can be a client.
     """
@@ -84,42 +82,28 @@ def assemble(options: PreferenceOptions, rows: Sequence[Row], column: Column, la
         return tuple(Preference(image(row), row.prompt, row.chosen, row.rejected) for row in members[name])
 
     def item(row: Row) -> Item:
-        choices = row.choices or tuple(sorted((row.chosen, row.rejected)))
-        return Item(image(row), row.prompt, row.chosen, hashes[row.place][:16], choices)
+        return Item(image(row), row.prompt, row.chosen, hashes[row.place][:16])
 
     pairs, comparisons = preferences(TRAIN), preferences("comparisons")
     queries = {(query.image, query.prompt): query for query in map(item, members["queries"])}
-    asked = {name: [(row, item(row)) for row in members[name]] for name in ("test", HELD_OUT)}
-    suites = [suite for name, found in asked.items() for suite in _suites(name, found)]
+    asked = [(row.label, name == HELD_OUT, item(row)) for name in ("test", HELD_OUT) for row in members[name]]
     return PreferenceData(
         name=options.name,
         image_fingerprint=sha256_json([image for image, _ in places]),
         images=Pictures(column, shown),
         units=np.arange(len(places)),
         pairs=pairs,
-        suites={suite.key: suite for suite in suites},
+        suites={suite.key: suite for suite in _suites(asked)},
         labels={label: [name for _, name in places]},
         queries=tuple(queries.values()),
         comparisons=comparisons,
     )
 
 
-def _suites(split: str, asked: Sequence[tuple[Row, Item]]) -> Iterator[Suite]:
-    """All questions as a choice, all that have one right answer to be generated too, and each label alone."""
-    if not asked:
-        return
-    yield Suite(split, "choice", "choice", tuple(item for _, item in asked))
-    if free := _freely(asked):
-        yield Suite(split, "answer", "generate", free)
-    for label in dict.fromkeys(row.label for row, _ in asked):
-        own = [(row, item) for row, item in asked if row.label == label]
-        name = label.replace("/", "-")
-        if free := _freely(own):
-            yield Suite(split, name, "generate", free)
-        else:
-            yield Suite(split, name, "choice", tuple(item for _, item in own))
-
-
-def _freely(asked: Sequence[tuple[Row, Item]]) -> tuple[Item, ...]:
-    """The questions that have one right answer, to be answered without a choice."""
-    return tuple(replace(item, choices=()) for row, item in asked if row.choices)
+def _suites(asked: Sequence[tuple[str, bool, Item]]) -> Iterator[Suite]:
+    """The clients' own labels, the held-out ones, both together, and each label alone."""
+    named: dict[str, list[Item]] = defaultdict(list)
+    for label, held_out, item in asked:
+        for name in ("held-out" if held_out else "own", "overall", label.replace("/", "-")):
+            named[name].append(item)
+    return (Suite("test", name, "generate", tuple(items)) for name, items in named.items())
