@@ -35,6 +35,7 @@ class Judged:
     def rows(self, index: Tensor) -> Judged:
         """Answers ``index`` [n] of N."""
         words = [self.words[i] for i in index.tolist()] if self.words else ()
+        index = index.to(self.ids.device)
         return Judged(
             self.visual[index], self.ids[index], self.text[index], self.mask[index], self.images[index], words
         )
@@ -114,7 +115,10 @@ class Outcome:
 
 
 class RewardFuser:
-    """Base class of preference methods; only :meth:`route` has no default."""
+    """Base class of preference methods; only :meth:`route` has no default.
+
+    What is judged may be on a GPU; states, weights and rewards are small and on the CPU.
+    """
 
     def judges(self, panel: Panel) -> Sequence[Judge]:
         """Whom the columns of a routing are about. Nobody: the policy stays as it starts."""

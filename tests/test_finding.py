@@ -22,8 +22,9 @@ def finding():
     """The modules ``runs`` and ``report``, as `python docs/findings/fed_cmp/report.py` finds them."""
     patch = pytest.MonkeyPatch()
     patch.syspath_prepend(str(FOLDER))
-    import report
     import runs
+
+    import report
 
     yield runs, report
     patch.undo()

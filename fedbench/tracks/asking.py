@@ -34,12 +34,12 @@ class Desk:
 
     def ask(self, step: int, judged: Judged, weights: Tensor) -> Tensor:
         """Rewards [N, K]; NaN where ``weights`` [N, K] is 0, nobody answered, or what came is no number."""
-        rewards = torch.full(weights.shape, torch.nan, device=judged.visual.device)
+        rewards = torch.full(weights.shape, torch.nan)
         remote = [j.client for j in self.judges if j.client is not None]
         silent = dict.fromkeys(self.trouble.late(step, remote), "late")
         silent |= dict.fromkeys(self.trouble.dropped(step, remote), "dropped out")
         for column, judge in enumerate(self.judges):
-            rows = weights[:, column].nonzero().squeeze(1).to(rewards.device)
+            rows = weights[:, column].nonzero().squeeze(1)
             if not len(rows):
                 continue
             self.asked[judge.name] += len(rows)
@@ -75,7 +75,7 @@ class Desk:
 
     @staticmethod
     def _scalars(judge: Judge, judged: Judged) -> Tensor:
-        found = judge.score(judged)
+        found = judge.score(judged).cpu()
         if found.shape != (len(judged.ids),):
             raise FedbenchError(
                 f"{judge.name} answers with a tensor of shape {list(found.shape)}",

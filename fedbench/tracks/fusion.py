@@ -99,7 +99,7 @@ class FusionRun:
             bench.policy.load(resume.state["policy"])
             optimizer = self._optimizer(resume.state)
             self.fuser_state = own(
-                {k.removeprefix(FUSER): v for k, v in resume.state.items() if k.startswith(FUSER)}
+                {k.removeprefix(FUSER): v.cpu() for k, v in resume.state.items() if k.startswith(FUSER)}
             )
             self.state, after = resume.state, resume.round
             spent = reduce(Costs.__add__, (RoundEntry.model_validate(e).costs for e in resume.entries))
@@ -140,7 +140,7 @@ class FusionRun:
         )
         rewards = desk.ask(number, judged, weights)
         fused = self.fuser.fuse(self.fuser_state, rewards, weights)
-        advantage = advantages(fused.view(-1, spec.group)).flatten()
+        advantage = advantages(fused.view(-1, spec.group)).flatten().to(bench.device)
         with torch.no_grad():
             reference = bench.reference.logp(questions, answers.ids, answers.mask, spec.temperature)
         first: tuple[Tensor, Terms] | None = None
@@ -265,6 +265,7 @@ class FusionRun:
         optimizer = torch.optim.AdamW([flat], lr=self.spec.lr, weight_decay=self.spec.weight_decay)
         if "exp_avg" in state:
             optimizer.state[flat] = {name: state[name].clone() for name in MOMENTS}
+            optimizer.state[flat]["step"] = state["step"].cpu()  # where AdamW keeps it on every device
         return optimizer
 
     def _keep(self, optimizer: torch.optim.AdamW) -> None:

@@ -155,7 +155,7 @@ class ClientPanel:
         ]
         training = Training(batch_size=batch_size, lr=lr, schedule="constant")
         start = function.init(torch_stream(self.seed, "router")).to(task.device)
-        return self._train(task, start, shards, rounds, training, "router")
+        return self._train(task, start, shards, rounds, training, "router").cpu()
 
     def _train(
         self,

@@ -82,8 +82,8 @@ class MoR(RewardFuser):
     @torch.no_grad()
     def scores(self, state: State, judged: Judged) -> Tensor:
         """[N, K]: z."""
-        found: Tensor = self._router(state)(judged.visual, judged.text, judged.mask)
-        return found
+        found: Tensor = self._router(state).to(judged.visual.device)(judged.visual, judged.text, judged.mask)
+        return found.cpu()
 
     def diagnostics(self, state: State) -> Mapping[str, Any]:
         if "U" not in state:
@@ -105,8 +105,8 @@ class MoR(RewardFuser):
     @torch.no_grad()
     def _features(self, state: State, judged: Judged) -> Tensor:
         """[N, d]: h at unit length."""
-        pooled = self._router(state).pooled(judged.visual, judged.text, judged.mask)
-        return F.normalize(pooled, dim=1)
+        router = self._router(state).to(judged.visual.device)
+        return F.normalize(router.pooled(judged.visual, judged.text, judged.mask), dim=1).cpu()
 
     def _router(self, state: State) -> Router:
         """From the state alone, so that a run can be taken up in another process."""
