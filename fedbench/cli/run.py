@@ -18,6 +18,8 @@ from fedbench.results.store import read_record
 from fedbench.values import parse_assignments
 
 MOST_SEEDS = 1000
+USUAL = {"alignment": "emoji-ii", "preference": "prefs-emoji-tasks"}
+"""The scenario that is run when none is named, by the first method's track."""
 
 
 def _seeds(ctx: click.Context, parameter: click.Parameter, value: str) -> tuple[int, ...]:
@@ -35,6 +37,11 @@ def _seeds(ctx: click.Context, parameter: click.Parameter, value: str) -> tuple[
     return tuple(seeds)
 
 
+def _usual(app: App, methods: tuple[str, ...]) -> tuple[str, ...]:
+    tracks = [app.catalog.methods[name].spec.track for name in methods]
+    return (next((USUAL[track] for track in tracks if track in USUAL), USUAL["alignment"]),)
+
+
 @click.command("run")
 @click.option(
     "-m", "--method", "methods", multiple=True, required=True, help="Method, or provider/method. Repeatable."
@@ -44,9 +51,8 @@ def _seeds(ctx: click.Context, parameter: click.Parameter, value: str) -> tuple[
     "--scenario",
     "scenarios",
     multiple=True,
-    default=("emoji-ii",),
-    show_default=True,
-    help="Scenario, or the path of a .toml file. Repeatable.",
+    help="Scenario, or the path of a .toml file. Repeatable. When absent: "
+    + ", ".join(f"{name} ({track})" for track, name in USUAL.items()),
 )
 @click.option("--seeds", default="0", callback=_seeds, show_default=True, help="0 or 0,3 or 0-4.")
 @click.option(
@@ -94,7 +100,7 @@ def command(
     jobs = plan_jobs(
         app.catalog,
         methods=methods,
-        scenarios=scenarios,
+        scenarios=scenarios or _usual(app, methods),
         seeds=seeds,
         options=parse_assignments(options, "-o"),
         changes=parse_assignments(changes, "--set"),
