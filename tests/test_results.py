@@ -79,7 +79,7 @@ def test_a_summary_is_over_seeds_and_never_mixes_scenarios():
     rows = summarise(
         [record, record.model_copy(update={"seed": 1}), record.model_copy(update={"scenario": other})]
     )
-    assert [row["seeds"] for row in rows] == [[0, 1], [0]]
-    assert rows[0]["se"] == 0.0 and rows[1]["se"] is None
+    assert [row.seeds for row in rows] == [(0, 1), (0,)]
+    assert rows[0].se == 0.0 and rows[1].se is None
     with pytest.raises(UsageError, match="has no metric"):
         summarise([record], "no/such/metric")
