@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from fedbench.catalog import Catalog
 from fedbench.files import write_atomic
-from fedbench.leaderboard.board import find_board, open_board
-from fedbench.leaderboard.gather import gather
-from fedbench.leaderboard.ranking import Standings, rank
+from fedbench.leaderboard.board import Board, open_board
+from fedbench.leaderboard.gather import Gathered
+from fedbench.leaderboard.ranking import rank
 from fedbench.leaderboard.tables import document
 
 
-def standings(catalog: Catalog, records: Path, warn: Callable[[int], None]) -> dict[str, Standings]:
-    """Every installed board by name. ``warn`` hears how many records are not consistent."""
-    gathered = gather(records, catalog)
-    warn(len(gathered.refused))
-    boards = [find_board(entry.name, catalog) for entry in catalog.leaderboards.entries]
-    return {board.name: rank(open_board(board, catalog), gathered.runs, gathered.levels) for board in boards}
-
-
-def pages(found: Mapping[str, Standings]) -> dict[str, str]:
+def pages(boards: Iterable[Board], catalog: Catalog, gathered: Gathered) -> dict[str, str]:
     """A Markdown page for each board, by file name."""
-    return {f"{name}.md": document(board) for name, board in found.items()}
+    found = (rank(open_board(board, catalog), gathered.runs, gathered.levels) for board in boards)
+    return {f"{standings.contest.board.name}.md": document(standings) for standings in found}
 
 
 def out_of_date(pages: Mapping[str, str], folder: Path) -> list[Path]:
