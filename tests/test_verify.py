@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from records_of_ours import PLACE, PRIMARY, RECORDS, assign, edited, put, sealed, values
+from records_of_ours import PLACE, PRIMARY, RECORDS, assign, edited, everywhere, put, sealed, values
 
 from fedbench.catalog import Catalog
 from fedbench.errors import FedbenchError, UsageError
@@ -170,10 +170,10 @@ SCRIPT = "<script>alert(1)</script>"
 
 
 def test_script_in_every_text_and_key_is_refused_and_never_quoted(catalog, tmp_path):
-    everywhere = list(texts(values()))
-    assert len(everywhere) > 300
+    found = list(texts(values()))
+    assert len(found) > 300
     paths = []
-    for number, (path, kind) in enumerate(everywhere):
+    for number, (path, kind) in enumerate(found):
 
         def inject(record, path=path, kind=kind):
             *outer, last = path
@@ -185,7 +185,7 @@ def test_script_in_every_text_and_key_is_refused_and_never_quoted(catalog, tmp_p
                 record[last] = SCRIPT
 
         paths.append(put(tmp_path / str(number), edited(inject, seal=path != ("record_id",))))
-    for path, verdict in zip(everywhere, verify(paths, catalog), strict=True):
+    for path, verdict in zip(found, verify(paths, catalog), strict=True):
         assert verdict.level == Level.unverified, path
         assert verdict.problem and "<" not in verdict.problem
 
@@ -227,12 +227,6 @@ def test_texts_that_do(judged, text):
 
 
 # --- consistent: arithmetic
-
-
-def _everywhere(record, value):
-    """The last round's primary measure, and its copy at the end."""
-    for found in (record["rounds"][-1]["metrics"], record["final"]):
-        found[PRIMARY]["value"] = value
 
 
 def _share_of(record, name, factor):
@@ -285,15 +279,15 @@ NOT_CONSISTENT = {
         f"{PRIMARY} at the end is not that of the last round",
     ),
     "a metric that no count gives": (
-        lambda r: _everywhere(r, 0.9), "is 0.9, which is not a count out of 476",
+        lambda r: everywhere(r, 0.9), "is 0.9, which is not a count out of 476",
     ),
     "a metric that its clients do not give": (
-        lambda r: _everywhere(r, 400 / 476), f"round 10: {PRIMARY} is 0.840336, its clients' items give",
+        lambda r: everywhere(r, 400 / 476), f"round 10: {PRIMARY} is 0.840336, its clients' items give",
     ),
     "a metric above one": (
         lambda r: assign(r, ["final", "unseen-concept/yesno/f1", "value"], 1.5), "is 1.5, not a share",
     ),
-    "a metric of 1e12": (lambda r: _everywhere(r, 1e12), "is 1e+12, not a share"),
+    "a metric of 1e12": (lambda r: everywhere(r, 1e12), "is 1e+12, not a share"),
     "a client's metric": (_client, "spread.mean is 0.572177, its clients give 0.54637"),
     "the worst client": (lambda r: r["spread"].update(worst=0.6), "spread.worst is 0.6, its clients give"),
     "a metric that was not asked for": (
@@ -535,7 +529,7 @@ def test_records_are_added_where_they_belong(catalog, tmp_path):
 def test_a_bad_record_keeps_all_from_being_added(catalog, tmp_path):
     put(tmp_path / "runs", values())
     other = Path("emoji-tt@1", "fedavg", "seed-1", "record.json")
-    put(tmp_path / "runs", edited(lambda r: _everywhere(r, 0.9), other), other)
+    put(tmp_path / "runs", edited(lambda r: everywhere(r, 0.9), other), other)
     with pytest.raises(FedbenchError, match=r"seed-1/record.json can't be added: .* not a count out of 476"):
         add([tmp_path / "runs"], tmp_path / "records", catalog)
     assert not (tmp_path / "records").exists()
