@@ -1,11 +1,12 @@
-"""What the core itself registers, through the same door as everyone: partitioners and metrics."""
+"""What the core itself registers, through the same door as everyone: partitioners, metrics, boards."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from fedbench.hookspecs import hookimpl
-from fedbench.specs import MetricSpec, PartitionerSpec
+from fedbench.specs import LeaderboardSpec, MetricSpec, PartitionerSpec
 
 PARTITIONERS = {
     "manifest": ("partitioners", "ManifestOptions", "the units a file shipped with the scenario names"),
@@ -51,3 +52,16 @@ METRICS = {
 def fedbench_register_metrics() -> Iterator[MetricSpec]:
     for name, (metric, form, values, summary) in METRICS.items():
         yield MetricSpec(name, f"fedbench.evaluation.metrics:{metric}", summary, form, values)
+
+
+PACKAGED, CHECKOUT = (
+    Path(__file__).parent / "leaderboard" / "boards",
+    Path(__file__).parents[1] / "leaderboards",
+)
+"""Where the boards lie in a wheel, and in a checkout."""
+
+
+@hookimpl
+def fedbench_register_leaderboards() -> Iterator[LeaderboardSpec]:
+    folder = PACKAGED if PACKAGED.is_dir() else CHECKOUT
+    yield from map(LeaderboardSpec, sorted(folder.glob("*.toml")))

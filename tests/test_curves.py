@@ -46,16 +46,16 @@ def test_the_gap_closed_is_paired_by_seed():
         record([0.1, 0.4], seed=0), record([0.2, 0.3], seed=1),
         record([0.1, 0.7], "centralized", 0), record([0.2, 0.4], "centralized", 1),
     ]  # fmt: skip
-    rows = {row["method"]: row for row in summarise(records)}
-    assert rows["fedavg"]["gap_closed"] == pytest.approx((0.5 + 0.5) / 2)
-    assert rows["fedavg"]["gap_closed_se"] == pytest.approx(0)
-    assert rows["centralized"]["gap_closed"] == 1
-    assert rows["fedavg"]["target"] == pytest.approx((0.15 + 0.55) / 2)
-    assert rows["fedavg"]["reached"] == 1 and rows["fedavg"]["rounds_to_target"] == 1
+    rows = {row.method: row for row in summarise(records)}
+    assert rows["fedavg"].gap_closed == pytest.approx((0.5 + 0.5) / 2)
+    assert rows["fedavg"].gap_closed_se == pytest.approx(0)
+    assert rows["centralized"].gap_closed == 1
+    assert rows["fedavg"].target == pytest.approx((0.15 + 0.55) / 2)
+    assert rows["fedavg"].reached == 1 and rows["fedavg"].rounds_to_target == 1
     alone = summarise(records[:2])[0]
-    assert alone["gap_closed"] is None and alone["target"] is None and alone["rounds_to_target"] is None
+    assert alone.gap_closed is None and alone.target is None and alone.rounds_to_target is None
 
 
 def test_an_own_target_wins():
     row = summarise([record([0.1, 0.2, 0.4]), record([0.1, 0.2, 0.3], seed=1)], target=0.35)[0]
-    assert (row["reached"], row["rounds_to_target"], row["uplink_megabytes_to_target"]) == (1, 2, 2.0)
+    assert (row.reached, row.rounds_to_target, row.uplink_megabytes_to_target) == (1, 2, 2.0)

@@ -4,140 +4,162 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from math import sqrt
-from statistics import fmean, stdev
+from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 from fedbench.errors import UsageError
 from fedbench.fingerprint import canonical_json
-from fedbench.measures import Measure
-from fedbench.results.curves import curve
+from fedbench.results.anchors import ANCHORS
 from fedbench.results.record import Record
+from fedbench.results.runs import Run, run_of
+from fedbench.results.statistics import standard_error
 
-NONE: Mapping[int, Record] = {}
-FLOOR, CEILING = "start", "centralized"
-"""The anchors between which a method closes a gap. A record's own round 0 is a floor, too, where measured."""
+NONE: Mapping[int, Run] = {}
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A method's runs on a scenario, over seeds. ``se`` is between seeds, ``item_se`` within a run.
+
+    ``gaps``: for each seed with both anchors, the share of the gap between floor and ceiling that was
+    closed. ``reached``: how many of the runs with a curve reached ``target``; the way there is their mean.
+    """
+
+    scenario: str
+    method: str
+    options: Mapping[str, Any]
+    metric: str
+    sign: int
+    seeds: tuple[int, ...]
+    mean: float
+    se: float | None
+    item_se: float | None
+    start: float | None
+    gaps: Mapping[int, float]
+    gap_closed: float | None
+    gap_closed_se: float | None
+    worst_client: float | None
+    p10_client: float | None
+    curves: int
+    instability: float | None
+    target: float | None
+    reached: int
+    rounds_to_target: float | None
+    uplink_megabytes_to_target: float | None
+    uplink_megabytes: float
+    client_examples: float
+    seconds: float
+    changes: Mapping[str, Any]
 
 
 def summarise(
     records: Iterable[Record], metric: str | None = None, target: float | None = None
-) -> list[dict[str, Any]]:
-    """A row per scenario and method (and option set): the metric's mean over seeds and its standard
-    error between seeds, the share of the gap between start and ``centralized`` that it closes, the worst
-    client, how steady it was, when it reached ``target``, and what the engine counted.
+) -> list[Summary]:
+    """A summary per scenario and method (and option set), best first.
 
-    ``target`` defaults to halfway between start and ``centralized``. Records of different fingerprints of
-    one scenario never share a row. Rows come best first.
+    ``target`` defaults to halfway between the track's floor and ceiling. Records of different fingerprints
+    of one scenario never share a row.
     """
-    groups: dict[tuple[str, ...], dict[int, Record]] = defaultdict(dict)
-    for record in records:
-        if record.status != "completed":
-            continue
-        options = canonical_json(record.method.options)
-        method = (record.method.name, record.method.provider.plugin, options)
-        key = (record.scenario.name, record.scenario.fingerprint, *method)
-        groups[key].setdefault(record.seed, record)
-    anchors = {(key[1], key[2]): found for key, found in groups.items() if key[2] in (FLOOR, CEILING)}
-    rows = [
-        _row(
-            [found[seed] for seed in sorted(found)],
-            metric,
-            anchors.get((key[1], FLOOR), {}),
-            anchors.get((key[1], CEILING), {}),
-            target,
-        )
-        for key, found in groups.items()
-    ]
-    if not rows:
+    groups: dict[tuple[str, str, str, str, str], dict[int, Run]] = defaultdict(dict)
+    for run in map(run_of, records):
+        if run.status == "completed":
+            key = (run.scenario.name, run.scenario.fingerprint, *run.contender)
+            groups[key].setdefault(run.seed, run)
+    if not groups:
         raise UsageError("there is no completed record to compare")
+    anchors = {key[1:3]: found for key, found in groups.items()}
+    rows = []
+    for key, found in groups.items():
+        track = ANCHORS[next(iter(found.values())).scenario.track]
+        floors, ceilings = (anchors.get((key[1], name), NONE) for name in (track.floor, track.ceiling))
+        runs = [found[seed] for seed in sorted(found)]
+        rows.append(summary(runs, metric, floors, ceilings, target))
     return sorted(rows, key=_order)
 
 
-def _order(row: dict[str, Any]) -> tuple[Any, ...]:
+def _order(row: Summary) -> tuple[Any, ...]:
     """By scenario, as published before changed, then best first."""
-    changes = bool(row["changes"]), canonical_json(row["changes"])
-    return row["scenario"], row["metric"], changes, -row["mean"] * row["sign"], row["method"]
+    changes = bool(row.changes), canonical_json(row.changes)
+    return row.scenario, row.metric, changes, -row.mean * row.sign, row.method
 
 
-def measure_of(record: Record, name: str) -> Measure:
-    """A record's final measure; :class:`UsageError` if it has none of this name."""
-    measures = (record.rounds[-1].metrics if record.rounds else {}) | record.final
-    if name not in measures:
-        raise UsageError(
-            f"a record of {record.method.name!r} on {record.scenario.name!r} has no metric {name!r}",
-            fix=f"it has: {', '.join(measures)}",
-        )
-    return measures[name]
+def summary(
+    runs: Sequence[Run],
+    metric: str | None = None,
+    floors: Mapping[int, Run] = NONE,
+    ceilings: Mapping[int, Run] = NONE,
+    target: float | None = None,
+) -> Summary:
+    """Runs of one method on one scenario, a seed each; ``floors`` and ``ceilings`` are the anchors' runs."""
+    first = runs[0]
+    name = metric or first.primary
+    found = [run.measure(name) for run in runs]
+    values = [measure.value for measure in found]
+    starts = {run.seed: start_of(run, name, floors) for run in runs}
+    tops = {seed: run.measure(name).value for seed, run in ceilings.items()}
+    gaps = {
+        run.seed: (value - start) / (tops[run.seed] - start)
+        for run, value in zip(runs, values, strict=True)
+        if (start := starts[run.seed]) is not None and tops.get(run.seed, start) != start
+    }
+    if target is None:
+        target = halfway(name, floors, ceilings)
+    spreads = [run.spread for run in runs if run.spread is not None and name == run.primary]
+    known = [start for start in starts.values() if start is not None]
+    closed = list(gaps.values())
+    return Summary(
+        scenario=first.title,
+        method=first.method.name,
+        options=first.method.options,
+        metric=name,
+        sign=-1 if found[0].better == "lower" else 1,
+        seeds=tuple(run.seed for run in runs),
+        mean=fmean(values),
+        se=standard_error(values),
+        item_se=_mean([measure.se for measure in found if measure.se is not None]),
+        start=_mean(known),
+        gaps=gaps,
+        gap_closed=_mean(closed),
+        gap_closed_se=standard_error(closed),
+        worst_client=_mean([spread.worst for spread in spreads]),
+        p10_client=_mean([spread.p10 for spread in spreads]),
+        **_learning(runs, name, target),
+        uplink_megabytes=fmean(run.costs.uplink_bytes for run in runs) / 1e6,
+        client_examples=fmean(run.costs.client_examples for run in runs),
+        seconds=fmean(run.seconds for run in runs),
+        changes=first.scenario.changes,
+    )
 
 
-def start_of(record: Record, name: str, floors: Mapping[int, Record] = NONE) -> float | None:
-    """The measure of the untouched start: from the record itself, or from the anchor's with its seed."""
-    found = record.rounds[0].metrics.get(name) if record.rounds else None
-    if found is None and record.seed in floors:
-        found = floors[record.seed].final.get(name)
+def start_of(run: Run, name: str, floors: Mapping[int, Run] = NONE) -> float | None:
+    """The measure of the untouched start: from the run itself, or from the anchor's with its seed."""
+    if name in run.start:
+        return run.start[name]
+    found = floors[run.seed].measures.get(name) if run.seed in floors else None
     return None if found is None else found.value
 
 
-def standard_error(values: Sequence[float]) -> float | None:
-    """Of the mean of ``values``; one value tells nothing."""
-    return stdev(values) / sqrt(len(values)) if len(values) > 1 else None
+def halfway(name: str, floors: Mapping[int, Run], ceilings: Mapping[int, Run]) -> float | None:
+    """The middle between the start and the ceiling, over the ceiling's seeds."""
+    gaps = [(start_of(run, name, floors), run.measure(name).value) for run in ceilings.values()]
+    return _mean([(start + top) / 2 for start, top in gaps if start is not None])
 
 
-def _row(
-    records: list[Record],
-    metric: str | None,
-    floors: Mapping[int, Record],
-    ceilings: Mapping[int, Record],
-    target: float | None,
-) -> dict[str, Any]:
-    first = records[0]
-    name = metric or first.primary
-    found = [measure_of(record, name) for record in records]
-    values = [measure.value for measure in found]
-    starts = [start for record in records if (start := start_of(record, name, floors)) is not None]
-    spreads = [record.spread for record in records if record.spread is not None and name == record.primary]
-    tops = {seed: measure_of(record, name).value for seed, record in ceilings.items()}
-    closed = [
-        (value - start) / (tops[record.seed] - start)
-        for record, value in zip(records, values, strict=True)
-        if (start := start_of(record, name, floors)) is not None and tops.get(record.seed, start) != start
-    ]
-    if target is None:
-        gaps = [(start_of(record, name, floors), tops[seed]) for seed, record in ceilings.items()]
-        halves = [(start + top) / 2 for start, top in gaps if start is not None]
-        target = fmean(halves) if halves else None
-    return {
-        "scenario": f"{first.scenario.name}@{first.scenario.version}",
-        "method": first.method.name,
-        "options": first.method.options,
-        "metric": name,
-        "sign": -1 if found[0].better == "lower" else 1,
-        "seeds": [record.seed for record in records],
-        "mean": fmean(values),
-        "se": standard_error(values),
-        "item_se": fmean(se) if (se := [m.se for m in found if m.se is not None]) else None,
-        "start": fmean(starts) if starts else None,
-        "gap_closed": fmean(closed) if closed else None,
-        "gap_closed_se": standard_error(closed) if closed else None,
-        "worst_client": fmean(spread.worst for spread in spreads) if spreads else None,
-        "p10_client": fmean(spread.p10 for spread in spreads) if spreads else None,
-        **_learning(records, name, target),
-        "uplink_megabytes": fmean(record.costs.uplink_bytes for record in records) / 1e6,
-        "client_examples": fmean(record.costs.client_examples for record in records),
-        "seconds": fmean(record.wall_seconds for record in records),
-        "changes": first.scenario.changes,
-    }
-
-
-def _learning(records: Sequence[Record], name: str, target: float | None) -> dict[str, Any]:
+def _learning(runs: Sequence[Run], name: str, target: float | None) -> dict[str, Any]:
     """How steadily and how soon: means over the seeds, of those that reached the target at all."""
-    curves = [found for record in records if (found := curve(record, name)) is not None]
+    curves = [run.curves[name] for run in runs if name in run.curves]
     there = [] if target is None else [(c, r) for c in curves if (r := c.reaches(target)) is not None]
+    uplink = _mean([c.uplink[r] for c, r in there])
     return {
         "curves": len(curves),
-        "instability": fmean(c.instability for c in curves) if curves else None,
+        "instability": _mean([c.instability for c in curves]),
         "target": target,
         "reached": len(there),
-        "rounds_to_target": fmean(r for _, r in there) if there else None,
-        "uplink_megabytes_to_target": fmean(c.uplink[r] for c, r in there) / 1e6 if there else None,
+        "rounds_to_target": _mean([r for _, r in there]),
+        "uplink_megabytes_to_target": None if uplink is None else uplink / 1e6,
     }
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return fmean(values) if values else None

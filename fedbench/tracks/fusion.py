@@ -19,8 +19,9 @@ from fedbench.data.features import cache_folder
 from fedbench.evaluation.estimates import mean
 from fedbench.federation.checkpoint import Checkpoint
 from fedbench.federation.clients import Kept
+from fedbench.federation.draws import NO_FAULTS
 from fedbench.federation.executors import Executor, ExecutorName, make_executor
-from fedbench.federation.faults import NO_FAULTS, FaultModel
+from fedbench.federation.faults import FaultModel
 from fedbench.federation.ledger import exceeded
 from fedbench.federation.local import LocalWork, Tick
 from fedbench.federation.updates import Updates

@@ -17,8 +17,9 @@ from fedbench.data.features import cache_folder
 from fedbench.data.items import PreferenceData
 from fedbench.errors import UsageError
 from fedbench.evaluation.evaluator import Evaluator
+from fedbench.federation.draws import NO_FAULTS
 from fedbench.federation.executors import Executor, ExecutorName
-from fedbench.federation.faults import NO_FAULTS, FaultModel
+from fedbench.federation.faults import FaultModel
 from fedbench.fusers import RewardFuser
 from fedbench.measures import Costs
 from fedbench.methods import Aggregator, Shards

@@ -26,10 +26,11 @@ from fedbench.data.heterogeneity import heterogeneity
 from fedbench.data.loading import load_data, load_partition
 from fedbench.errors import UsageError
 from fedbench.plugins import Plugins
-from fedbench.results.compare import measure_of, standard_error
 from fedbench.results.curves import curve
 from fedbench.results.plots import learning_curves, save
 from fedbench.results.record import Record
+from fedbench.results.runs import run_of
+from fedbench.results.statistics import standard_error
 from fedbench.results.store import find_records, read_record
 from fedbench.runner import Runner
 from fedbench.scenario import load_scenario
@@ -102,7 +103,7 @@ class Results:
 
     def values(self, study: Study, method: str, scenario: str, name: str | None = None) -> dict[int, float]:
         found = self.get(study, method, scenario)
-        return {seed: measure_of(r, name or r.primary).value for seed, r in found.items()}
+        return {seed: run_of(r).measure(name or r.primary).value for seed, r in found.items()}
 
     def difference(
         self,

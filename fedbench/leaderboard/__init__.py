@@ -1,0 +1,1 @@
+"""Boards over records: their definition, the ranking, what checks a record. No torch here."""

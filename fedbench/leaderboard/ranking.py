@@ -1,0 +1,438 @@
+"""From runs to standings: who closes how much of the gap, how sure that is, and who can't be told apart.
+
+A pure function of a board, what is installed of it, and runs; the site and the tables are drawn from it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import takewhile
+from statistics import fmean
+from typing import Any
+
+from fedbench.fingerprint import sha256_json
+from fedbench.leaderboard.board import BoardScenario, Contest, Published
+from fedbench.leaderboard.levels import Level
+from fedbench.results.compare import Summary, halfway, summary
+from fedbench.results.runs import Run, unusual
+from fedbench.results.statistics import Interval, interval
+
+THRESHOLDS = tuple(step / 20 for step in range(21))
+"""Where the performance profile is read off."""
+
+Identity = tuple[str, ...]
+"""Method, plugin and, under the rules ``default``, options."""
+
+
+@dataclass(frozen=True)
+class Contender:
+    """Who a row is about. ``options`` is the text of those that differ from the defaults (all of them if
+    the method is not installed here); ``key`` can name a file; ``anchor`` rows frame the table."""
+
+    key: str
+    method: str
+    options: str
+    plugin: str
+    distribution: str
+    versions: tuple[str, ...]
+    summary: str
+    paper: str
+    installed: bool
+    anchor: bool
+
+    @property
+    def label(self) -> str:
+        return f"{self.method} {self.options}".strip()
+
+
+@dataclass(frozen=True)
+class Score:
+    """A contender on a scenario. ``value`` is the measure over seeds, ``gap`` the share of the gap closed,
+    ``gaps`` that by seed. ``rank`` None comes with a ``reason``, but for anchors, whose is empty."""
+
+    contender: Contender
+    scenario: BoardScenario
+    rank: int | None
+    reason: str
+    value: Interval
+    gap: Interval | None
+    summary: Summary
+    runs: tuple[Run, ...]
+    trials: int
+    level: Level
+    date: str
+
+    @property
+    def gaps(self) -> Mapping[int, float]:
+        return self.summary.gaps
+
+    @property
+    def counts(self) -> bool:
+        """Whether it enters the row over all scenarios."""
+        return not self.reason and self.gap is not None
+
+
+@dataclass(frozen=True)
+class ScenarioStanding:
+    """A scenario's table, best first. ``problem`` says why nobody is ranked on it; ``target`` is halfway
+    between the anchors; ``seeds`` are those that all anchors have."""
+
+    scenario: BoardScenario
+    scores: tuple[Score, ...]
+    seeds: tuple[int, ...]
+    target: float | None
+    problem: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """A contender over the board's scenarios. ``gap`` is the mean over the scenarios that are open, one
+    that is ``missing`` counted as not reached; ``profile`` the share of (scenario, seed) runs that close at
+    least each of ``THRESHOLDS``. ``reached``: on how many scenarios every seed reached the target. All else
+    are means over the scenarios that count (of those it ran, if none does); till the target, over those
+    where it was reached."""
+
+    contender: Contender
+    rank: int | None
+    reason: str
+    gap: Interval | None
+    gaps: Mapping[int, float]
+    profile: tuple[float, ...]
+    scores: Mapping[str, Score]
+    missing: tuple[str, ...]
+    worst_client: float | None
+    instability: float | None
+    reached: int
+    uplink_megabytes_to_target: float | None
+    uplink_megabytes: float
+    client_examples: float
+    seconds: float
+    seeds: tuple[int, ...]
+    level: Level
+    date: str
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        return tuple(run for score in self.scores.values() for run in score.runs)
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A run on one of the board's scenarios that does not count, and why."""
+
+    run: Run
+    why: str
+
+
+@dataclass(frozen=True)
+class Standings:
+    """A board as it stands: over all its scenarios, on each, the papers' figures, what does not count."""
+
+    contest: Contest
+    rows: tuple[Row, ...]
+    scenarios: tuple[ScenarioStanding, ...]
+    published: tuple[Published, ...]
+    left_out: tuple[LeftOut, ...]
+
+    @property
+    def open(self) -> tuple[str, ...]:
+        """Titles of the scenarios on which anybody can be ranked."""
+        return tuple(s.scenario.title for s in self.scenarios if not s.problem)
+
+
+def rank(contest: Contest, runs: Iterable[Run], levels: Mapping[str, Level] | None = None) -> Standings:
+    """The standings. ``levels`` says by ``Run.id`` what was verified."""
+    levels = levels or {}
+    kept, left_out = _eligible(contest, runs)
+    names: dict[Identity, Contender] = {}
+    for identity, found in _by(kept, lambda run: _identity(contest, run)).items():
+        names[identity] = _contender(contest, identity, found)
+    scenarios = []
+    for scenario in contest.scenarios:
+        here = [run for run in kept if run.scenario.fingerprint == scenario.fingerprint]
+        standing, late = _scenario(contest, scenario, here, names, levels)
+        scenarios.append(standing)
+        left_out += late
+    left_out.sort(key=lambda item: (item.run.title, item.run.contender, item.run.seed, item.run.id))
+    rows = _rows(contest, scenarios, names)
+    return Standings(contest, rows, tuple(scenarios), contest.board.published, tuple(left_out))
+
+
+def _by(runs: Iterable[Run], key: Any) -> dict[Any, list[Run]]:
+    groups: dict[Any, list[Run]] = defaultdict(list)
+    for run in runs:
+        groups[key(run)].append(run)
+    return groups
+
+
+def _eligible(contest: Contest, runs: Iterable[Run]) -> tuple[list[Run], list[LeftOut]]:
+    """The runs on the board's scenarios, in a fixed order, one for each contender, scenario and seed."""
+    wanted = {scenario.name: scenario for scenario in contest.scenarios}
+    kept: dict[Any, Run] = {}
+    left_out = []
+    for run in sorted(runs, key=lambda run: (run.title, run.contender, run.seed, run.finished, run.id)):
+        if run.scenario.name not in wanted:
+            continue
+        why = _objection(contest, wanted[run.scenario.name], run)
+        key = (run.scenario.fingerprint, run.contender, run.seed)
+        if not why and key in kept and kept[key].id != run.id:
+            why = f"a second record of seed {run.seed}, the first one counts"
+        if why:
+            left_out.append(LeftOut(run, why))
+        else:
+            kept.setdefault(key, run)
+    return list(kept.values()), left_out
+
+
+def _objection(contest: Contest, scenario: BoardScenario, run: Run) -> str:
+    """Why ``run`` does not count, whatever the others are; empty if it does."""
+    board, spent = contest.board, run.costs
+    if run.status != "completed":
+        return f"it is {run.status}"
+    if scenario.problem:
+        return scenario.problem
+    if run.scenario.changes:
+        changes = " ".join(f"{path}={value}" for path, value in run.scenario.changes.items())
+        return f"its scenario was changed: {changes}"
+    if run.scenario.fingerprint != scenario.fingerprint:
+        return f"made on {run.title}, another version than {scenario.title} as installed"
+    if run.seed not in board.seeds:
+        return f"seed {run.seed} is not one of the board's"
+    if scenario.metric not in run.measures:
+        return f"it has no {scenario.metric}"
+    if board.hardware not in ("any", "cpu" if run.device == "cpu" else "cuda"):
+        return f"run on {run.device}, the board is for {board.hardware}"
+    limits = ((board.budget.examples, spent.client_examples), (board.budget.uplink_bytes, spent.uplink_bytes))
+    if any(limit is not None and used > limit for limit, used in limits):
+        return "beyond the board's budget"
+    return "" if board.rules == "default" else _outside(contest, run)
+
+
+def _outside(contest: Contest, run: Run) -> str:
+    """Under the rules ``tuned``: the option that is not one of the declared space's values."""
+    space = contest.board.space.get(run.method.name, {})
+    known = contest.methods.get((run.method.name, run.method.provider.plugin))
+    for key, value in run.method.options.items():
+        allowed = (*space.get(key, ()), *([known.defaults.get(key)] if known else []))
+        if (known or key in space) and value not in allowed:
+            return f"{key}={value} is outside the space that the board declares"
+    return ""
+
+
+def _identity(contest: Contest, run: Run) -> Identity:
+    return run.contender if contest.board.rules == "default" else run.contender[:2]
+
+
+def _contender(contest: Contest, identity: Identity, runs: Sequence[Run]) -> Contender:
+    name, plugin = identity[:2]
+    first, known = runs[0], contest.methods.get((name, plugin))
+    providers = sorted({(run.method.provider.distribution, run.method.provider.version) for run in runs})
+    options = unusual(first.method.options, known.defaults if known else {}) if len(identity) > 2 else ""
+    return Contender(
+        key=f"{name}-{sha256_json(identity)[:8]}",
+        method=name,
+        options=options,
+        plugin=plugin,
+        distribution=", ".join(dict.fromkeys(distribution for distribution, _ in providers)),
+        versions=tuple(dict.fromkeys(version for _, version in providers)),
+        summary=known.summary if known else "",
+        paper=known.paper if known else "",
+        installed=known is not None,
+        anchor=_is_anchor(contest, first),
+    )
+
+
+def _is_anchor(contest: Contest, run: Run) -> bool:
+    return run.contender in [contest.anchor_contenders[name] for name in contest.anchors.frame]
+
+
+def _scenario(
+    contest: Contest,
+    scenario: BoardScenario,
+    runs: Sequence[Run],
+    names: Mapping[Identity, Contender],
+    levels: Mapping[str, Level],
+) -> tuple[ScenarioStanding, list[LeftOut]]:
+    anchors = {
+        name: {run.seed: run for run in runs if run.contender == who}
+        for name, who in contest.anchor_contenders.items()
+    }
+    floors = anchors[contest.anchors.floor]
+    ceilings = anchors[contest.anchors.ceiling]
+    everywhere = set.intersection(*(set(found) for found in anchors.values()))
+    seeds = tuple(takewhile(everywhere.__contains__, contest.board.seeds))
+    problem = scenario.problem or _closed(contest, anchors, seeds)
+    target = halfway(scenario.metric, floors, ceilings) if floors and ceilings else None
+    scores, left_out = [], []
+    for identity, found in _by(runs, lambda run: _identity(contest, run)).items():
+        chosen, trials, why = _chosen(contest, scenario, found)
+        counted, skipped = _without_gap(contest, chosen)
+        left_out += skipped
+        if not counted:
+            continue
+        why = why or _reason(contest, [run.seed for run in counted], seeds, problem)
+        in_all = [run for run in counted if run.seed in seeds] if not problem else counted
+        told = summary(in_all or counted, scenario.metric, floors, ceilings, target)
+        closed = [told.gaps[seed] for seed in told.seeds if seed in told.gaps]
+        values = [run.measures[scenario.metric].value for run in in_all or counted]
+        scores.append(
+            Score(
+                contender=names[identity],
+                scenario=scenario,
+                rank=None,
+                reason=why if not names[identity].anchor else "",
+                value=interval(values),
+                gap=interval(closed) if len(closed) == len(values) else None,
+                summary=told,
+                runs=tuple(counted),
+                trials=trials,
+                level=min(levels.get(run.id, Level.unverified) for run in counted),
+                date=max(run.finished for run in counted)[:10],
+            )
+        )
+    ordered = sorted(scores, key=lambda s: (s.contender.label, s.contender.key))
+    ordered.sort(key=lambda s: -s.summary.sign * s.value.mean)
+    ranked = _ranks([s for s in ordered if s.counts and not s.contender.anchor])
+    placed = [replace(score, rank=ranked.get(score.contender.key)) for score in ordered]
+    placed.sort(key=lambda score: bool(score.reason))
+    return ScenarioStanding(scenario, tuple(placed), seeds, target, problem), left_out
+
+
+def _closed(contest: Contest, anchors: Mapping[str, Mapping[int, Run]], seeds: Sequence[int]) -> str:
+    """Why nobody can be ranked: anchors that are missing, or have too few seeds."""
+    least = contest.board.least_seeds
+    if len(seeds) >= least:
+        return ""
+    short = [name for name, found in anchors.items() if not set(contest.board.seeds[:least]) <= set(found)]
+    needed = ", ".join(map(str, contest.board.seeds[:least]))
+    return f"anchors without seeds {needed}: {', '.join(short)}"
+
+
+def _reason(contest: Contest, seeds: Sequence[int], shared: Sequence[int], problem: str) -> str:
+    """Why a contender has no rank on a scenario."""
+    if problem:
+        return problem
+    counted, least = len(set(seeds) & set(shared)), contest.board.least_seeds
+    return "" if counted >= least else f"{counted} of at least {least} seeds"
+
+
+def _without_gap(contest: Contest, runs: Sequence[Run]) -> tuple[list[Run], list[LeftOut]]:
+    """The runs of the board's first seeds up to the first that is missing; the others may be chosen ones."""
+    by_seed = {run.seed: run for run in runs}
+    first = list(takewhile(by_seed.__contains__, contest.board.seeds))
+    if len(first) == len(by_seed):
+        return [by_seed[seed] for seed in first], []
+    gap = next(seed for seed in contest.board.seeds if seed not in by_seed)
+    why = f"seed {gap} is missing, and seeds after a gap may be chosen ones"
+    rest = [LeftOut(run, why) for seed, run in by_seed.items() if seed not in first]
+    return [by_seed[seed] for seed in first], rest
+
+
+def _chosen(contest: Contest, scenario: BoardScenario, runs: Sequence[Run]) -> tuple[list[Run], int, str]:
+    """The runs of the option set that counts, how many sets were tried, and what is wrong with that.
+
+    Under the rules ``tuned`` it is the best mean among the sets with the most seeds: optimistic by the
+    choice, which is why the trials are shown.
+    """
+    sets = list(_by(runs, lambda run: run.contender).values())
+    if len(sets) == 1:
+        return sets[0], 1, ""
+    most = max(map(len, sets))
+
+    def mean(found: Sequence[Run]) -> float:
+        measures = [run.measures[scenario.metric] for run in found]
+        return fmean(m.value * (-1 if m.better == "lower" else 1) for m in measures)
+
+    best = max((found for found in sets if len(found) == most), key=mean)
+    limit = contest.board.most_trials
+    why = f"{len(sets)} option sets tried, the board allows {limit}" if len(sets) > limit else ""
+    return best, len(sets), why
+
+
+def _ranks(entries: Sequence[Any]) -> dict[str, int]:
+    """Ranks by contender, ``entries`` best first; who can't be told from the first of a rank shares it."""
+    ranks: dict[str, int] = {}
+    leader = None
+    for position, entry in enumerate(entries, start=1):
+        if leader is None or _told_apart(leader.gaps, entry.gaps):
+            leader, number = entry, position
+        ranks[entry.contender.key] = number
+    return ranks
+
+
+def _told_apart(ours: Mapping[int, float], theirs: Mapping[int, float]) -> bool:
+    return interval([ours[seed] - theirs[seed] for seed in sorted(set(ours) & set(theirs))]).clear
+
+
+def _rows(
+    contest: Contest, standings: Sequence[ScenarioStanding], names: Mapping[Identity, Contender]
+) -> tuple[Row, ...]:
+    open_ones = [standing for standing in standings if not standing.problem]
+    missed = {
+        standing.scenario.title: min(
+            [0.0, *(score.gap.mean for score in standing.scores if score.counts and score.gap)]
+        )
+        for standing in open_ones
+    }
+    found: dict[str, dict[str, Score]] = defaultdict(dict)
+    for standing in standings:
+        for score in standing.scores:
+            found[score.contender.key][standing.scenario.title] = score
+    rows = [
+        _row(contest, contender, found[contender.key], missed)
+        for contender in names.values()
+        if contender.key in found
+    ]
+    rows.sort(key=lambda row: (row.contender.label, row.contender.key))
+    rows.sort(key=lambda row: -(row.gap.mean if row.gap else float("-inf")))
+    competing = [row for row in rows if not row.reason and not row.contender.anchor]
+    ranks = _ranks(competing)
+    placed = [replace(row, rank=ranks.get(row.contender.key)) for row in rows]
+    return tuple(sorted(placed, key=lambda row: bool(row.reason)))
+
+
+def _row(
+    contest: Contest, contender: Contender, scores: Mapping[str, Score], missed: Mapping[str, float]
+) -> Row:
+    """``missed`` is what a scenario counts that a contender has not run: nothing closed, and no more than
+    the worst there, so that leaving a scenario out never pays."""
+    counted = {title: scores[title] for title in missed if title in scores and scores[title].counts}
+    seeds = sorted(set.intersection(*(set(score.gaps) for score in counted.values()))) if counted else []
+    gaps = {
+        seed: fmean(counted[title].gaps[seed] if title in counted else low for title, low in missed.items())
+        for seed in seeds
+    }
+    closed = [score.gaps[seed] for score in counted.values() for seed in seeds]
+    runs = len(missed) * len(seeds)
+    summaries = [score.summary for score in (counted or scores).values()]
+    there = [s for s in summaries if s.curves and s.reached == s.curves == len(s.seeds)]
+    sent = [s.uplink_megabytes_to_target for s in there if s.uplink_megabytes_to_target is not None]
+    reasons = {score.reason for score in scores.values() if score.reason}
+    reason = "" if gaps or contender.anchor else min(reasons, default="no scenario is open")
+    return Row(
+        contender=contender,
+        rank=None,
+        reason=reason,
+        gap=interval(list(gaps.values())) if gaps else None,
+        gaps=gaps,
+        profile=tuple(sum(gap >= share for gap in closed) / runs if runs else 0.0 for share in THRESHOLDS),
+        scores={title: scores[title] for title in sorted(scores)},
+        missing=tuple(title for title in missed if title not in counted),
+        worst_client=_mean([s.worst_client for s in summaries]),
+        instability=_mean([s.instability for s in summaries]),
+        reached=len(there),
+        uplink_megabytes_to_target=fmean(sent) if sent else None,
+        uplink_megabytes=fmean(s.uplink_megabytes for s in summaries),
+        client_examples=fmean(s.client_examples for s in summaries),
+        seconds=fmean(s.seconds for s in summaries),
+        seeds=tuple(seeds) or tuple(sorted({seed for s in summaries for seed in s.seeds})),
+        level=min(score.level for score in scores.values()),
+        date=max(score.date for score in scores.values()),
+    )
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None

@@ -1,0 +1,102 @@
+"""The verification ladder: valid → consistent → replayed → reproduced. See ``docs/leaderboards.md``."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from fedbench.catalog import Catalog
+from fedbench.leaderboard.agreement import Agreement
+from fedbench.leaderboard.consistency import inconsistencies
+from fedbench.leaderboard.levels import Level
+from fedbench.leaderboard.safety import shown
+from fedbench.leaderboard.submission import Handed, handed_in
+from fedbench.leaderboard.validity import Installed, Refused, read_valid
+from fedbench.results.runs import Run, run_of
+from fedbench.rng import numpy_stream
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The highest ``level`` that holds of a file, and what the next one fell over (empty if nothing did).
+
+    ``run`` is None if the file is no valid record."""
+
+    path: Path
+    level: Level
+    problem: str = ""
+    run: Run | None = None
+
+    def fails(self, asked: Level) -> bool:
+        """Whether it falls short of the level asked for. Records that no sample chose to run again don't."""
+        return self.level < asked if asked <= Level.valid else bool(self.problem)
+
+
+Replay = Callable[[Path], str]
+"""Runs the record of a file again, and says what came out otherwise (empty if nothing)."""
+
+
+def verify(paths: Iterable[Path], catalog: Catalog) -> list[Verdict]:
+    """How far up to ``consistent`` every file of ``paths`` gets, by itself and among the others.
+
+    Files are read one by one; of each only what tables need is kept.
+    """
+    installed, agreement = Installed(catalog), Agreement()
+    verdicts = [_alone(handed, installed, agreement) for handed in handed_in(paths)]
+    return _together(verdicts, agreement)
+
+
+def _alone(handed: Handed, installed: Installed, agreement: Agreement) -> Verdict:
+    if handed.problem:
+        return Verdict(handed.path, Level.unverified, handed.problem)
+    try:
+        record, scenario = read_valid(handed.path, installed, handed.place)
+    except Refused as error:
+        return Verdict(handed.path, Level.unverified, str(error))
+    run = run_of(record, handed.path)
+    try:
+        problem = next(inconsistencies(record, scenario), "")
+        agreement.add(str(handed.path), record)
+    except Exception as error:  # a check that a record can bring down has not been passed
+        problem = f"it can't be checked: {type(error).__name__}: {shown(str(error))}"
+    return Verdict(handed.path, Level.valid if problem else Level.consistent, problem, run)
+
+
+def _together(verdicts: Sequence[Verdict], agreement: Agreement) -> list[Verdict]:
+    """Consistent is what does not contradict the other records, and has no twin among them."""
+    twins: dict[Any, list[Verdict]] = defaultdict(list)
+    for verdict in verdicts:
+        if verdict.run is not None:
+            run = verdict.run
+            twins[run.scenario.fingerprint, run.contender, run.seed].append(verdict)
+    against = agreement.objections()
+    for found in twins.values():
+        for verdict in found[1:]:
+            against[str(verdict.path)] = f"a second record of this seed: {found[0].path} is the first"
+    return [
+        replace(verdict, level=Level.valid, problem=why)
+        if verdict.level == Level.consistent and (why := against.get(str(verdict.path), ""))
+        else verdict
+        for verdict in verdicts
+    ]
+
+
+def climb(
+    verdicts: Sequence[Verdict], level: Level, replay: Replay, sample: int | None = None, seed: int = 0
+) -> list[Verdict]:
+    """The verdicts after every consistent record, or a ``sample`` of them, was run again, which takes it to
+    ``level`` unless something came out otherwise."""
+    sound = sorted((v for v in verdicts if v.level == Level.consistent), key=lambda v: v.path)
+    chosen = {verdict.path for verdict in sound}
+    if sample is not None and sample < len(sound):
+        drawn = numpy_stream(seed, "replay").choice(len(sound), sample, replace=False)
+        chosen = {sound[i].path for i in drawn}
+    return [_again(verdict, level, replay) if verdict.path in chosen else verdict for verdict in verdicts]
+
+
+def _again(verdict: Verdict, level: Level, replay: Replay) -> Verdict:
+    problem = replay(verdict.path)
+    return replace(verdict, problem=problem) if problem else replace(verdict, level=level)

@@ -1,0 +1,36 @@
+"""The anchors of each track: the runs between which everything else is measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pydantic import BaseModel, ConfigDict
+
+from fedbench.specs import Track
+
+
+class Anchors(BaseModel):
+    """Methods that every scenario of a board needs. A gap is closed from ``floor`` to ``ceiling``; those
+    two and ``beside`` frame the table and have no rank, the ``baseline`` has."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    floor: str
+    ceiling: str
+    beside: tuple[str, ...] = ()
+    baseline: tuple[str, ...] = ()
+
+    @property
+    def frame(self) -> tuple[str, ...]:
+        """The anchors that have no rank."""
+        return self.floor, *self.beside, self.ceiling
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        return *self.frame, *self.baseline
+
+
+ANCHORS: Mapping[Track, Anchors] = {
+    "alignment": Anchors(floor="start", ceiling="centralized", beside=("local",), baseline=("fedavg",)),
+    "preference": Anchors(floor="start", ceiling="gold-reward"),
+}

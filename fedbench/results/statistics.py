@@ -1,0 +1,59 @@
+"""What a handful of seeds can tell: intervals for means over seeds, bootstrapped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import sqrt
+from statistics import fmean, stdev
+
+import numpy as np
+
+from fedbench.rng import numpy_stream
+
+CONFIDENCE = 0.95
+RESAMPLES = 2000
+EQUAL = 1e-12
+"""Values closer than this are the same; they have no spread to resample."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A mean over ``n`` seeds and where it may lie; of one seed nothing is known but its value."""
+
+    mean: float
+    low: float | None
+    high: float | None
+    n: int
+
+    @property
+    def clear(self) -> bool:
+        """Whether zero lies outside."""
+        return self.low is not None and self.high is not None and not self.low <= 0 <= self.high
+
+
+def interval(values: Sequence[float]) -> Interval:
+    """The 95 % interval of the mean over seeds: mean ± t(n−1) · √(n/(n−1)) · bootstrap standard error.
+
+    A percentile bootstrap of three seeds covers 75 %, since it never leaves the range of its values; with
+    Student's t for the bootstrap's normal and the factor that makes its variance unbiased the coverage is
+    right (Hesterberg 2015, arXiv 1411.5279, §5). Equal values give equal intervals.
+    """
+    n, mean = len(values), fmean(values)
+    if n < 2:
+        return Interval(mean, None, None, n)
+    if max(values) - min(values) <= EQUAL:
+        return Interval(mean, mean, mean, n)
+    from scipy.special import stdtrit
+    from scipy.stats import bootstrap
+
+    stream = numpy_stream(0, "bootstrap")
+    resampled = bootstrap((values,), np.mean, n_resamples=RESAMPLES, method="percentile", rng=stream)
+    student = float(stdtrit(n - 1, (1 + CONFIDENCE) / 2))
+    reach = student * sqrt(n / (n - 1)) * float(resampled.standard_error)
+    return Interval(mean, mean - reach, mean + reach, n)
+
+
+def standard_error(values: Sequence[float]) -> float | None:
+    """Of the mean of ``values``; one value tells nothing."""
+    return stdev(values) / sqrt(len(values)) if len(values) > 1 else None
