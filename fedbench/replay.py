@@ -25,7 +25,6 @@ from fedbench.measures import Measure
 from fedbench.results.record import Record, RoundEntry
 from fedbench.results.store import read_record
 from fedbench.runner import Observer, Runner, Silent, choose_device
-from fedbench.tracks.alignment import AlignmentRun
 
 FIRST = 2
 """Rounds that a replay runs."""
@@ -59,7 +58,7 @@ class Replayer:
 
     def _first_rounds(self, record: Record, same: bool) -> str:
         runner, job = self._runner(record), self._job(record, Path())
-        run = AlignmentRun(runner.bench(job.scenario), job.method_entry.create(job.options), job.seed, "auto")
+        run = runner.bench(job.scenario).run(job.method_entry.create(job.options), job.seed, "auto")
         executor = run.executor(_executor(record))
         entries = run.rounds(executor, None, self.observer.tick)
         return _rounds(record.rounds, list(islice(entries, 1 + self.rounds)), same)

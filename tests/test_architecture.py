@@ -121,7 +121,8 @@ def test_the_core_names_no_scenario_data_set_or_backbone(catalog):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Constant) and node.value in names
     ]
-    assert set(found) <= {("fedbench/cli/run.py", "emoji-ii")}
+    usual = {("fedbench/cli/run.py", name) for name in ("emoji-ii", "prefs-emoji-tasks")}
+    assert set(found) <= usual
 
 
 @pytest.mark.parametrize("path", PLUGIN_MODULES, ids=named)
