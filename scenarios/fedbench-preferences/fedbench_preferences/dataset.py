@@ -29,9 +29,9 @@ Tasks = Mapping[str, tuple[str, ...]]
 
 
 def emoji(options: PreferenceOptions) -> PreferenceData:
-    """Clients name, sort and verify drawings; nobody judges categories."""
-    client = {"naming": ("name",), "kind": ("kind",), "verification": ("yesno-kind",)}
-    held_out = {"category": ("category",), "category-verification": ("yesno-category",)}
+    """Clients judge whose style it is, what kind of thing, yes or no on categories; nobody judges others."""
+    client = {"artist": ("artist",), "category": ("category",), "kind": ("kind",)}
+    held_out = {"verification": ("yesno-category", "yesno-kind")}
     return _made(
         "prefs-emoji", {"drawings": drawings()}, {"drawings": client}, {"drawings": held_out}, options
     )
@@ -48,7 +48,7 @@ def domains(options: PreferenceOptions) -> PreferenceData:
     """A client has one domain's pictures; of each domain one type of question is held out."""
     sources = {"drawings": drawings(), "shapes": shapes(), "digits": digits()}
     client = {
-        "drawings": {"drawings": ("name", "kind")},
+        "drawings": {"drawings": ("kind",)},
         "shapes": {"shapes": ("color", "shape")},
         "digits": {"digits": ("digit",)},
     }

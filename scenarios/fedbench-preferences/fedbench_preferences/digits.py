@@ -10,7 +10,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from fedbench.fingerprint import sha256_bytes
-from fedbench_preferences.questions import YESNO, Question, Source, pool_of
+from fedbench_preferences.questions import YESNO, Question, Source
 
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 SIDE = 64
@@ -28,7 +28,6 @@ def digits() -> Source:
     return Source(
         images=images,
         digests=[sha256_bytes(picture.tobytes()) for picture in pixels],
-        pools=[pool_of(f"digit {i}") for i in range(len(images))],
         ask={"digit": partial(_open, words), "yesno-digit": partial(_yesno, words)},
     )
 

@@ -1,4 +1,4 @@
-"""Emoji: what is drawn, what kind of thing that is, to what category it belongs."""
+"""Emoji: what kind of thing is drawn, to what category that belongs, and by which artist."""
 
 from __future__ import annotations
 
@@ -11,21 +11,20 @@ from functools import partial
 from fedbench_emoji import texts
 from fedbench_emoji.assets import verified
 from fedbench_emoji.dataset import FILE, TRAIN_ARTISTS, UNSEEN_ARTIST, Drawing, read_drawings
-from fedbench_emoji.texts import Level
+from fedbench_emoji.texts import Concept, Level
 from PIL import Image
 
 from fedbench.fingerprint import sha256_bytes
-from fedbench.rng import derive
-from fedbench_preferences.questions import SHARES, YESNO, Pool, Question, Source, pool_of
+from fedbench_preferences.questions import YESNO, Question, Source
 
 KINDS = (
     "mammal", "bird", "prepared food", "fruit", "drink", "ground transport", "sky & weather", "building",
     "clothing", "tool", "household", "office", "sport", "game", "event",
 )  # fmt: skip
-"""Kinds of at least 16 concepts that the nano LLM has read of, but for people, faces and signs."""
+"""The largest kinds of five categories; people, faces and signs are left out."""
 
+ARTIST = "which artist?"
 ARTISTS = (*TRAIN_ARTISTS, UNSEEN_ARTIST)
-LATER: dict[Pool, float] = {pool: share for pool, share in SHARES.items() if pool != "start"}
 
 
 @dataclass(frozen=True)
@@ -42,52 +41,45 @@ class Pictures(Sequence[Image.Image]):
 
 
 def drawings() -> Source:
-    """Drawings of ``KINDS``. A drawing that two concepts share has no one name, and is left out."""
+    """Drawings of ``KINDS``, but for those that two concepts share."""
     verified(FILE)
     rows, encoded = read_drawings()
     often = Counter(encoded)
-    kept = [d for d in rows if d.split == "train" and d.concept.kind in KINDS and often[encoded[d.row]] == 1]
-    pictures = [encoded[d.row] for d in kept]
+    kept = [d for d in rows if d.concept.kind in KINDS and often[encoded[d.row]] == 1]
+    pictures = [encoded[drawing.row] for drawing in kept]
+    concepts = [drawing.concept for drawing in kept]
     return Source(
         images=Pictures(pictures),
         digests=[sha256_bytes(picture) for picture in pictures],
-        pools=[_pool(drawing) for drawing in kept],
         ask={
-            "name": partial(_open, kept, "name", texts.NAME),
-            "kind": partial(_open, kept, "kind", texts.KIND),
-            "category": partial(_open, kept, "category", texts.CATEGORY),
-            "yesno-kind": partial(_yesno, kept, "kind"),
-            "yesno-category": partial(_yesno, kept, "category"),
+            "artist": partial(_artist, kept),
+            "kind": partial(_label, concepts, "kind", texts.KIND),
+            "category": partial(_label, concepts, "category", texts.CATEGORY),
+            "yesno-kind": partial(_yesno, concepts, "kind"),
+            "yesno-category": partial(_yesno, concepts, "category"),
         },
     )
 
 
-def _pool(drawing: Drawing) -> Pool:
-    """Each concept as one artist draws it is for the start policy, which then has a name for it."""
-    concept = drawing.concept.id
-    first = ARTISTS[derive(0, "first artist", concept) % len(ARTISTS)]
-    return "start" if drawing.artist == first else pool_of(f"{concept} {drawing.artist}", LATER)
-
-
-def _open(drawings: Sequence[Drawing], level: Level, prompt: str) -> Iterator[Question]:
-    """Wrong names are those of the same kind; any other kind or category is wrong."""
-
-    def family(drawing: Drawing) -> str:
-        return drawing.concept.kind if level == "name" else ""
-
-    alike: dict[str, set[str]] = {}
-    for drawing in drawings:
-        alike.setdefault(family(drawing), set()).add(drawing.concept.label(level))
+def _artist(drawings: Sequence[Drawing]) -> Iterator[Question]:
     for i, drawing in enumerate(drawings):
-        answer = drawing.concept.label(level)
-        wrong = tuple(sorted(alike[family(drawing)] - {answer}))
-        yield Question(i, prompt, answer, wrong, drawing.concept.id)
+        wrong = tuple(artist for artist in ARTISTS if artist != drawing.artist)
+        yield Question(i, ARTIST, drawing.artist, wrong, drawing.concept.id)
 
 
-def _yesno(drawings: Sequence[Drawing], level: Level) -> Iterator[Question]:
-    labels = sorted({drawing.concept.label(level) for drawing in drawings})
-    for i, drawing in enumerate(drawings):
-        for label in labels:
-            right = label == drawing.concept.label(level)
-            answer, wrong = YESNO if right else YESNO[::-1]
-            yield Question(i, texts.YESNO.format(label), answer, (wrong,), drawing.concept.id)
+def _label(concepts: Sequence[Concept], level: Level, prompt: str) -> Iterator[Question]:
+    labels = _labels(concepts, level)
+    for i, concept in enumerate(concepts):
+        answer = concept.label(level)
+        yield Question(i, prompt, answer, tuple(x for x in labels if x != answer), concept.id)
+
+
+def _yesno(concepts: Sequence[Concept], level: Level) -> Iterator[Question]:
+    for i, concept in enumerate(concepts):
+        for label in _labels(concepts, level):
+            answer, wrong = YESNO if label == concept.label(level) else YESNO[::-1]
+            yield Question(i, texts.YESNO.format(label), answer, (wrong,), concept.id)
+
+
+def _labels(concepts: Sequence[Concept], level: Level) -> list[str]:
+    return sorted({concept.label(level) for concept in concepts})

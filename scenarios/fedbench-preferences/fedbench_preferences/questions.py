@@ -6,6 +6,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from fedbench.rng import derive
@@ -16,10 +17,10 @@ if TYPE_CHECKING:
 Pool = Literal["start", "clients", "queries", "comparisons", "test"]
 SHARES: dict[Pool, float] = {
     "start": 0.33,
-    "clients": 0.20,
-    "queries": 0.15,
-    "comparisons": 0.08,
-    "test": 0.24,
+    "clients": 0.27,
+    "queries": 0.13,
+    "comparisons": 0.07,
+    "test": 0.20,
 }
 """Of a source's pictures: for the start policy's training, the clients, the server's two sets, the tests."""
 
@@ -40,18 +41,21 @@ class Question:
 @dataclass(frozen=True)
 class Source:
     """Pictures and all that their annotations answer. ``digests[i]`` is the content hash of ``images[i]``;
-    ``pools[i]`` is who may see it; ``ask[task]()`` gives the task's questions about every picture."""
+    ``ask[task]()`` gives the task's questions about every picture."""
 
     images: Sequence[Image]
     digests: Sequence[str]
-    pools: Sequence[Pool]
     ask: Mapping[str, Callable[[], Iterable[Question]]]
 
+    @cached_property
+    def pools(self) -> list[Pool]:
+        """Who may see each picture."""
+        return [pool_of(digest) for digest in self.digests]
 
-def pool_of(name: str, pools: Mapping[Pool, float] = SHARES) -> Pool:
-    """The pool of the picture called ``name``: drawn once and for all, in the proportions of ``pools``."""
-    rng = random.Random(derive(0, "pool", name))
-    return rng.choices(list(pools), list(pools.values()))[0]
+
+def pool_of(digest: str) -> Pool:
+    """The pool of the picture with this content: a picture that occurs twice is in one."""
+    return random.Random(derive(0, "pool", digest)).choices(list(SHARES), list(SHARES.values()))[0]
 
 
 def balanced(

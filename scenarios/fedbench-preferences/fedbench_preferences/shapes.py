@@ -11,7 +11,7 @@ from fedbench_easyvqa.questions import CHOICES, Half, Task
 from fedbench_easyvqa.questions import Question as Asked
 
 from fedbench.fingerprint import sha256_file
-from fedbench_preferences.questions import Question, Source, pool_of
+from fedbench_preferences.questions import Question, Source
 
 TASKS: dict[str, Task] = {
     "color": "what-color",
@@ -30,7 +30,6 @@ def shapes() -> Source:
     return Source(
         images=Pictures(paths),
         digests=[sha256_file(path) for path in paths],
-        pools=[pool_of(f"easy-vqa {half} {image}") for half, image in names],
         ask={task: partial(_questions, asked, names, theirs) for task, theirs in TASKS.items()},
     )
 
