@@ -101,7 +101,8 @@ def test_differences_are_paired_by_seed_with_t_intervals(findings):
     ],
 )
 def test_a_verdict_is_the_interval_s(findings, differences, verdict):
-    assert findings("reporting").paired(differences).verdict == verdict
+    reporting = findings("reporting")
+    assert reporting.verdict(reporting.paired(differences)) == verdict
 
 
 def test_variance_between_groups(findings):

@@ -35,13 +35,6 @@ class Paired:
         """Whether the interval leaves zero out."""
         return self.low is not None and self.high is not None and not self.low <= 0 <= self.high
 
-    @property
-    def verdict(self) -> str:
-        """On the claim that the difference is above zero; without an interval, seeds that agree decide."""
-        if self.seeds < 2 or (self.low is not None and not self.clear):
-            return "can't be told here"
-        return "holds here" if self.mean > EQUAL else "does not hold here"
-
     def __str__(self) -> str:
         if self.low is None:
             return f"{self.mean:+.3f}"
@@ -73,6 +66,15 @@ def with_error(values: Iterable[float]) -> str:
     return f"{fmean(values):.3f}" + (f" ± {error:.3f}" if error is not None else "")
 
 
+def verdict(found: Paired | None) -> str:
+    """On the claim that a difference is above zero; where it has no interval, seeds that agree decide."""
+    if found is None:
+        return "no runs yet"
+    if found.seeds < 2 or (found.low is not None and not found.clear):
+        return "can't be told here"
+    return "holds here" if found.mean > EQUAL else "does not hold here"
+
+
 def text(found: Paired | None) -> str:
     return "" if found is None else str(found)
 
@@ -95,6 +97,9 @@ def holds(condition: bool) -> str:
 
 def rendered(template: Path, contents: Mapping[str, Any]) -> str:
     environment = Environment(
-        loader=FileSystemLoader(template.parent), undefined=StrictUndefined, keep_trailing_newline=True
+        loader=FileSystemLoader(template.parent),
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        finalize=lambda value: "(no runs yet)" if value is None else value,
     )
     return environment.get_template(template.name).render(holds=holds, **contents)

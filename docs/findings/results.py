@@ -62,6 +62,10 @@ class Results:
         found = {seed: read(record) for seed, record in self.get(study, method, scenario).items()}
         return {seed: value for seed, value in found.items() if value is not None}
 
+    def seeds(self, study: Study) -> int:
+        """How many seeds each of a study's methods has on each of its scenarios, at least."""
+        return min(len(self.get(study, m, scenario)) for scenario in study.scenarios for m in study.methods)
+
     def missing(self, studies: Sequence[Study]) -> int:
         """How many of the studies' runs are not there yet."""
         return sum(

@@ -12,7 +12,7 @@ import numpy as np
 from safetensors.numpy import load_file
 
 from fed_cmp.first_round import identity_gap, mean_agreement
-from fed_cmp.studies import ANCHORS, CORNERS, OPTIONS, PAPER, SCENARIOS, STEPS
+from fed_cmp.studies import ANCHORS, CORNERS, MAIN, OPTIONS, PAPER, SCENARIOS, STEPS
 from fedbench.data.heterogeneity import heterogeneity
 from fedbench.data.loading import load_data, load_partition
 from fedbench.results.curves import curve
@@ -232,9 +232,7 @@ def contents(results: Results, runner: Runner) -> dict[str, Any]:
     agreement = {name: mean_agreement(runner, name) for name in SCENARIOS}
     return {
         "ranking": partial(ranking, results),
-        "main_seeds": min(
-            len(results.get(Study(), method, name)) for name in SCENARIOS for method in (*PAPER, *ANCHORS)
-        ),
+        "main_seeds": min(map(results.seeds, MAIN)),
         "best_on_average": max(PAPER, key=lambda m: fmean(_mean(results, m, s) for s in SCENARIOS)),
         "alike": sorted(SCENARIOS, key=lambda name: -agreement[name]),
         "drop": partial(_drop, results),
