@@ -18,6 +18,7 @@ from fedbench.plugins import Plugins
 from fedbench.runner import Busy, Runner, choose_device
 
 EXECUTOR = "batched"
+FINDINGS = ("fed_cmp", "mor")
 
 
 @dataclass(frozen=True)

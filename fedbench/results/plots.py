@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,39 +67,75 @@ def client_bars(found: Heterogeneity, title: str) -> Figure:
     return figure
 
 
-def learning_curves(panels: Mapping[str, Mapping[str, Sequence[Record]]]) -> Figure:
+Panels = Mapping[str, Mapping[str, Sequence[Record]]]
+"""By title, then by line: the records (seeds) behind each line."""
+
+
+def learning_curves(panels: Panels) -> Figure:
     """The primary measure over the rounds: a panel for each scenario, a line for each method.
 
     A line is the mean over the method's records (seeds), its band reaches from the worst of them to the best.
     """
-    names = list(dict.fromkeys(name for lines in panels.values() for name, found in lines.items() if found))
-    style = {name: (COLOURS[i % len(COLOURS)], DASHES[i // len(COLOURS)]) for i, name in enumerate(names)}
-    columns = min(len(panels), 2)
-    rows = -(-len(panels) // columns)
-    figure = Figure(figsize=(4.5 + 3.5 * columns, 1.5 + 2.8 * rows), layout="constrained")
-    grid = figure.subplots(rows, columns, sharey=True, squeeze=False)
-    for axes, (title, lines) in zip(grid.flat, panels.items(), strict=False):
+    figure = _grid(panels)
+    for axes, lines, style in _drawn(figure, panels):
         for name, records in lines.items():
             if found := [c for record in records if (c := curve(record)) is not None]:
                 _line(axes, name, found, *style[name])
         primaries = {record.primary for records in lines.values() for record in records}
-        axes.set_title(title, loc="left")
         axes.set_xlabel("round")
         axes.set_ylabel(", ".join(sorted(primaries)))
         axes.xaxis.set_major_locator(MaxNLocator(10, integer=True))
-        axes.spines[["top", "right"]].set_visible(False)
-    for axes in grid.flat[len(panels) :]:
+    return _with_legend(figure)
+
+
+def paths(panels: Panels, across: str, up: str) -> Figure:
+    """A measure against another: a panel for each scenario, a line for each method, from the first round that
+    has both to a dot at the last. A point is the mean over the method's records (seeds)."""
+    figure = _grid(panels)
+    for axes, lines, style in _drawn(figure, panels):
+        for name, records in lines.items():
+            points = _points(records, across, up)
+            if len(points):
+                colour, dash = style[name]
+                axes.plot(*points.T, dash, label=name, color=colour, linewidth=1.5)
+                axes.plot(*points[-1], "o", color=colour, markersize=5)
+        axes.set_xlabel(across)
+        axes.set_ylabel(up)
+    return _with_legend(figure)
+
+
+DASHES = ("-", "--", ":", "-.")
+
+
+def _grid(panels: Panels) -> Figure:
+    """Two panels a row."""
+    columns = min(len(panels), 2)
+    rows = -(-len(panels) // columns)
+    figure = Figure(figsize=(4.5 + 3.5 * columns, 1.5 + 2.8 * rows), layout="constrained")
+    for axes in figure.subplots(rows, columns, sharey=True, squeeze=False).flat[len(panels) :]:
         axes.set_visible(False)
+    return figure
+
+
+def _drawn(figure: Figure, panels: Panels) -> Iterator[tuple[Any, Mapping[str, Sequence[Record]], Any]]:
+    """Each panel's axes and lines, and the look of every line: the same in all panels."""
+    names = list(dict.fromkeys(name for lines in panels.values() for name, found in lines.items() if found))
+    style = {name: (COLOURS[i % len(COLOURS)], DASHES[i // len(COLOURS)]) for i, name in enumerate(names)}
+    for axes, (title, lines) in zip(figure.axes, panels.items(), strict=False):
+        axes.set_title(title, loc="left")
+        axes.spines[["top", "right"]].set_visible(False)
+        yield axes, lines, style
+
+
+def _with_legend(figure: Figure) -> Figure:
+    """One legend for all panels."""
     drawn = {
         label: line
-        for axes in grid.flat
+        for axes in figure.axes
         for line, label in zip(*axes.get_legend_handles_labels(), strict=True)
     }
     figure.legend(drawn.values(), drawn.keys(), loc="outside right upper", frameon=False)
     return figure
-
-
-DASHES = ("-", "--", ":", "-.")
 
 
 def _line(axes: Any, name: str, curves: Sequence[Curve], colour: Any, dash: str) -> None:
@@ -107,3 +143,17 @@ def _line(axes: Any, name: str, curves: Sequence[Curve], colour: Any, dash: str)
     values = np.stack([found.values[: len(rounds)] for found in curves])
     axes.plot(rounds, values.mean(0), dash, label=name, color=colour, linewidth=1.5)
     axes.fill_between(rounds, values.min(0), values.max(0), color=colour, alpha=0.15, linewidth=0)
+
+
+def _points(records: Sequence[Record], *names: str) -> np.ndarray:
+    """[rounds, measures]: means over the records, of the rounds that have every measure."""
+    found = [
+        [
+            [entry.metrics[name].value for name in names]
+            for entry in record.rounds
+            if entry.metrics.keys() >= {*names}
+        ]
+        for record in records
+    ]
+    rounds = min(map(len, found), default=0)
+    return np.array([points[:rounds] for points in found]).mean(0) if rounds else np.empty((0, len(names)))

@@ -18,7 +18,7 @@ from fedbench.rng import torch_stream
 from fedbench.runner import Runner
 from fedbench.scenario import load_scenario
 from fedbench.values import validated
-from runs import EXECUTOR, Study
+from study import EXECUTOR, Study
 
 SEEDS = range(3)
 
@@ -61,7 +61,7 @@ def mean_agreement(runner: Runner, name: str) -> float:
 
 def identity_gap(runner: Runner, name: str) -> float:
     """The largest difference of any parameter between CSC alone and FedAvg after one merge."""
-    csc = Study(options={"rwf": False, "opm": False})
+    csc = Study(methods=("fed-cmp",), options={"rwf": False, "opm": False})
     pairs = (
         (merged(runner.catalog, csc, cohort), merged(runner.catalog, Study(methods=("fedavg",)), cohort))
         for cohort in first_cohorts(runner, name)

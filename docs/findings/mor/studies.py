@@ -1,4 +1,4 @@
-"""What the finding about MoR runs: every method on two benchmarks, the others on fewer seeds, its ablations."""
+"""What the finding about MoR runs: every method on every benchmark, its ablations."""
 
 from __future__ import annotations
 

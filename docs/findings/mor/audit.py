@@ -1,0 +1,132 @@
+"""What lies behind: clients' judges, the router, what travels, what a policy learns to please, what leaks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from math import log
+from statistics import fmean
+
+from mor.cells import cell, over_rounds, within
+from mor.readers import at_start, best_client, down, down_before, last, moved, of_client, up, up_before
+from mor.setting import Setting
+from mor.studies import ABLATIONS, ANCHORS, EVERYONE, FUSERS
+from reporting import Paired, named, table, text
+from results import Reader, Results, final
+from study import Study
+
+PAIRS = "router/pairwise_accuracy"
+ROUTING = {"right pairs": PAIRS, "own client": "router/own_client", "entropy": "router/entropy"}
+BYTES: dict[str, Reader] = {
+    "up, before the policy": up_before, "up, in all": up,
+    "down, before the policy": down_before, "down, in all": down, "both ways": moved,
+}  # fmt: skip
+
+
+def reward_table(results: Results, settings: Mapping[str, Setting]) -> str:
+    """The clients' reward models, one by one."""
+    columns = {
+        "right, all pairs": "accuracy", "right, own pairs": "own_accuracy", "μ": "mean", "σ": "deviation",
+    }  # fmt: skip
+    return table(
+        [
+            {"scenario": "" if number else name, "client": client.task}
+            | {title: cell(results, "mor", name, of_client(number, key)) for title, key in columns.items()}
+            for name, found in settings.items()
+            for number, client in enumerate(found.clients)
+        ]
+    )
+
+
+def judging_table(results: Results, scenarios: Iterable[str]) -> str:
+    """The reward models together, and what fusing makes of them."""
+    columns = {
+        "clients, all pairs": final("rewards/pairwise_accuracy"),
+        "clients, own pairs": final("rewards/own_accuracy"),
+        "Brier, own pairs": final("rewards/brier"),
+        "best client, all pairs": best_client,
+        "mor, all pairs": final(PAIRS),
+    }
+    return table(
+        [
+            {"scenario": name}
+            | {title: cell(results, "mor", name, read) for title, read in columns.items()}
+            | {"reward-mean, all pairs": cell(results, "reward-mean", name, final(PAIRS))}
+            for name in scenarios
+        ]
+    )
+
+
+def router_table(results: Results, scenario: str) -> str:
+    """How right a fused reward is and whom it asks, as fitted and at the end."""
+    mixtures = [("mor", study, named(study, "mor")) for study in (Study(), *ABLATIONS)]
+    fixed = [(name, Study(), name) for name in FUSERS if name != "mor"]
+    rows = []
+    for method, study, words in mixtures + fixed:
+        row = {"fused by": words}
+        for title, name in ROUTING.items():
+            row[f"{title}, fitted"] = cell(results, method, scenario, at_start(name), study.options)
+            row[f"{title}, at the end"] = cell(results, method, scenario, final(name), study.options)
+        rows.append(row)
+    return table(rows)
+
+
+def evenness(results: Results, name: str, clients: int) -> float | None:
+    """The entropy of MoR's mean routing at the end, of the most possible; the least of all seeds."""
+    found = results.values(Study(), "mor", name, final("router/entropy")).values()
+    return min(found) / log(clients) if found else None
+
+
+def bytes_table(results: Results, scenarios: Iterable[str]) -> str:
+    """Megabytes in each direction: before the policy's first step, and in all."""
+    rows = []
+    for name in scenarios:
+        for method in EVERYONE:
+            if method not in ANCHORS:
+                row = {"scenario": name, "method": method}
+                for title, read in BYTES.items():
+                    found = results.values(Study(), method, name, read).values()
+                    row[title] = f"{fmean(found):,.2f}" if found else ""
+                rows.append(row)
+    return table(rows)
+
+
+def pursuit_table(results: Results, scenario: str) -> str:
+    """Proxy and gold reward of what the policy writes while it learns, last round minus first."""
+    rows = []
+    for method in EVERYONE:
+        if gold := over_rounds(results, scenario, method, "policy/gold"):
+            proxy = over_rounds(results, scenario, method, "policy/reward")
+            rows.append(
+                {
+                    "method": method,
+                    "proxy": text(proxy),
+                    "gold": text(gold),
+                    "gold, last round": cell(results, method, scenario, last("policy/gold")),
+                    "KL, last round": cell(results, method, scenario, last("policy/kl")),
+                    "over-optimised": overoptimised(proxy, gold),
+                }
+            )
+    return table(rows)
+
+
+def overoptimised(proxy: Paired | None, gold: Paired) -> str:
+    """Whether the judges got happier with answers that got worse."""
+    if proxy is None or not gold.clear:
+        return "can't be told"
+    return "yes" if gold.mean < 0 < proxy.mean and proxy.clear else "no"
+
+
+def privacy_table(results: Results, scenarios: Iterable[str]) -> str:
+    """An attacker who takes a high reward for a sign that an answer was learnt from."""
+    normalised, raw = final("rewards/membership_auc"), final("rewards/membership_auc_raw")
+    return table(
+        [
+            {
+                "scenario": name,
+                "normalised": cell(results, "mor", name, normalised),
+                "raw": cell(results, "mor", name, raw),
+                "raw minus normalised": text(within(results, name, raw, normalised)),
+            }
+            for name in scenarios
+        ]
+    )

@@ -1,0 +1,60 @@
+"""What stands in a cell of the finding about MoR: a method's mean, or a paired difference."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mor.readers import at_start, first, last
+from reporting import Paired, difference, with_error
+from results import Reader, Results, final, primary
+from study import Study
+
+Options = dict[str, Any]
+
+
+def cell(
+    results: Results, method: str, scenario: str, read: Reader = primary, options: Options | None = None
+) -> str:
+    """Mean ± standard error over seeds; empty where nothing has been run."""
+    return with_error(results.values(Study(options=options or {}), method, scenario, read).values())
+
+
+def gap(
+    results: Results,
+    scenario: str,
+    method: str = "mor",
+    reference: str = "reward-mean",
+    read: Reader = primary,
+    ours: Options | None = None,
+    theirs: Options | None = None,
+) -> Paired | None:
+    """``method`` under options ``ours`` minus ``reference`` under ``theirs``, paired by seed."""
+    return difference(
+        results.values(Study(options=ours or {}), method, scenario, read),
+        results.values(Study(options=theirs or {}), reference, scenario, read),
+    )
+
+
+def within(
+    results: Results,
+    scenario: str,
+    ours: Reader,
+    theirs: Reader,
+    method: str = "mor",
+    options: Options | None = None,
+) -> Paired | None:
+    """One number of a method's records minus another of the same records."""
+    study = Study(options=options or {})
+    return difference(
+        results.values(study, method, scenario, ours), results.values(study, method, scenario, theirs)
+    )
+
+
+def over_rounds(results: Results, scenario: str, method: str, name: str) -> Paired | None:
+    """A round's measure, last round minus first."""
+    return within(results, scenario, last(name), first(name), method)
+
+
+def online(results: Results, scenario: str, name: str, options: Options | None = None) -> Paired | None:
+    """A measure of MoR's routing at the end minus the same before any feedback."""
+    return within(results, scenario, final(name), at_start(name), "mor", options)

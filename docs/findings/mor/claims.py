@@ -1,0 +1,138 @@
+"""The paper's claims, each as a difference that should be above zero, and what becomes of it here."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mor.cells import gap, within
+from mor.readers import MEASURES, best_client, moved
+from mor.studies import BENCHMARKS, HETEROGENEOUS
+from reporting import Paired, table, text, verdict
+from results import Reader, Results, final, primary
+
+PUBLISHED = {
+    "start": (76.40, 62.44),
+    "reward-single": (65.00, 60.13),
+    "reward-mean": (62.70, 61.11),
+    "reward-random": (53.86, 49.98),
+    "reward-fedavg": (69.70, 62.74),
+    "pluralllm": (53.34, 48.18),
+    "top1": (68.35, 62.82),
+    "raw": (62.06, 54.19),
+    "mor": (79.99, 70.07),
+}
+"""MME-RealWorld, three clients: own subtasks, all subtasks. ``top1``: not online; ``raw``: not normalised."""
+MIXED = {"reward-single": 76.11, "reward-mean": 74.19, "reward-random": 67.58, "mor": 77.87}
+"""Heterogeneous reward models, mean of three settings."""
+GUESSING = 0.55
+"""An AUC below this is little better than guessing."""
+
+Gap = Callable[[Results, str], Paired | None]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """``gap``: what is above zero on a scenario where the claim is right; ``paper``: what the paper has."""
+
+    text: str
+    paper: str
+    gap: Gap
+    scenarios: tuple[str, ...] = BENCHMARKS
+
+
+def ahead(reference: str, read: Reader = primary, **options: Any) -> Gap:
+    """MoR minus ``reference`` under ``options``."""
+    return lambda results, scenario: gap(results, scenario, "mor", reference, read, theirs=options)
+
+
+def beside(ours: Reader, theirs: Reader) -> Gap:
+    """One number of MoR's own records minus another."""
+    return lambda results, scenario: within(results, scenario, ours, theirs)
+
+
+def _published(key: str, place: int) -> str:
+    return f"{PUBLISHED['mor'][place] - PUBLISHED[key][place]:+.1f} points"
+
+
+def _comparisons(measure: str, place: int) -> list[Claim]:
+    """MoR against the others by one of the paper's two averages."""
+    read = MEASURES[measure]
+    rivals = {
+        "the start": "start",
+        "the best single client": "reward-single",
+        "the average": "reward-mean",
+        "a random client": "reward-random",
+        "FedAvg of reward models": "reward-fedavg",
+        "PluralLLM-α (a stand-in)": "pluralllm",
+    }
+    ablations: dict[str, tuple[str, dict[str, Any]]] = {
+        "the online router helps": ("top1", {"routing": "top1"}),
+        "normalisation helps": ("raw", {"normalise": False}),
+    }
+    return [
+        *(
+            Claim(f"MoR beats {words}, {measure}", _published(name, place), ahead(name, read))
+            for words, name in rivals.items()
+        ),
+        *(
+            Claim(f"{words}, {measure}", _published(key, place), ahead("mor", read, **options))
+            for words, (key, options) in ablations.items()
+        ),
+    ]
+
+
+ACCURACY = [*_comparisons("own tasks", 0), *_comparisons("overall", 1)]
+MECHANISM = [
+    Claim(
+        "the router's pairwise accuracy beats each client's", "69.8 against 57.7, 50.1 and 38.2 %",
+        beside(final("router/pairwise_accuracy"), best_client),
+    ),
+    Claim(
+        "MoR moves less than an exchange of all parameters, MB", "4,456 against 107,421 MB",
+        lambda results, scenario: gap(results, scenario, "fedavg-dpo", "mor", moved),
+    ),
+    Claim(
+        "MoR moves more than an exchange of small modules, MB", "4,456 against 214 MB",
+        ahead("reward-fedavg", moved),
+    ),
+    Claim(
+        f"membership inference stays near guessing (AUC below {GUESSING})", "AUC 49.7 %",
+        beside(lambda record: GUESSING, final("rewards/membership_auc")),
+    ),
+    Claim(
+        "normalisation lowers membership inference's AUC", "from 51.4 to 49.7 %",
+        beside(final("rewards/membership_auc_raw"), final("rewards/membership_auc")),
+    ),
+]  # fmt: skip
+HETEROGENEITY = [
+    Claim(
+        f"MoR beats {words} with reward models of three kinds", f"{MIXED['mor'] - MIXED[name]:+.1f} points",
+        ahead(name), (HETEROGENEOUS,),
+    )
+    for words, name in (
+        ("the best single client", "reward-single"),
+        ("the average", "reward-mean"),
+        ("a random client", "reward-random"),
+    )
+]  # fmt: skip
+CLAIMS = [*ACCURACY, *MECHANISM, *HETEROGENEITY]
+
+
+def claims_table(results: Results, claims: Sequence[Claim]) -> str:
+    """A row for each claim: the paper's number, and on each scenario the difference and the verdict."""
+    rows = []
+    for claim in claims:
+        row = {"claim": claim.text, "in the paper": claim.paper}
+        for scenario in claim.scenarios:
+            found = claim.gap(results, scenario)
+            row[scenario] = f"**{verdict(found)}** {text(found)}".strip()
+        rows.append(row)
+    return table(rows)
+
+
+def tally(results: Results, claims: Sequence[Claim]) -> Counter[str]:
+    """How often each verdict falls, over claims and their scenarios."""
+    return Counter(verdict(claim.gap(results, name)) for claim in claims for name in claim.scenarios)

@@ -1,0 +1,101 @@
+"""What the finding about MoR says: what its template fills in, and its pictures."""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import partial
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from fedbench.results.plots import learning_curves, paths, save
+from fedbench.runner import Runner
+from mor import audit, tables
+from mor.cells import cell, gap
+from mor.claims import ACCURACY, CLAIMS, HETEROGENEITY, MECHANISM, claims_table, tally
+from mor.readers import MEASURES, before, best_client, moved
+from mor.setting import setting, setting_table
+from mor.studies import ANCHORS, BENCHMARKS, EVERYONE, HETEROGENEOUS, MAIN, MORE, OTHERS, STUDIES
+from reporting import verdict
+from results import Reader, Results, final, primary
+from study import Study
+
+SCENARIOS = (*BENCHMARKS, *OTHERS, HETEROGENEOUS)
+
+
+def contents(results: Results, runner: Runner) -> dict[str, Any]:
+    """What the template fills in."""
+    settings = {name: setting(runner.catalog, name) for name in SCENARIOS}
+    return {
+        "records": len(results),
+        "missing": results.missing(STUDIES),
+        "seeds": results.seeds,
+        "studies": {name: study for study in (*MAIN, *MORE) for name in study.scenarios},
+        "benchmarks": BENCHMARKS,
+        "others": (*OTHERS, HETEROGENEOUS),
+        "scenarios": {name: found.scenario for name, found in settings.items()},
+        "measures": MEASURES,
+        "mean": partial(mean, results),
+        "value": partial(value, results),
+        "final": final,
+        "best_client": best_client,
+        "gap": partial(gap, results),
+        "verdict": verdict,
+        "best": partial(best, results),
+        "before": partial(before_share, results),
+        "evenness": {
+            name: audit.evenness(results, name, len(found.clients)) for name, found in settings.items()
+        },
+        "to_pluralllm": Counter(verdict(gap(results, name, "pluralllm", "mor")) for name in SCENARIOS),
+        "tally": tally(results, CLAIMS),
+        "accuracy_claims": claims_table(results, ACCURACY),
+        "mechanism_claims": claims_table(results, MECHANISM),
+        "heterogeneity_claims": claims_table(results, HETEROGENEITY),
+        "settings": setting_table(results, settings),
+        "main_table": partial(tables.main_table, results),
+        "difference_table": partial(tables.difference_table, results),
+        "ablations": partial(tables.ablation_table, results, BENCHMARKS),
+        "feedback": tables.feedback_table(results, BENCHMARKS),
+        "reward_models": audit.reward_table(results, settings),
+        "judging": audit.judging_table(results, SCENARIOS),
+        "router_table": partial(audit.router_table, results),
+        "bytes": audit.bytes_table(results, BENCHMARKS),
+        "pursuit_table": partial(audit.pursuit_table, results),
+        "privacy": audit.privacy_table(results, SCENARIOS),
+    }
+
+
+def value(results: Results, *place: Any, **more: Any) -> str | None:
+    """A cell's words, for a sentence."""
+    return cell(results, *place, **more) or None
+
+
+def mean(results: Results, method: str, scenario: str, read: Reader = primary) -> float | None:
+    found = results.values(Study(), method, scenario, read).values()
+    return fmean(found) if found else None
+
+
+def best(results: Results, scenario: str) -> str | None:
+    """The method with the best mean on its own tasks, anchors aside."""
+    means = {m: found for m in EVERYONE if m not in ANCHORS and (found := mean(results, m, scenario))}
+    return max(means, key=lambda method: means[method], default=None)
+
+
+def before_share(results: Results, scenario: str) -> float | None:
+    """Of the bytes that MoR moves, what moves before the policy's first step."""
+    first, everything = (mean(results, "mor", scenario, read) for read in (before, moved))
+    return first / everything if first is not None and everything else None
+
+
+def pictures(results: Results, folder: Path) -> None:
+    """Learning curves on every scenario; proxy against gold reward on the benchmarks."""
+    panels = {
+        name: {method: list(results.get(Study(), method, name).values()) for method in EVERYONE}
+        for name in SCENARIOS
+    }
+    save(learning_curves(panels), folder / "mor-curves.svg")
+    judged = {
+        name: {method: found for method, found in panels[name].items() if method != "gold-reward"}
+        for name in BENCHMARKS
+    }
+    save(paths(judged, "policy/reward", "policy/gold"), folder / "mor-pursuit.svg")

@@ -1,0 +1,66 @@
+"""Who the clients of the finding about MoR are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from fedbench.catalog import Catalog
+from fedbench.data.loading import load_data, load_partition
+from fedbench.scenario import Scenario, load_scenario
+from mor.cells import cell
+from reporting import table
+from results import Results
+
+
+@dataclass(frozen=True)
+class Client:
+    """What it judges, on how many preferences, and which share of those is swapped."""
+
+    task: str
+    preferences: int
+    swapped: float
+    model: str
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A scenario and its clients."""
+
+    scenario: Scenario
+    clients: tuple[Client, ...]
+
+
+def setting(catalog: Catalog, name: str) -> Setting:
+    scenario = load_scenario(catalog.scenarios[name].spec.path)
+    data = load_data(scenario, catalog)
+    partition, rewards = load_partition(scenario, catalog, data), scenario.rewards
+    assert rewards
+    label = data.label(scenario.partition.options["label"])
+    clients = (
+        Client(
+            str(label[units[0]]),
+            len(shard),
+            rewards.noise[number % len(rewards.noise)],
+            rewards.models[number % len(rewards.models)].architecture,
+        )
+        for number, (units, shard) in enumerate(zip(partition.train, partition.shards(data), strict=True))
+    )
+    return Setting(scenario, tuple(clients))
+
+
+def setting_table(results: Results, settings: Mapping[str, Setting]) -> str:
+    """The clients of each scenario, and between what a method can move."""
+    rows = []
+    for name, found in settings.items():
+        for number, client in enumerate(found.clients):
+            row = {
+                "scenario": "" if number else name,
+                "client": client.task,
+                "preferences": str(client.preferences),
+                "swapped": f"{client.swapped:.0%}",
+                "reward model": client.model,
+            }
+            rows.append(row)
+        rows[-len(found.clients)] |= {m: cell(results, m, name) for m in ("start", "gold-reward")}
+    return table(rows)

@@ -1,0 +1,75 @@
+"""How well the policy does: every method, every ablation, every feedback signal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
+from statistics import fmean
+
+from mor.cells import Options, cell, gap, online
+from mor.readers import MEASURES
+from mor.studies import ABLATIONS, EVERYONE
+from reporting import named, table, text
+from results import Reader, Results, primary
+from study import Study
+
+STANDS = "nothing changed"
+FEEDBACK: dict[str, Options] = {
+    "mean reward over its moving average (the default)": {},
+    "ΔJ": {"feedback": "delta_j"},
+    "validation over its moving average": {"feedback": "delta_val"},
+    "as printed: 1 where the objective fell": {"literal_feedback": True},
+}
+
+
+def main_table(results: Results, scenario: str) -> str:
+    """Every method on everything that counts, best on its own tasks first."""
+    found = {method: results.values(Study(), method, scenario).values() for method in EVERYONE}
+    best_first = sorted(EVERYONE, key=lambda method: -fmean(found[method] or [-1.0]))
+    return table(
+        [
+            {"method": method} | {name: cell(results, method, scenario, r) for name, r in MEASURES.items()}
+            for method in best_first
+        ]
+    )
+
+
+def difference_table(
+    results: Results, scenarios: Sequence[str], references: Sequence[str], read: Reader = primary
+) -> str:
+    """Every method minus each reference on each scenario."""
+    rows = []
+    for method in EVERYONE:
+        row = {"method": method}
+        for scenario, reference in product(scenarios, references):
+            found = None if method == reference else gap(results, scenario, method, reference, read)
+            row[f"{scenario}, minus {reference}"] = text(found)
+        rows.append(row)
+    return table(rows)
+
+
+def ablation_table(results: Results, scenarios: Sequence[str], read: Reader = primary) -> str:
+    """MoR under each study's options, and its paired differences to MoR as it stands."""
+    rows = [{"mor with": STANDS} | {name: cell(results, "mor", name, read) for name in scenarios}]
+    for study in ABLATIONS:
+        row = {"mor with": named(study, STANDS)}
+        for name in scenarios:
+            row[name] = cell(results, "mor", name, read, study.options)
+            row[f"{name}, minus mor"] = text(gap(results, name, "mor", "mor", read, ours=study.options))
+        rows.append(row)
+    return table(rows)
+
+
+def feedback_table(results: Results, scenarios: Sequence[str]) -> str:
+    """What each signal is worth against the router that learns nothing more (``top1``), and what it made of
+    the routing."""
+    rows = []
+    for words, options in FEEDBACK.items():
+        row = {"feedback": words}
+        for name in scenarios:
+            found = gap(results, name, "mor", "mor", ours=options, theirs={"routing": "top1"})
+            row[f"{name}, minus top1"] = text(found)
+            right = online(results, name, "router/pairwise_accuracy", options)
+            row[f"{name}, right pairs gained"] = text(right)
+        rows.append(row)
+    return table(rows)
