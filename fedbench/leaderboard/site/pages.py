@@ -1,0 +1,169 @@
+"""The pages: what each shows, rendered by templates that escape everything."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property, partial
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from fedbench import __version__
+from fedbench.catalog import Catalog, Entry
+from fedbench.errors import FedbenchError
+from fedbench.leaderboard.board import Published
+from fedbench.leaderboard.levels import Level
+from fedbench.leaderboard.ranking import Score, Standings
+from fedbench.leaderboard.site import formats, urls
+from fedbench.leaderboard.site.charts import Charts, bars
+from fedbench.leaderboard.site.reproduce import alike, option_sets
+from fedbench.leaderboard.site.samples import ClientLoader, Clients
+from fedbench.scenario import Scenario, load_scenario
+from fedbench.specs import MethodSpec
+from fedbench.values import described
+
+GENERATOR = "fedbench leaderboard build"
+"""How a page says what made it."""
+
+Page = tuple[str, bytes]
+"""Its path below the site's root, and its bytes."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a page shows of a record that a run does not keep. ``address`` is below the site's root."""
+
+    address: str
+    command: tuple[str, ...]
+    environment: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Site:
+    """What the pages are made of. ``sources`` is by record id; ``warn`` hears what could not be shown."""
+
+    boards: tuple[Standings, ...]
+    catalog: Catalog
+    sources: Mapping[str, Source]
+    warn: Callable[[str], None]
+
+    def pages(self) -> Iterator[Page]:
+        """Every file of the site but the records and their folder."""
+        yield from self._assets()
+        yield self._page(urls.INDEX, "index.html", boards=self.boards)
+        for standings in self.boards:
+            yield from self._board(standings)
+        yield from self._scenarios()
+        yield from self._methods()
+
+    def _assets(self) -> Iterator[Page]:
+        folder = files(__package__) / "static"
+        for address in (urls.STYLE, urls.SCRIPT, urls.ICON):
+            yield address, (folder / address.rpartition("/")[2]).read_bytes()
+
+    def _board(self, standings: Standings) -> Iterator[Page]:
+        board, charts = standings.contest.board, Charts(standings)
+        shown = {"standings": standings, "board": board, "contest": standings.contest, "charts": charts}
+        yield self._page(
+            urls.board(board.name), "board.html", **shown, ours=partial(published_beside, standings)
+        )
+        for standing in standings.scenarios:
+            address = urls.standing(board.name, standing.scenario.name)
+            yield self._page(address, "standing.html", **shown, standing=standing)
+        for row in standings.rows:
+            environments = {run.id: self.sources[run.id].environment for run in row.runs}
+            yield self._page(
+                urls.entry(board.name, row.contender.key), "entry.html", **shown, row=row,
+                option_sets=option_sets(standings.contest, row), environments=alike(row.runs, environments),
+            )  # fmt: skip
+
+    @cached_property
+    def scenarios(self) -> Mapping[str, Scenario]:
+        """By name, those that exactly one plugin provides and that can be read."""
+        names = [entry.name for entry in self.catalog.scenarios.entries]
+        found = {}
+        for name in sorted(name for name in names if names.count(name) == 1):
+            try:
+                found[name] = load_scenario(self.catalog.scenario(name).spec.path)
+            except FedbenchError as error:
+                self.warn(f"no page for scenario {name}: {error}")
+        return found
+
+    def _scenarios(self) -> Iterator[Page]:
+        load = ClientLoader(self.catalog)
+        for name, scenario in self.scenarios.items():
+            clients = self._clients(load, scenario)
+            for sample in clients.samples if clients else ():
+                yield urls.sample(name, sample.client), sample.image
+            yield self._page(
+                urls.scenario(name), "scenario.html", scenario=scenario, clients=clients,
+                chart=bars(clients.held, scenario.title) if clients else None,
+                settings=formats.flat(scenario.model_dump(mode="json", exclude={"name", "version", "summary"})),
+                boards=[s for s in self.boards if name in [b.name for b in s.contest.scenarios]],
+            )  # fmt: skip
+        yield self._page(urls.SCENARIOS, "scenarios.html")
+
+    def _clients(self, load: ClientLoader, scenario: Scenario) -> Clients | None:
+        try:
+            return load(scenario)
+        except Exception as error:  # a plugin's data may fail in any way, and the others' pages need not
+            self.warn(f"scenario {scenario.title}: its clients can't be shown: {error}")
+            return None
+
+    def _methods(self) -> Iterator[Page]:
+        entries = self.catalog.methods.entries
+        for entry in entries:
+            ranked = [
+                (standings, row)
+                for standings in self.boards
+                for row in standings.rows
+                if (row.contender.method, row.contender.plugin) == (entry.name, entry.plugin.name)
+            ]
+            yield self._page(
+                urls.method(entry.plugin.name, entry.name), "method.html", entry=entry,
+                options=self._options(entry), ranked=ranked,
+            )  # fmt: skip
+        yield self._page(urls.METHODS, "methods.html", entries=entries)
+
+    def _options(self, entry: Entry[MethodSpec]) -> list[dict[str, Any]] | None:
+        try:
+            return described(entry.options)
+        except FedbenchError as error:
+            self.warn(f"method {entry.qualified}: its options can't be shown: {error}")
+            return None
+
+    def _page(self, address: str, template: str, **shown: Any) -> Page:
+        text = _environment.get_template(template).render(
+            **shown, site=self, page=address, link=partial(urls.relative, page=address)
+        )
+        return address, text.encode("utf-8", "backslashreplace")
+
+
+def published_beside(standings: Standings, table: Published, name: str) -> Score | None:
+    """Our own entry beside a paper's row: the method that the board says is the same, with its defaults, on
+    the scenario that stands for the table's setting."""
+    board = standings.contest.board
+    beside = dict(zip(board.scenarios, standings.scenarios, strict=True)).get(table.scenario or "")
+    scores = beside.scores if beside else ()
+    method = board.ours.get(name)
+    return next((s for s in scores if s.contender.method == method and not s.contender.options), None)
+
+
+def _made() -> Environment:
+    made = Environment(
+        loader=PackageLoader(__package__), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True, keep_trailing_newline=True,
+    )  # fmt: skip
+    made.filters |= {
+        "number": formats.number, "duration": formats.duration, "counted": formats.counted,
+        "ranges": formats.ranges, "short": formats.short, "value": formats.value, "flat": formats.flat,
+        "shell": shlex.join,
+    }  # fmt: skip
+    made.globals |= {"urls": urls, "Level": Level, "GENERATOR": GENERATOR, "version": __version__}
+    return made
+
+
+_environment = _made()
