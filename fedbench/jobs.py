@@ -9,7 +9,7 @@ from typing import Any
 
 from fedbench.catalog import Catalog, Entry
 from fedbench.errors import UsageError
-from fedbench.fingerprint import sha256_json
+from fedbench.results.places import method_label, run_folder, run_id
 from fedbench.results.store import RECORD, read_record
 from fedbench.scenario import Scenario, load_scenario
 from fedbench.specs import MethodSpec, Options, ScenarioSpec
@@ -34,25 +34,21 @@ class Job:
     @property
     def run_id(self) -> str:
         """The same for every issue of the same request, on any machine."""
-        return sha256_json(
-            {
-                "scenario": self.scenario.fingerprint,
-                "method": self.method_entry.name,
-                "provider": self.method_entry.plugin.name,
-                "options": self.options.model_dump(mode="json"),
-                "seed": self.seed,
-            }
-        )
+        method = self.method_entry
+        options = self.options.model_dump(mode="json")
+        return run_id(self.scenario.fingerprint, method.name, method.plugin.name, options, self.seed)
 
     @property
     def folder(self) -> Path:
         """``output/scenario@version/method/seed-N``; a hash marks what isn't as published."""
-        scenario, method = self.scenario.title, self.label
-        if self.changes:
-            scenario += f"+{self.scenario.fingerprint[:8]}"
-        if self.options.model_dump(exclude_defaults=True):
-            method += f"+{sha256_json(self.options.model_dump(mode='json'))[:8]}"
-        return self.output / scenario / method / f"seed-{self.seed}"
+        unusual = self.options.model_dump(exclude_defaults=True)
+        return self.output / run_folder(
+            self.scenario.title,
+            self.label,
+            self.seed,
+            changed=self.scenario.fingerprint if self.changes else "",
+            options=self.options.model_dump(mode="json") if unusual else None,
+        )
 
     @property
     def record(self) -> Path:
@@ -121,15 +117,8 @@ def plan_jobs(
                     changes,
                     seed,
                     output,
-                    _label(entry),
+                    method_label(entry.name, entry.plugin.name, entry.plugin.distribution),
                 )
                 for seed in dict.fromkeys(seeds)
             ]
     return jobs
-
-
-def _label(entry: Entry[MethodSpec]) -> str:
-    """The method's name; with its plugin's, unless that is the same or one of fedbench's own."""
-    plugin = entry.plugin
-    own = plugin.distribution.startswith("fedbench-") or plugin.name == entry.name
-    return entry.name if own else f"{entry.name}@{plugin.name}"

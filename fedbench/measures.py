@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Literal
+from typing import Any, ClassVar, Literal
+
+AS_READ = {"extra": "allow", "json_schema_extra": {"additionalProperties": False}}
+"""As in ``results.record``: a field that a newer version wrote is no reason not to read the rest."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Measure:
     """``se`` is None where one run can't tell it (a single group, a count)."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = AS_READ
 
     value: float
     se: float | None
@@ -20,9 +25,11 @@ class Measure:
         return f"{self.value:.4f}" + (f" ± {self.se:.4f}" if self.se is not None else "")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Costs:
     """What a stretch of a run cost, counted by the engine; costs add."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = AS_READ
 
     uplink_bytes: int = 0
     downlink_bytes: int = 0

@@ -319,15 +319,15 @@ def test_compare_refuses_what_it_can_not_compare(refused, tmp_path, records):
 
 
 CORRUPT = {
-    "not JSON": (lambda text: text[: len(text) // 2], "the file: Invalid JSON"),
+    "not JSON": (lambda text: text[: len(text) // 2], "it is not JSON"),
     "a key too few": (lambda text: text.replace('"seed"', '"sead"'), "seed: Field required"),
-    "not a number": (lambda text: text.replace('"seconds": 2.0', '"seconds": NaN'), ""),
+    "not a number": (lambda text: text.replace("2.0,", "NaN,"), "NaN is not a number"),
     "another version": (
         lambda text: text.replace('"schema_version": 1', '"schema_version": 99'),
         "schema_version",
     ),
-    "empty": (lambda text: "", "the file: Invalid JSON"),
-    "binary": (lambda text: "\x00\x01", "the file: Invalid JSON"),
+    "empty": (lambda text: "", "it is not JSON"),
+    "binary": (lambda text: "\x00\x01", "it is not JSON"),
 }
 
 
@@ -336,7 +336,7 @@ def corrupt(request, tmp_path):
     """A damaged record, and what should be said about it."""
     damage, said = request.param
     path = write_record(tmp_path / "runs", example_record())
-    path.write_text(damage(path.read_text()).replace('"wall_seconds": 2.0', '"wall_seconds": NaN'))
+    path.write_text(damage(path.read_text()))
     return path, said
 
 

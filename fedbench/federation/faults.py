@@ -1,7 +1,6 @@
 """Faults that a scenario asks for: who drops out, comes late, sends rubbish or attacks.
 
-Every draw is a named stream of the seed, the round and the client, so all methods meet the same faults.
-They strike what travels: a method that does not communicate meets none. Attackers and corruption change the
+Faults strike what travels: a method that does not communicate meets none. Attackers and corruption change the
 parameters a client sends; what else it sends or keeps (SCAFFOLD's c_k, Fed-CMP's d_k) stays honest.
 """
 
@@ -9,45 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from fedbench.federation.draws import FaultDraws
 from fedbench.federation.local import LocalWork
 from fedbench.federation.updates import Updates, clients_of
-from fedbench.rng import numpy_stream, torch_stream
-from fedbench.scenario import Faults
+from fedbench.rng import torch_stream
 
 HUGE = 1e6
 """How many times longer a huge update is than the honest one."""
 
-NO_FAULTS = Faults()
-
 
 @dataclass(frozen=True)
-class FaultModel:
+class FaultModel(FaultDraws):
     """The faults of one run over ``clients`` clients."""
-
-    spec: Faults
-    seed: int
-    clients: int
-
-    @cached_property
-    def byzantine(self) -> frozenset[int]:
-        """The clients that attack, the whole run long."""
-        number = self.spec.attackers(self.clients)
-        chosen = numpy_stream(self.seed, "faults", "byzantine").choice(self.clients, number, replace=False)
-        return frozenset(chosen.tolist())
-
-    def dropped(self, round: int, clients: Sequence[int]) -> set[int]:
-        """Who does not answer the call."""
-        return self._struck("dropout", self.spec.dropout, round, clients)
-
-    def late(self, round: int, clients: Sequence[int]) -> set[int]:
-        """Whose update comes after the round has closed."""
-        return self._struck("straggling", self.spec.straggling, round, clients)
 
     def poisoned(self, work: Sequence[LocalWork], twins: int) -> list[LocalWork]:
         """Label-flip attackers train on their examples' wrongly labelled twins, ``twins`` further on."""
@@ -70,19 +46,10 @@ class FaultModel:
             elif client in self.byzantine and self.spec.attack == "gaussian":
                 noise = self._noise(round, client, update)
                 params[row] = start + length * update.norm() * noise / noise.norm()
-        for client in self._struck("corruption", self.spec.corruption, round, clients):
-            row, kinds = clients.index(client), self.spec.corrupted
-            kind = kinds[int(self._draw("kind", round, client).integers(len(kinds)))]
+        for client, kind in self.corrupted(round, clients).items():
+            row = clients.index(client)
             params[row] = CORRUPTIONS[kind](params[row], updates["start"][row])
         return {**updates, "params": params}
-
-    def _struck(self, fault: str, rate: float, round: int, clients: Sequence[int]) -> set[int]:
-        if not rate:  # a stream for each client and round is too much for a fault that never happens
-            return set()
-        return {client for client in clients if self._draw(fault, round, client).random() < rate}
-
-    def _draw(self, fault: str, round: int, client: int) -> np.random.Generator:
-        return numpy_stream(self.seed, "faults", fault, round, client)
 
     def _noise(self, round: int, client: int, like: Tensor) -> Tensor:
         stream = torch_stream(self.seed, "faults", "gaussian", round, client)

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from fedbench.federation.clients import Kept, fresh, of, updated
+from fedbench.federation.draws import NO_FAULTS
 from fedbench.federation.executors import Executor
-from fedbench.federation.faults import NO_FAULTS, FaultModel
+from fedbench.federation.faults import FaultModel
 from fedbench.federation.ledger import exceeded, round_costs
 from fedbench.federation.local import LocalWork, Tick, Trained, steps_of
 from fedbench.federation.sampling import cohort, one_pass_parts, turns

@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from fedbench.fingerprint import sha256_json
 from fedbench.measures import Costs, Measure
+from fedbench.results.parsing import content_id
 from fedbench.specs import Track
 
 SCHEMA_VERSION = 1
@@ -20,11 +20,18 @@ TIME_FIELDS = frozenset(
 """What may differ between two runs of the same command."""
 
 
-class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+class Section(BaseModel):
+    """Keeps fields that it does not know when it is read; :func:`.store.write_record` refuses them."""
+
+    model_config = ConfigDict(
+        extra="allow",
+        frozen=True,
+        allow_inf_nan=False,
+        json_schema_extra={"additionalProperties": False},
+    )
 
 
-class Provider(Strict):
+class Provider(Section):
     """The plugin something came from."""
 
     distribution: str
@@ -32,7 +39,7 @@ class Provider(Strict):
     plugin: str
 
 
-class ScenarioInfo(Strict):
+class ScenarioInfo(Section):
     name: str
     version: int
     track: Track
@@ -43,13 +50,13 @@ class ScenarioInfo(Strict):
     provider: Provider
 
 
-class MethodInfo(Strict):
+class MethodInfo(Section):
     name: str
     options: dict[str, Any] = Field(description="every option, defaults included")
     provider: Provider
 
 
-class DataInfo(Strict):
+class DataInfo(Section):
     """What was federated: content hashes and sizes."""
 
     name: str
@@ -62,7 +69,7 @@ class DataInfo(Strict):
     parameters: int = Field(description="trainable parameters, P")
 
 
-class RoundEntry(Strict):
+class RoundEntry(Section):
     """A line of the round log. Round 0 is the untouched start."""
 
     round: int
@@ -79,7 +86,7 @@ class RoundEntry(Strict):
     undefined: list[str] = Field([], description="measures that came out as NaN or infinite")
 
 
-class Spread(Strict):
+class Spread(Section):
     """The primary measure over clients at the end."""
 
     mean: float
@@ -87,7 +94,7 @@ class Spread(Strict):
     p10: float
 
 
-class Record(Strict):
+class Record(Section):
     """One run. ``record_id`` is the hash of everything else; ``run_id`` of what was asked for."""
 
     schema_version: Literal[1] = 1
@@ -125,8 +132,7 @@ class Record(Strict):
 
     def sealed(self) -> Record:
         """The record with its ``record_id`` set."""
-        content = self.model_dump(mode="json", exclude={"record_id"})
-        return self.model_copy(update={"record_id": sha256_json(content)})
+        return self.model_copy(update={"record_id": content_id(self.model_dump(mode="json"))})
 
     def without_times(self) -> dict[str, Any]:
         """Everything that two runs of the same command share."""

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
 from fedbench.errors import UsageError
 from fedbench.files import write_atomic
+from fedbench.results.migrations import UnknownVersion, migrate
+from fedbench.results.parsing import NotJson, parse, read_bytes
 from fedbench.results.record import Record, RoundEntry
+from fedbench.values import first_problem, message
 
 RECORD = "record.json"
 ROUND_LOG = "rounds.jsonl"
@@ -18,6 +22,7 @@ ROUND_LOG = "rounds.jsonl"
 
 def write_record(folder: Path, record: Record) -> Path:
     """Write a sealed record: ``record.json`` if completed, else a numbered ``cancelled-0001.json``."""
+    _check_writable(record)
     if record.status == "completed":
         path = folder / RECORD
         if path.exists():
@@ -30,16 +35,39 @@ def write_record(folder: Path, record: Record) -> Path:
     return path
 
 
-def read_record(path: Path) -> Record:
-    """Read and check one record file."""
+def _check_writable(record: Record) -> None:
+    """Only what this version knows is written, and only as it was sealed."""
     try:
-        return Record.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise UsageError("can't read the record", where=path, why=error.strerror or error) from error
+        Record.model_validate(record.model_dump(mode="json"), extra="forbid")
     except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
-        field = ".".join(map(str, problem["loc"])) or "the file"
-        raise UsageError("not a fedbench record", where=path, why=f"{field}: {problem['msg']}") from error
+        raise UsageError("the record can't be written", why=_problem(error)) from error
+    if record.record_id != record.sealed().record_id:
+        raise UsageError("the record can't be written", why="it was changed after it was sealed")
+
+
+def read_record(path: Path) -> Record:
+    """Read and check one record file, of whatever schema version; fields of its that this version does not
+    know are kept."""
+    try:
+        return record_of(parse(read_bytes(path)), path)
+    except NotJson as error:
+        raise UsageError("not a fedbench record", where=path, why=error) from error
+
+
+def record_of(values: Mapping[str, Any], path: Path, strict: bool = False) -> Record:
+    """The record that the JSON in ``path`` is; ``strict`` refuses fields that this version does not know."""
+    try:
+        return Record.model_validate(migrate(values), extra="forbid" if strict else None)
+    except UnknownVersion as error:
+        why = f"schema_version: {error}"
+    except ValidationError as error:
+        why = _problem(error)
+    raise UsageError("not a fedbench record", where=path, why=why)
+
+
+def _problem(error: ValidationError) -> str:
+    problem = first_problem(error)
+    return f"{'.'.join(map(str, problem['loc'])) or 'the file'}: {message(problem)}"
 
 
 def find_records(paths: Iterable[Path]) -> list[Path]:

@@ -1,0 +1,72 @@
+"""What no text of a record may hold: it is shown on pages and in comments, and it is public for good."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+MOST_TEXT = 10_000
+"""Characters of one text."""
+
+LARGEST = 1e15
+"""Of any number; more is no measurement."""
+
+FORBIDDEN = {
+    "markup": r"<\s*[/!?A-Za-z]|javascript:",
+    "a control character": r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]",
+    "a way out of the folder": r"(?:^|[\s=:\"'/\\])\.\.(?:[/\\]|$)",
+    "an absolute path": r"(?:^|[\s=\"'(,])(?:~?/[\w.~-]|[A-Za-z]:[\\/]|\\\\\w)|file:/",
+    "what looks like a secret": (
+        r"-----BEGIN [A-Z ]*PRIVATE KEY"
+        r"|\b(?:gh[pousr]_|github_pat_|hf_|sk-|glpat-|xox[abprs]-|AIza)[\w-]{20}|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"
+        r"|\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\."
+        r"|(?i:passw(?:or)?d|secret|api[_-]?key|token)\s*[=:]\s*\S{6}"
+        r"|://[^/\s:@]+:[^/\s:@]+@"
+    ),
+}
+"""By what it is called. Secrets: private keys, tokens of GitHub, Hugging Face, OpenAI, GitLab, Slack, Google,
+AWS, web tokens, assignments to a password, and addresses that hold one."""
+
+_PATTERNS = {what: re.compile(pattern) for what, pattern in FORBIDDEN.items()}
+_ANY = re.compile("|".join(f"(?:{pattern})" for pattern in FORBIDDEN.values()))
+
+
+def objection(values: Any) -> str:
+    """What is wrong with a text or number of a JSON value, keys included; empty if nothing."""
+    seen: dict[Any, None] = {}
+    level = [values]
+    while level:
+        inner: list[Any] = []
+        for value in level:
+            if isinstance(value, dict):
+                seen |= dict.fromkeys(value)
+                inner += value.values()
+            elif isinstance(value, list):
+                inner += value
+            else:
+                seen[value] = None
+        level = inner
+    return next((problem for value in seen if (problem := _of(value))), "")
+
+
+def _of(value: Any) -> str:
+    if isinstance(value, str):
+        problem = _of_text(value)
+        return problem and f"the text {shown(value, 40)!r} holds {problem}"
+    if isinstance(value, int | float) and abs(value) > LARGEST:
+        return f"{value:.3g} is beyond anything measured"
+    return ""
+
+
+def _of_text(text: str) -> str:
+    if len(text) > MOST_TEXT:
+        return f"more than {MOST_TEXT} characters"
+    if not _ANY.search(text):
+        return ""
+    return next(what for what, pattern in _PATTERNS.items() if pattern.search(text))
+
+
+def shown(text: str, most: int = 80) -> str:
+    """A text that nobody vouches for, as a message may quote it: short, and printable ASCII."""
+    plain = re.sub(r"[^ -~]|[<>`|]", "?", text)
+    return plain if len(plain) <= most else f"{plain[: most - 1]}…"
