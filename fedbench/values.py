@@ -1,4 +1,4 @@
-"""Options: reading ``key=value`` from a command line, validating it with one clear line, describing a model."""
+"""Options: read as ``key=value`` from a command line, validated with one clear line, described."""
 
 from __future__ import annotations
 

@@ -1,11 +1,10 @@
-"""Building the site: records in, a folder of pages out; the same bytes for the same records and plugins."""
+"""Building the site: verified records in, a folder of pages out; the same bytes for the same records."""
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from fedbench.catalog import Catalog
@@ -14,9 +13,8 @@ from fedbench.leaderboard.board import Board, open_board
 from fedbench.leaderboard.levels import Level
 from fedbench.leaderboard.ranking import rank
 from fedbench.leaderboard.site import urls
-from fedbench.leaderboard.site.pages import GENERATOR, Page, Site, Source
-from fedbench.results.runs import Run, run_of
-from fedbench.results.store import RECORD, read_record
+from fedbench.leaderboard.site.pages import GENERATOR, Page, Site
+from fedbench.results.runs import Run
 
 COPIED = "records"
 """Where a site keeps its records, unless they lie beside it."""
@@ -26,32 +24,34 @@ def build_site(
     boards: Sequence[Board],
     catalog: Catalog,
     records: Path,
+    runs: Sequence[Run],
+    levels: Mapping[str, Level],
     output: Path,
-    *,
-    levels: Mapping[str, Level] | None = None,
     warn: Callable[[str], None] = lambda line: None,
 ) -> int:
     """Write the site into ``output``, in place of an earlier one; return how many pages it has.
 
-    Records beside the site (``x/records`` and ``x/site``) are linked where they lie; else all are copied
-    into it, so that the folder can go anywhere. ``warn`` hears what could not be shown.
+    ``runs`` were read from the folder ``records``; ``levels`` says what was verified of them. Records beside
+    the site (``x/records`` and ``x/site``) are linked where they lie; else they are copied into it, so that
+    the folder can go anywhere. ``warn`` hears what could not be shown.
     """
     _check_replaceable(output)
-    paths = sorted(records.rglob(RECORD)) if records.is_dir() else []
     beside = records.resolve().parent == output.resolve().parent
     folder = f"../{records.name}" if beside else COPIED
-    runs, sources = _read(paths, records, folder)
-    standings = tuple(rank(open_board(board, catalog), runs, levels) for board in boards)
-    site = Site(standings, catalog, sources, warn)
+    places = {run.id: run.path.relative_to(records).as_posix() for run in runs if run.path}
+    site = Site(
+        boards=tuple(rank(open_board(board, catalog), runs, levels) for board in boards),
+        catalog=catalog,
+        records={run: f"{folder}/{place}" for run, place in places.items()},
+        warn=warn,
+    )
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".site-", dir=output.parent) as temporary:
         new = Path(temporary) / "new"
         number = _write(new, site.pages())
         if not beside:
-            for path in paths:
-                target = new / COPIED / path.relative_to(records)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(path, target)
+            for place in places.values():
+                _copy(records / place, new / COPIED / place)
         if output.exists():
             output.rename(Path(temporary) / "old")
         new.rename(output)
@@ -71,27 +71,16 @@ def _check_replaceable(output: Path) -> None:
     )  # fmt: skip
 
 
-def _read(paths: Iterable[Path], records: Path, folder: str) -> tuple[list[Run], dict[str, Source]]:
-    """Runs, small enough to hold thousands, and by id what their pages show besides."""
-    runs, sources = [], {}
-    environments: dict[str, Mapping[str, object]] = {}
-    for path in paths:
-        record = read_record(path)
-        alike = json.dumps(record.environment, sort_keys=True)
-        runs.append(run_of(record, path))
-        sources[record.record_id] = Source(
-            address=f"{folder}/{path.relative_to(records).as_posix()}",
-            command=tuple(record.command),
-            environment=environments.setdefault(alike, record.environment),
-        )
-    return runs, sources
-
-
-def _write(folder: Path, files: Iterator[Page]) -> int:
+def _write(folder: Path, files: Iterable[Page]) -> int:
     number = 0
     for name, content in files:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-        number += name.endswith(".html")
+        number += path.suffix == ".html"
     return number
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import fmean
@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from fedbench.data.heterogeneity import Heterogeneity
-from fedbench.leaderboard.ranking import THRESHOLDS, Contender, Score, ScenarioStanding, Standings
+from fedbench.leaderboard.ranking import THRESHOLDS, Contender, ScenarioStanding, Score, Standings
 from fedbench.leaderboard.site.svg import SERIES, inline
 from fedbench.results.curves import Curve
 from fedbench.results.plots import COLOURS, client_bars
@@ -85,7 +85,7 @@ class Chart:
 
 @dataclass(frozen=True)
 class Charts:
-    """A board's pictures. The best of the board have a colour each, the anchors a dash, the others are grey."""
+    """A board's pictures. Its best have a colour each, the anchors a dash, the others are grey."""
 
     standings: Standings
 
@@ -278,7 +278,9 @@ class Charts:
         legend: bool = True,
     ) -> Chart:
         tips = {contender.key: contender.label for contender in drawn}
-        keys = [Key(contender, self.looks[contender.key]) for contender in drawn if contender.key in self.looks]
+        keys = [
+            Key(contender, self.looks[contender.key]) for contender in drawn if contender.key in self.looks
+        ]
         return Chart(
             inline(figure, name, title, text, NAMES, tips), caption, tuple(keys) if legend else (),
             others=len(drawn) - len(keys) if legend else 0, undrawn=there - len(drawn),

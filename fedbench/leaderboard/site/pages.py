@@ -19,7 +19,7 @@ from fedbench.leaderboard.levels import Level
 from fedbench.leaderboard.ranking import Score, Standings
 from fedbench.leaderboard.site import formats, urls
 from fedbench.leaderboard.site.charts import Charts, bars
-from fedbench.leaderboard.site.reproduce import alike, option_sets
+from fedbench.leaderboard.site.reproduce import environments, option_sets
 from fedbench.leaderboard.site.samples import ClientLoader, Clients
 from fedbench.scenario import Scenario, load_scenario
 from fedbench.specs import MethodSpec
@@ -33,21 +33,13 @@ Page = tuple[str, bytes]
 
 
 @dataclass(frozen=True)
-class Source:
-    """What a page shows of a record that a run does not keep. ``address`` is below the site's root."""
-
-    address: str
-    command: tuple[str, ...]
-    environment: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
 class Site:
-    """What the pages are made of. ``sources`` is by record id; ``warn`` hears what could not be shown."""
+    """What the pages are made of. ``records`` says by id where a record lies, seen from the site's root;
+    ``warn`` hears what could not be shown."""
 
     boards: tuple[Standings, ...]
     catalog: Catalog
-    sources: Mapping[str, Source]
+    records: Mapping[str, str]
     warn: Callable[[str], None]
 
     def pages(self) -> Iterator[Page]:
@@ -74,10 +66,9 @@ class Site:
             address = urls.standing(board.name, standing.scenario.name)
             yield self._page(address, "standing.html", **shown, standing=standing)
         for row in standings.rows:
-            environments = {run.id: self.sources[run.id].environment for run in row.runs}
             yield self._page(
                 urls.entry(board.name, row.contender.key), "entry.html", **shown, row=row,
-                option_sets=option_sets(standings.contest, row), environments=alike(row.runs, environments),
+                option_sets=option_sets(standings.contest, row), environments=environments(row.runs),
             )  # fmt: skip
 
     @cached_property
@@ -98,10 +89,11 @@ class Site:
             clients = self._clients(load, scenario)
             for sample in clients.samples if clients else ():
                 yield urls.sample(name, sample.client), sample.image
+            settings = scenario.model_dump(mode="json", exclude={"name", "version", "summary"})
             yield self._page(
                 urls.scenario(name), "scenario.html", scenario=scenario, clients=clients,
                 chart=bars(clients.held, scenario.title) if clients else None,
-                settings=formats.flat(scenario.model_dump(mode="json", exclude={"name", "version", "summary"})),
+                settings=formats.flat(settings),
                 boards=[s for s in self.boards if name in [b.name for b in s.contest.scenarios]],
             )  # fmt: skip
         yield self._page(urls.SCENARIOS, "scenarios.html")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,12 +51,8 @@ def _option_set(contest: Contest, row: Row, runs: list[Run]) -> OptionSet:
     return OptionSet(first.options, defaults, frozenset(unusual), scenarios, shlex.join(words))
 
 
-def alike(runs: Iterable[Run], environments: Mapping[str, Mapping[str, Any]]) -> list[tuple[Mapping[str, Any], int]]:
-    """The different environments of ``runs``, and how many of them each has; by run id they are given."""
-    counts: dict[str, int] = defaultdict(int)
-    found = {}
-    for run in runs:
-        key = canonical_json(environments[run.id])
-        counts[key] += 1
-        found[key] = environments[run.id]
+def environments(runs: Sequence[Run]) -> list[tuple[Mapping[str, Any], int]]:
+    """The different environments of ``runs`` and how many of them each had, the commonest first."""
+    found = {canonical_json(run.environment): run.environment for run in runs}
+    counts = Counter(canonical_json(run.environment) for run in runs)
     return [(found[key], counts[key]) for key in sorted(counts, key=lambda key: (-counts[key], key))]

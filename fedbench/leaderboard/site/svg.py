@@ -29,7 +29,12 @@ SERIES = "series:"
 
 
 def inline(
-    figure: Figure, name: str, title: str, description: str, colours: Mapping[str, str], tips: Mapping[str, str]
+    figure: Figure,
+    name: str,
+    title: str,
+    description: str,
+    colours: Mapping[str, str],
+    tips: Mapping[str, str],
 ) -> Markup:
     """The figure as an ``<svg>`` element; ``name`` is unique in its page. ``colours`` maps the figure's (as
     ``#rrggbb``) to what the style sheet calls them, ``tips`` a series to what it says when pointed at."""

@@ -39,7 +39,7 @@ def method(plugin: str, name: str) -> str:
 
 
 def slug(name: str) -> str:
-    """``name`` as part of a file name; what has to change for that ends in a hash, so that names stay apart."""
+    """``name`` as part of a file name; one that has to change ends in a hash, so that names stay apart."""
     clean = re.sub(r"[^A-Za-z0-9_-]+", "-", name)[:80]
     return clean if clean == name else f"{clean}-{sha256_json(name)[:8]}"
 

@@ -1,0 +1,26 @@
+"""``fedbench leaderboard``: boards over records. A module for each sub-command, imported when called."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+
+from fedbench.errors import UsageError, suggest
+
+COMMANDS = ("build", "publish")
+
+
+class Lazy(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            raise UsageError(f"unknown command 'leaderboard {name}'", fix=suggest(name, COMMANDS))
+        return import_module(f"fedbench.cli.leaderboard.{name}").command  # type: ignore[no-any-return]
+
+
+@click.group("leaderboard", cls=Lazy)
+def command() -> None:
+    """Build, check and publish leaderboards over records."""
