@@ -11,9 +11,10 @@ import click
 
 from fedbench.catalog import Catalog
 from fedbench.cli.main import warn
-from fedbench.leaderboard.board import Board, find_board
+from fedbench.leaderboard.board import Board, find_board, open_board
 from fedbench.leaderboard.levels import Level
-from fedbench.leaderboard.site.build import build_site
+from fedbench.leaderboard.ranking import rank
+from fedbench.leaderboard.site.build import plan_build
 from fedbench.leaderboard.verify import Verdict, verify
 
 RECORDS = Path("leaderboards", "records")
@@ -42,7 +43,8 @@ class Collection:
     def build(self, boards: Sequence[Board], catalog: Catalog, output: Path) -> int:
         """The site over these records; how many pages it has."""
         runs = [verdict.run for verdict in self.verdicts if verdict.run]
-        return build_site(boards, catalog, self.records, runs, self.levels, output, warn)
+        standings = [rank(open_board(board, catalog), runs, self.levels) for board in boards]
+        return plan_build(standings, runs, catalog, self.records, output, warn).write()
 
 
 def collect(records: Path, catalog: Catalog) -> Collection:
