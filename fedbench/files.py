@@ -34,6 +34,21 @@ def write_atomic(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def write_new(path: Path, data: bytes) -> bool:
+    """Write a file that must not be there yet, atomically; False if it is, whoever was faster."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(prefix=f".{path.name}.", suffix=PARTIAL, dir=path.parent) as file:
+        file.write(data)
+        file.flush()
+        os.fchmod(file.fileno(), 0o644)
+        os.fsync(file.fileno())
+        try:
+            os.link(file.name, path)
+        except FileExistsError:
+            return False
+    return True
+
+
 def remove_partial(folder: Path, name: str = "") -> None:
     """Remove what killed writers of ``name…`` left below ``folder``, in which nobody else may be writing."""
     for left in folder.rglob(f".{name}*{PARTIAL}"):

@@ -20,13 +20,13 @@ from fedbench.results.store import write_record
 ROOT = Path(__file__).parent.parent
 CORE = ROOT / "fedbench"
 FLOORS = (
-    "errors rng fingerprint files",
+    "errors rng fingerprint files markdown",
     "specs events measures methods fusers scenario values hookspecs",
     "plugins catalog params environment",
     "data models evaluation",
     "federation",
     "tracks results leaderboard",
-    "jobs runner builtins",
+    "jobs runner replay builtins",
     "cli testing __main__",
 )
 FLOOR = {part: floor for floor, parts in enumerate(FLOORS) for part in parts.split()}

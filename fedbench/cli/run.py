@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +122,7 @@ def command(
         return
     if done:
         warn(f"{len(done)} of {len(jobs)} runs are done already")
-    runner = Runner(app.catalog, chosen, executor, Progress(), ["fedbench", *app.arguments])
+    runner = Runner(app.catalog, chosen, executor, Progress(), ["fedbench", *_portable(app.arguments)])
     paths, failures = run_jobs(runner, jobs)
     found = [(read_record(path), path) for path in paths]
     if format == "json":
@@ -132,6 +133,17 @@ def command(
         raise failures[0]
     if failures:  # each was reported when it happened
         click.get_current_context().exit(failures[0].exit_code)
+
+
+def _portable(arguments: Sequence[str]) -> list[str]:
+    """The command line without ``--output``: a record names no folder of the machine it was made on."""
+    kept: list[str] = []
+    for argument in arguments:
+        if kept and kept[-1] == "--output":
+            kept.pop()
+        elif not argument.startswith("--output="):
+            kept.append(argument)
+    return kept
 
 
 def _check_writable(output: Path) -> None:

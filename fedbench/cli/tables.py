@@ -1,4 +1,4 @@
-"""Printing rows as an aligned table or as JSON."""
+"""Printing rows as an aligned table, as Markdown or as JSON."""
 
 from __future__ import annotations
 
@@ -9,15 +9,24 @@ from typing import Any, Literal
 import click
 from tabulate import tabulate
 
+from fedbench.markdown import markdown_table
+
 Format = Literal["table", "json"]
 format_option = click.option(
     "--format", "format", type=click.Choice(["table", "json"]), default="table", show_default=True
 )
 
+PageFormat = Literal["table", "markdown", "json"]
+page_format_option = click.option(
+    "--format", "format", type=click.Choice(["table", "markdown", "json"]), default="table", show_default=True
+)
 
-def print_rows(rows: Sequence[Mapping[str, Any]], format: Format) -> None:
+
+def print_rows(rows: Sequence[Mapping[str, Any]], format: PageFormat) -> None:
     """Rows with the same keys, to stdout."""
     if format == "json":
         click.echo(json.dumps(list(rows), indent=1))
+    elif format == "markdown":
+        click.echo(markdown_table(rows))
     else:
         click.echo(tabulate(rows, headers="keys", tablefmt="simple", disable_numparse=True))

@@ -169,8 +169,10 @@ def open_board(board: Board, catalog: Catalog) -> Contest:
 
 def _scenario(name: str, board: Board, catalog: Catalog) -> BoardScenario:
     short, _, version = name.partition("@")
+    if short not in {entry.name for entry in catalog.scenarios.entries}:
+        return BoardScenario(short, name, problem="it is not installed here")
     try:
-        scenario = load_scenario(catalog.scenario(short).spec.path)
+        scenario = load_scenario(catalog.scenarios[short].spec.path)
     except UsageError as error:
         return BoardScenario(short, name, problem=str(error))
     problem = ""

@@ -90,8 +90,9 @@ class ScenarioStanding:
 class Row:
     """A contender over the board's scenarios. ``gap`` is the mean over the scenarios that are open, one
     that is ``missing`` counted as not reached; ``profile`` the share of (scenario, seed) runs that close at
-    least each of ``THRESHOLDS``. Means over the scenarios that were run: ``worst_client``, ``instability``.
-    ``reached``: on how many scenarios every seed reached the target, and what all of them sent till then."""
+    least each of ``THRESHOLDS``. ``reached``: on how many scenarios every seed reached the target. All else
+    are means over the scenarios that count (of those it ran, if none does); till the target, over those
+    where it was reached."""
 
     contender: Contender
     rank: int | None
@@ -134,6 +135,15 @@ class Standings:
     scenarios: tuple[ScenarioStanding, ...]
     published: tuple[Published, ...]
     left_out: tuple[LeftOut, ...]
+
+    def beside(self, table: Published, name: str) -> Score | None:
+        """Our score beside the paper's row ``name``: the method that the board says it is, with its defaults,
+        on the scenario that stands for the table's setting."""
+        method = self.contest.board.ours.get(name)
+        for scenario, standing in zip(self.contest.board.scenarios, self.scenarios, strict=True):
+            if scenario == table.scenario:
+                return next((score for score in standing.scores if score.contender.label == method), None)
+        return None
 
     @property
     def open(self) -> tuple[str, ...]:
@@ -405,7 +415,7 @@ def _row(
     }
     closed = [score.gaps[seed] for score in counted.values() for seed in seeds]
     runs = len(missed) * len(seeds)
-    summaries = [score.summary for score in scores.values()]
+    summaries = [score.summary for score in (counted or scores).values()]
     there = [s for s in summaries if s.curves and s.reached == s.curves == len(s.seeds)]
     sent = [s.uplink_megabytes_to_target for s in there if s.uplink_megabytes_to_target is not None]
     reasons = {score.reason for score in scores.values() if score.reason}
@@ -422,10 +432,10 @@ def _row(
         worst_client=_mean([s.worst_client for s in summaries]),
         instability=_mean([s.instability for s in summaries]),
         reached=len(there),
-        uplink_megabytes_to_target=sum(sent) if sent else None,
-        uplink_megabytes=sum(s.uplink_megabytes for s in summaries),
-        client_examples=sum(s.client_examples for s in summaries),
-        seconds=sum(s.seconds for s in summaries),
+        uplink_megabytes_to_target=fmean(sent) if sent else None,
+        uplink_megabytes=fmean(s.uplink_megabytes for s in summaries),
+        client_examples=fmean(s.client_examples for s in summaries),
+        seconds=fmean(s.seconds for s in summaries),
         seeds=tuple(seeds) or tuple(sorted({seed for s in summaries for seed in s.seeds})),
         level=min(score.level for score in scores.values()),
         date=max(score.date for score in scores.values()),

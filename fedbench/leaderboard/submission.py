@@ -19,10 +19,14 @@ COMPANIONS = {ROUND_LOG, ".lock"}
 """What a run leaves beside its record; it is not looked at."""
 
 
+PLACE = 3
+"""Folders that say where a record belongs: scenario, method, seed."""
+
+
 @dataclass(frozen=True)
 class Handed:
-    """A file. ``place`` is the folder it lies in, below the folder that was handed in; ``problem`` says why
-    it can't be a record."""
+    """A file. ``place`` is its scenario's, method's and seed's folder if a folder was handed in, None if the
+    file was; ``problem`` says why it can't be a record."""
 
     path: Path
     place: PurePosixPath | None = None
@@ -60,7 +64,7 @@ def _below(folder: Path, root: Path) -> Iterator[Handed | None]:
         elif entry.name in COMPANIONS and entry.is_file(follow_symlinks=False):
             yield None
         else:
-            yield _judged(path, PurePosixPath(path.parent.relative_to(root).as_posix()))
+            yield _judged(path, PurePosixPath(*path.absolute().parent.parts[-PLACE:]))
 
 
 def _judged(path: Path, place: PurePosixPath | None) -> Handed:

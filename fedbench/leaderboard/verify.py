@@ -16,6 +16,7 @@ from fedbench.leaderboard.safety import shown
 from fedbench.leaderboard.submission import Handed, handed_in
 from fedbench.leaderboard.validity import Installed, Refused, read_valid
 from fedbench.results.runs import Run, run_of
+from fedbench.rng import numpy_stream
 
 
 @dataclass(frozen=True)
@@ -29,9 +30,13 @@ class Verdict:
     problem: str = ""
     run: Run | None = None
 
+    def fails(self, asked: Level) -> bool:
+        """Whether it falls short of the level asked for. Records that no sample chose to run again don't."""
+        return self.level < asked if asked <= Level.valid else bool(self.problem)
 
-Replay = Callable[[Verdict], str]
-"""Runs a verdict's record again, and says what came out otherwise (empty if nothing)."""
+
+Replay = Callable[[Path], str]
+"""Runs the record of a file again, and says what came out otherwise (empty if nothing)."""
 
 
 def verify(paths: Iterable[Path], catalog: Catalog) -> list[Verdict]:
@@ -79,14 +84,19 @@ def _together(verdicts: Sequence[Verdict], agreement: Agreement) -> list[Verdict
     ]
 
 
-def climb(verdicts: Iterable[Verdict], level: Level, replay: Replay) -> list[Verdict]:
-    """Those that are consistent, replayed or reproduced as ``level`` says."""
-    risen = []
-    for verdict in verdicts:
-        if verdict.level == Level.consistent and (problem := replay(verdict)):
-            risen.append(replace(verdict, problem=problem))
-        elif verdict.level == Level.consistent:
-            risen.append(replace(verdict, level=level))
-        else:
-            risen.append(verdict)
-    return risen
+def climb(
+    verdicts: Sequence[Verdict], level: Level, replay: Replay, sample: int | None = None, seed: int = 0
+) -> list[Verdict]:
+    """The verdicts after every consistent record, or a ``sample`` of them, was run again, which takes it to
+    ``level`` unless something came out otherwise."""
+    sound = sorted((v for v in verdicts if v.level == Level.consistent), key=lambda v: v.path)
+    chosen = {verdict.path for verdict in sound}
+    if sample is not None and sample < len(sound):
+        drawn = numpy_stream(seed, "replay").choice(len(sound), sample, replace=False)
+        chosen = {sound[i].path for i in drawn}
+    return [_again(verdict, level, replay) if verdict.path in chosen else verdict for verdict in verdicts]
+
+
+def _again(verdict: Verdict, level: Level, replay: Replay) -> Verdict:
+    problem = replay(verdict.path)
+    return replace(verdict, problem=problem) if problem else replace(verdict, level=level)

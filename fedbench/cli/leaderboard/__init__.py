@@ -8,7 +8,7 @@ import click
 
 from fedbench.errors import UsageError, suggest
 
-COMMANDS = ("build", "publish")
+COMMANDS = ("show", "add", "verify", "build", "publish")
 
 
 class Lazy(click.Group):
@@ -23,4 +23,4 @@ class Lazy(click.Group):
 
 @click.group("leaderboard", cls=Lazy)
 def command() -> None:
-    """Build, check and publish leaderboards over records."""
+    """Show, check, build and publish leaderboards over records."""

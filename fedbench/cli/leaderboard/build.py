@@ -1,4 +1,4 @@
-"""``fedbench leaderboard build``: the site."""
+"""``fedbench leaderboard build``: the boards' tables and the site."""
 
 from __future__ import annotations
 
@@ -8,25 +8,36 @@ import click
 
 from fedbench.cli.leaderboard.shared import boards_argument, chosen, collect, records_option
 from fedbench.cli.main import App, warn
+from fedbench.leaderboard.build import out_of_date, pages, standings, write
+from fedbench.leaderboard.site.build import plan_build
 
 
 @click.command("build")
 @boards_argument
 @records_option
 @click.option(
-    "--output", type=click.Path(path_type=Path), default=Path("leaderboards", "site"), show_default=True
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Folder of the site; `site` beside the records when absent.",
 )
+@click.option("--check", is_flag=True, help="Write nothing; exit code 1 if what is there is not current.")
 @click.pass_obj
-def command(app: App, boards: tuple[str, ...], records: Path, output: Path) -> None:
-    """Write a static site over the records: of the BOARDs named, or of all that are installed.
+def command(app: App, boards: tuple[str, ...], records: Path, output: Path | None, check: bool) -> None:
+    """Write each BOARD, or all that are installed: Markdown tables beside the records, and a static site.
 
-    It needs nothing but a browser, and opens from its files. Records that lie beside the output are linked,
-    others are copied into it. A record that is no valid one is named and left out.
+    The site needs nothing but a browser, also from its files. Records that lie beside it are linked, others
+    copied into it. The same records give the same bytes.
     """
-    found = collect(records, app.catalog)
-    for verdict in found.verdicts:
-        if verdict.problem:
-            warn(f"{verdict.path}: {verdict.level.name} only: {verdict.problem}")
-    pages = found.build(chosen(boards, app.catalog), app.catalog, output)
-    warn(f"wrote {pages} pages")
-    click.echo(output / "index.html")
+    gathered = collect(records, app.catalog)
+    found = standings(chosen(boards, app.catalog), app.catalog, gathered)
+    tables = pages(found)
+    site = plan_build(found, gathered.runs, app.catalog, records, output or records.parent / "site", warn)
+    if check:
+        stale = out_of_date(tables, records.parent) + site.out_of_date()
+        for path in stale:
+            click.echo(f"{path} is not current")
+        click.get_current_context().exit(1 if stale else 0)
+    for path in write(tables, records.parent):
+        click.echo(str(path))
+    warn(f"{site.write()} pages")
+    click.echo(str(site.output / "index.html"))

@@ -11,8 +11,9 @@ from fedbench.cli.leaderboard.shared import boards_argument, chosen, collect, re
 from fedbench.cli.main import App, warn
 from fedbench.cli.tables import Format, format_option, print_rows
 from fedbench.errors import FedbenchError
-from fedbench.leaderboard.levels import Level
+from fedbench.leaderboard.build import standings
 from fedbench.leaderboard.publishing import check_append_only, publisher
+from fedbench.leaderboard.site.build import plan_build
 
 
 @click.command("publish")
@@ -31,18 +32,14 @@ def command(
     Every record has to be consistent. Nothing is forced, and no record that is there is altered or removed.
     """
     target = publisher(to, app.catalog)
-    found = collect(records, app.catalog)
-    bad = [verdict for verdict in found.verdicts if verdict.level < Level.consistent]
-    for verdict in bad:
-        warn(f"{verdict.path}: {verdict.problem}")
-    if bad:
-        raise FedbenchError(
-            f"nothing was published: {len(bad)} of {len(found.verdicts)} records do not verify"
-        )
+    gathered = collect(records, app.catalog)
+    if gathered.refused:
+        raise FedbenchError(f"nothing was published: {len(gathered.refused)} records do not verify")
     with tempfile.TemporaryDirectory(prefix="fedbench-site-") as folder:
         site, scratch = Path(folder, "site"), Path(folder, "scratch")
         scratch.mkdir()
-        found.build(chosen(boards, app.catalog), app.catalog, site)
+        found = standings(chosen(boards, app.catalog), app.catalog, gathered)
+        plan_build(found, gathered.runs, app.catalog, records, site, warn).write()
         publication = target.prepare(site, scratch)
         check_append_only(publication.changes)
         if dry_run:

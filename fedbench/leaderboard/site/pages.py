@@ -14,9 +14,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from fedbench import __version__
 from fedbench.catalog import Catalog, Entry
 from fedbench.errors import FedbenchError
-from fedbench.leaderboard.board import Published
 from fedbench.leaderboard.levels import Level
-from fedbench.leaderboard.ranking import Score, Standings
+from fedbench.leaderboard.ranking import Standings
 from fedbench.leaderboard.site import formats, urls
 from fedbench.leaderboard.site.charts import Charts, bars
 from fedbench.leaderboard.site.reproduce import environments, option_sets
@@ -59,9 +58,7 @@ class Site:
     def _board(self, standings: Standings) -> Iterator[Page]:
         board, charts = standings.contest.board, Charts(standings)
         shown = {"standings": standings, "board": board, "contest": standings.contest, "charts": charts}
-        yield self._page(
-            urls.board(board.name), "board.html", **shown, ours=partial(published_beside, standings)
-        )
+        yield self._page(urls.board(board.name), "board.html", **shown)
         for standing in standings.scenarios:
             address = urls.standing(board.name, standing.scenario.name)
             yield self._page(address, "standing.html", **shown, standing=standing)
@@ -132,16 +129,6 @@ class Site:
             **shown, site=self, page=address, link=partial(urls.relative, page=address)
         )
         return address, text.encode("utf-8", "backslashreplace")
-
-
-def published_beside(standings: Standings, table: Published, name: str) -> Score | None:
-    """Our own entry beside a paper's row: the method that the board says is the same, with its defaults, on
-    the scenario that stands for the table's setting."""
-    board = standings.contest.board
-    beside = dict(zip(board.scenarios, standings.scenarios, strict=True)).get(table.scenario or "")
-    scores = beside.scores if beside else ()
-    method = board.ours.get(name)
-    return next((s for s in scores if s.contender.method == method and not s.contender.options), None)
 
 
 def _made() -> Environment:

@@ -1,0 +1,53 @@
+"""``fedbench leaderboard show``: a board as it stands."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from fedbench.cli.leaderboard.shared import boards_argument, chosen, collect, records_option
+from fedbench.cli.main import App
+from fedbench.cli.tables import PageFormat, page_format_option, print_rows
+from fedbench.leaderboard.board import open_board
+
+
+@click.command("show")
+@boards_argument
+@records_option
+@page_format_option
+@click.pass_obj
+def command(app: App, boards: tuple[str, ...], records: Path, format: PageFormat) -> None:
+    """Show how things stand on each BOARD (a name, or the path of a .toml file); without one, list them.
+
+    gap closed: share of the way from the floor to the ceiling, its mean over seeds and 95 % interval.
+    ≥ 0.5: share of the runs that close at least half of it. drop: mean drop from the running best.
+    """
+    found = chosen(boards, app.catalog)
+    if not boards:
+        print_rows([{"board": b.name, "track": b.track, "title": b.title} for b in found], format)
+        return
+    from fedbench.leaderboard.ranking import rank
+    from fedbench.leaderboard.tables import document, headings
+
+    gathered = collect(records, app.catalog)
+    standings = [rank(open_board(b, app.catalog), gathered.runs, gathered.levels) for b in found]
+    if format == "json":
+        keys = ("table", "note", "rows")
+        tables = {
+            standing.contest.board.name: [dict(zip(keys, part, strict=True)) for part in headings(standing)]
+            for standing in standings
+        }
+        click.echo(json.dumps(tables, indent=1))
+        return
+    for standing in standings:
+        if format == "markdown":
+            click.echo(document(standing), nl=False)
+            continue
+        click.echo(f"{standing.contest.board.title}\n")
+        for title, note, rows in headings(standing):
+            click.echo("\n".join(filter(None, (title, note))) + "\n")
+            if rows:
+                print_rows(rows, format)
+                click.echo()

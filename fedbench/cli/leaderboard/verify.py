@@ -1,0 +1,71 @@
+"""``fedbench leaderboard verify``: how far records can be trusted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from fedbench.cli.main import App
+from fedbench.cli.tables import PageFormat, page_format_option, print_rows
+from fedbench.leaderboard.badges import add_badges, badges_beside
+from fedbench.leaderboard.comment import comment, rows
+from fedbench.leaderboard.history import tampered
+from fedbench.leaderboard.levels import Level
+from fedbench.leaderboard.notes import notes
+from fedbench.leaderboard.verify import Replay, climb, verify
+
+LEVELS = [level.name for level in Level if level > Level.unverified]
+
+
+@click.command("verify")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--level", type=click.Choice(LEVELS), default=Level.consistent.name, show_default=True,
+    help="The rung of the ladder that is asked for.",
+)  # fmt: skip
+@click.option("--against", metavar="REF", help="Refuse records that the merge base with REF has otherwise.")
+@click.option("--sample", type=click.IntRange(min=1), help="Run only so many of the records again.")
+@click.option("--sample-seed", type=int, default=0, show_default=True, help="Chooses which ones.")
+@click.option("--note", is_flag=True, help="Note who was run again, for the boards' badges.")
+@page_format_option
+@click.pass_obj
+def command(
+    app: App,
+    paths: tuple[Path, ...],
+    level: str,
+    against: str | None,
+    sample: int | None,
+    sample_seed: int,
+    note: bool,
+    format: PageFormat,
+) -> None:
+    """Check records (files, or folders of them). Exit code 1 if one does not reach the level asked for.
+
+    valid: form, hashes, scenario as installed. consistent: costs, cohorts, measures and digests add up, in a
+    record and between records. replayed: the first rounds were run again here. reproduced: all of them.
+    Nothing in a record is ever executed.
+    """
+    asked = Level[level]
+    badges = badges_beside(paths) if note else None
+    verdicts = verify(paths, app.catalog)
+    if asked > Level.consistent:
+        verdicts = climb(verdicts, asked, _again(app, asked), sample, sample_seed)
+    if against is not None:
+        verdicts += tampered(paths, against)
+    if badges is not None:
+        add_badges(badges, verdicts)
+    told = notes(app.catalog, verdicts)
+    if format == "markdown":
+        click.echo(comment(verdicts, told, asked), nl=False)
+    else:
+        print_rows(rows(verdicts, told), format)
+    click.get_current_context().exit(1 if any(verdict.fails(asked) for verdict in verdicts) else 0)
+
+
+def _again(app: App, asked: Level) -> Replay:
+    """What runs a record again. Only this needs torch."""
+    from fedbench.replay import Replayer
+
+    replayer = Replayer(app.catalog)
+    return replayer.replay if asked == Level.replayed else replayer.reproduce

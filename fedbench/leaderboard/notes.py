@@ -1,0 +1,24 @@
+"""Why a sound record counts on no board: chosen seeds, a changed scenario, another hardware class."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from fedbench.catalog import Catalog
+from fedbench.leaderboard.board import find_board, open_board
+from fedbench.leaderboard.ranking import rank
+from fedbench.leaderboard.verify import Verdict
+
+
+def notes(catalog: Catalog, verdicts: Sequence[Verdict]) -> dict[str, str]:
+    """By record id. Records of scenarios that no board has are not mentioned."""
+    runs = [verdict.run for verdict in verdicts if verdict.run is not None]
+    counted: set[str] = set()
+    why: dict[str, list[str]] = defaultdict(list)
+    for entry in catalog.leaderboards.entries:
+        standings = rank(open_board(find_board(entry.name, catalog), catalog), runs)
+        counted |= {run.id for row in standings.rows for run in row.runs}
+        for item in standings.left_out:
+            why[item.run.id].append(item.why)
+    return {run: "; ".join(dict.fromkeys(reasons)) for run, reasons in why.items() if run not in counted}

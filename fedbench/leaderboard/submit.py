@@ -1,0 +1,59 @@
+"""Adding records to the boards' folder: checked first, copied whole, never over another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fedbench.catalog import Catalog
+from fedbench.errors import FedbenchError
+from fedbench.files import write_new
+from fedbench.leaderboard.levels import Level
+from fedbench.leaderboard.validity import Installed, place_of
+from fedbench.leaderboard.verify import Verdict, verify
+from fedbench.results.parsing import content_id, parse, read_bytes
+from fedbench.results.store import RECORD, find_records, read_record
+
+
+@dataclass(frozen=True)
+class Added:
+    """A record and where it lies now; ``new`` unless it lay there before."""
+
+    source: Path
+    target: Path
+    new: bool
+
+
+def add(paths: Sequence[Path], records: Path, catalog: Catalog) -> list[Added]:
+    """Copy the completed records of ``paths`` (files or folders of runs) into the folder ``records``.
+
+    Raises :class:`FedbenchError`, and copies nothing, unless all of them are consistent, by themselves and
+    with those that are there already.
+    """
+    sources = find_records(paths)
+    there = find_records([records]) if records.is_dir() and any(records.rglob(RECORD)) else []
+    known = {content_id(parse(read_bytes(path))): path for path in there}
+    fresh, added = [], []
+    for source in sources:
+        if (same := known.get(read_record(source).record_id)) is not None:
+            added.append(Added(source, same, new=False))
+        else:
+            fresh.append(source)
+    verdicts = verify([*there, *fresh], catalog)[len(there) :]
+    bad = [verdict for verdict in verdicts if verdict.level < Level.consistent]
+    if bad:
+        more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
+        raise FedbenchError(f"{bad[0].path} can't be added", why=f"{bad[0].problem}{more}")
+    installed = Installed(catalog)
+    return added + [_copied(verdict, records, installed) for verdict in verdicts]
+
+
+def _copied(verdict: Verdict, records: Path, installed: Installed) -> Added:
+    data = read_bytes(verdict.path)
+    if verdict.run is None or content_id(parse(data)) != verdict.run.id:
+        raise FedbenchError(f"{verdict.path} was changed while it was being added")
+    target = records / place_of(read_record(verdict.path), installed) / RECORD
+    if not write_new(target, data):
+        raise FedbenchError("a record is never overwritten", where=target, why="somebody was faster")
+    return Added(verdict.path, target, new=True)

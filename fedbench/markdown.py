@@ -1,0 +1,21 @@
+"""Markdown of values that nobody vouches for: text stays text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tabulate import tabulate
+
+
+def plain(value: Any) -> str:
+    """A value as Markdown shows it literally, on one line."""
+    text = " ".join(str(value).split())
+    return re.sub(r"([\\`*_{}\[\]<>#|~@$])", r"\\\1", text)
+
+
+def markdown_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows with the same keys."""
+    cells = [{plain(key): plain(value) for key, value in row.items()} for row in rows]
+    return tabulate(cells, headers="keys", tablefmt="pipe", disable_numparse=True)

@@ -1,0 +1,164 @@
+"""Running a record again: its first rounds, or all of it, with what is installed here and nothing else.
+
+On the same hardware class (processor, device, threads, torch) the parameters must come out the same,
+bit by bit. Elsewhere every measure must come out within its own standard error.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+
+from fedbench.catalog import Catalog
+from fedbench.environment import describe
+from fedbench.errors import FedbenchError
+from fedbench.jobs import Job, plan_jobs
+from fedbench.measures import Measure
+from fedbench.results.record import Record, RoundEntry
+from fedbench.results.store import read_record
+from fedbench.runner import Observer, Runner, Silent, choose_device
+from fedbench.tracks.alignment import AlignmentRun
+
+FIRST = 2
+"""Rounds that a replay runs."""
+
+
+@dataclass
+class Replayer:
+    """Runs records again; the bench of the last scenario stays ready for the next record."""
+
+    catalog: Catalog
+    rounds: int = FIRST
+    observer: Observer = field(default_factory=Silent)
+    _runners: dict[str, Runner] = field(default_factory=dict)
+
+    def replay(self, path: Path) -> str:
+        """What comes out otherwise in the first rounds of the record at ``path``; empty if nothing."""
+        return self._again(path, self._first_rounds)
+
+    def reproduce(self, path: Path) -> str:
+        """What comes out otherwise in all rounds, at the end and in the controls; empty if nothing."""
+        return self._again(path, self._everything)
+
+    def _again(self, path: Path, compare: Callable[[Record, bool], str]) -> str:
+        record = read_record(path)
+        same = hardware_class(record.environment) == self._hardware_class(record)
+        try:
+            with _threads(record.environment.get("threads")):
+                return compare(record, same)
+        except FedbenchError as error:
+            return f"it can't be run here: {error}"
+
+    def _first_rounds(self, record: Record, same: bool) -> str:
+        runner, job = self._runner(record), self._job(record, Path())
+        run = AlignmentRun(runner.bench(job.scenario), job.method_entry.create(job.options), job.seed, "auto")
+        executor = run.executor(_executor(record))
+        entries = run.rounds(executor, None, self.observer.tick)
+        return _rounds(record.rounds, list(islice(entries, 1 + self.rounds)), same)
+
+    def _everything(self, record: Record, same: bool) -> str:
+        with TemporaryDirectory() as folder:
+            path = self._runner(record).run(self._job(record, Path(folder)))
+            again = read_record(path)
+        if len(again.rounds) != len(record.rounds):
+            return f"it has {len(record.rounds)} rounds, a run has {len(again.rounds)}"
+        return (
+            _rounds(record.rounds, again.rounds, same)
+            or _measures("at the end", record.final, again.final, same)
+            or next(
+                (
+                    problem
+                    for name, found in again.controls.items()
+                    if (problem := _measures(f"control {name}", record.controls[name], found, same))
+                ),
+                "",
+            )
+        )
+
+    def _runner(self, record: Record) -> Runner:
+        """On the record's kind of device, if it is here."""
+        name = "cpu" if record.environment.get("device") == "cpu" else "auto"
+        if name not in self._runners:
+            self._runners[name] = Runner(self.catalog, choose_device(name), observer=self.observer)
+        return self._runners[name]
+
+    def _hardware_class(self, record: Record) -> tuple[Any, ...]:
+        """This machine's, with as many threads as the record's run had."""
+        device = self._runner(record).device
+        named = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+        here = describe() | {"device": named, "threads": record.environment.get("threads")}
+        return hardware_class(here)
+
+    def _job(self, record: Record, output: Path) -> Job:
+        method = record.method
+        (job,) = plan_jobs(
+            self.catalog,
+            methods=[f"{method.provider.plugin}/{method.name}"],
+            scenarios=[record.scenario.name],
+            seeds=[record.seed],
+            options=method.options,
+            changes=record.scenario.changes,
+            output=output,
+        )
+        return job
+
+
+def hardware_class(environment: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Where runs of the same request give the same bits."""
+    torch_version = environment.get("packages", {}).get("torch")
+    return *(environment.get(key) for key in ("processor", "device", "threads")), torch_version
+
+
+def _executor(record: Record) -> Mapping[str, object] | None:
+    """The recorded executor, if it is one; another may round differently."""
+    found = record.environment.get("executor")
+    if not isinstance(found, dict) or found.get("name") not in ("serial", "batched"):
+        return None
+    chunk, most = found.get("chunk"), len(record.data.client_examples)
+    return found if isinstance(chunk, int) and 1 <= chunk <= most else None
+
+
+@contextmanager
+def _threads(count: object) -> Iterator[None]:
+    """Sums over other numbers of threads round differently."""
+    before = torch.get_num_threads()
+    if isinstance(count, int) and 1 <= count <= (os.cpu_count() or 1):
+        torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _rounds(recorded: Sequence[RoundEntry], fresh: Sequence[RoundEntry], same: bool) -> str:
+    """The first difference between rounds as recorded and as run now; empty if there is none."""
+    for old, new in zip(recorded, fresh, strict=False):
+        where = f"round {old.round}"
+        for what in ("uplink_bytes", "downlink_bytes", "client_examples"):
+            if getattr(old.costs, what) != getattr(new.costs, what):
+                return f"{where}: {what} is {getattr(old.costs, what)}, a run has {getattr(new.costs, what)}"
+        if problem := _measures(where, old.metrics, new.metrics, same):
+            return problem
+        if problem := _measures(f"{where}, clients", old.clients, new.clients, same):
+            return problem
+        if same and old.digest != new.digest:
+            return f"{where}: a run on this same hardware class gives other parameters"
+    return ""
+
+
+def _measures(where: str, old: Mapping[str, Measure], new: Mapping[str, Measure], same: bool) -> str:
+    if sorted(old) != sorted(new):
+        return f"{where}: it measures other things than a run does"
+    for name, measure in old.items():
+        tolerance = 0.0 if same else max(measure.se or 0.0, 1 / measure.n)
+        if abs(measure.value - new[name].value) > tolerance:
+            return f"{where}: {name} is {measure.value:.6g}, a run gives {new[name].value:.6g}"
+    return ""
