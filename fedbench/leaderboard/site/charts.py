@@ -140,17 +140,17 @@ class Charts:
 
     @cached_property
     def overall_costs(self) -> Chart | None:
-        """The same over all scenarios that are open: the uplink added up, for who reached all targets."""
+        """The same over all scenarios that are open, for who reached every target."""
         titles = [s.scenario.title for s in self.standings.scenarios if not s.problem]
         points = []
         for row in self.standings.rows:
             sent = [_sent(row.scores[title]) if title in row.scores else None for title in titles]
             known = [megabytes for megabytes in sent if megabytes is not None]
             if row.gap is not None:
-                points.append((row.contender, sum(known) if len(known) == len(sent) else None, row.gap))
+                points.append((row.contender, fmean(known) if len(known) == len(sent) else None, row.gap))
         return self._scatter(
             points, "costs", "Cost and quality",
-            "Uplink until the target was reached, added up over all open scenarios. Bars: 95 % intervals.",
+            "Uplink until the target was reached, mean over all open scenarios. Bars: 95 % intervals.",
         )  # fmt: skip
 
     @cached_property

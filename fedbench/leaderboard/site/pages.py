@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 from importlib.resources import files
@@ -70,14 +71,11 @@ class Site:
 
     @cached_property
     def scenarios(self) -> Mapping[str, Scenario]:
-        """By name, those that exactly one plugin provides and that can be read."""
-        names = [entry.name for entry in self.catalog.scenarios.entries]
+        """Those of the boards that are installed, by name."""
         found = {}
-        for name in sorted(name for name in names if names.count(name) == 1):
-            try:
+        for name in sorted({s.name for standings in self.boards for s in standings.contest.scenarios}):
+            with suppress(FedbenchError):  # the board says what is wrong with it
                 found[name] = load_scenario(self.catalog.scenario(name).spec.path)
-            except FedbenchError as error:
-                self.warn(f"no page for scenario {name}: {error}")
         return found
 
     def _scenarios(self) -> Iterator[Page]:
