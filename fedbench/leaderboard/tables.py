@@ -99,7 +99,7 @@ def headings(standings: Standings) -> Iterator[tuple[str, str, list[dict[str, st
         yield "Standings", "No records yet.", []
     else:
         closed = len(standings.scenarios) - len(standings.open)
-        note = f"Over {len(standings.open)} scenarios"
+        note = f"Over {len(standings.open)} scenario{'s' if len(standings.open) != 1 else ''}"
         note += f"; {closed} more have not got all anchors yet." if closed else "."
         yield "Standings", note, overall(standings)
     for standing in standings.scenarios:

@@ -17,7 +17,7 @@ from fedbench.leaderboard.safety import objection, shown
 from fedbench.plugins import NAME
 from fedbench.results.parsing import NotJson, content_id, parse, read_bytes
 from fedbench.results.places import method_label, run_folder, run_id
-from fedbench.results.record import Record
+from fedbench.results.record import Record, ScenarioInfo
 from fedbench.results.store import record_of
 from fedbench.scenario import Scenario, load_scenario
 from fedbench.values import validated
@@ -42,13 +42,9 @@ class Installed:
         """The record's scenario with the record's changes made to it; :class:`Refused` if it is another."""
         asked = record.scenario
         key = asked.name, canonical_json(asked.changes)
-        try:
-            if key not in self._scenarios:
-                path = self.catalog.scenarios[asked.name].spec.path
-                self._scenarios[key] = load_scenario(path, asked.changes)
-            found = self._scenarios[key]
-        except UsageError as error:
-            raise Refused(shown(str(error), 200)) from error
+        if key not in self._scenarios:
+            self._scenarios[key] = self._load(asked)
+        found = self._scenarios[key]
         if asked.version != found.version:
             raise Refused(f"it is of {asked.name}@{asked.version}, installed is {found.title}")
         if asked.fingerprint != found.fingerprint:
@@ -56,6 +52,16 @@ class Installed:
         if asked.track != found.track:
             raise Refused(f"{found.title} is of the {found.track} track")
         return found
+
+    def _load(self, asked: ScenarioInfo) -> Scenario:
+        try:
+            path = self.catalog.scenarios[asked.name].spec.path
+        except UsageError as error:
+            raise Refused(shown(str(error), 200)) from error
+        try:
+            return load_scenario(path, asked.changes)
+        except UsageError as error:
+            raise Refused(f"the changes to its scenario are none that {asked.name} takes") from error
 
     def defaults(self, record: Record) -> Mapping[str, Any] | None:
         """The default options of the record's method, if that is installed."""

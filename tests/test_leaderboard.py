@@ -1,0 +1,267 @@
+"""``fedbench leaderboard`` from the command line: show, build, add, verify; what git knows of records."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from records_of_ours import PLACE, RECORDS, edited, everywhere, put, values
+
+from fedbench.leaderboard.badges import BADGES, read_badges
+from fedbench.results.parsing import content_id
+
+ROOT = Path(__file__).parent.parent
+METHODS = ("start", "local", "centralized", "fedavg", "fed-cmp")
+
+
+@pytest.fixture
+def records(tmp_path):
+    """emoji-tt's anchors and Fed-CMP, three seeds each."""
+    folder = tmp_path / "boards" / "records"
+    for method in METHODS:
+        for seed in range(3):
+            place = Path("emoji-tt@1", method, f"seed-{seed}", "record.json")
+            put(folder, values(place), place)
+    return folder
+
+
+def test_boards_are_listed(fedbench):
+    code, out, err = fedbench("leaderboard", "show", "--format", "json")
+    assert (code, err) == (0, "")
+    assert [row["board"] for row in json.loads(out)] == [
+        "alignment-nano", "alignment-papers", "preference-nano", "preference-papers"
+    ]  # fmt: skip
+
+
+def test_a_board_is_shown_as_table_markdown_and_json(fedbench, records):
+    code, out, err = fedbench("leaderboard", "show", "alignment-nano", "--records", records)
+    assert (code, err) == (0, "")
+    assert "Over 1 scenario; 10 more have not got all anchors yet." in out
+    lines = [line.split() for line in out.splitlines() if line.startswith(("1 ", "2 ", "anchor"))]
+    assert [line[:2] for line in lines[:5]] == [
+        ["anchor", "centralized"], ["1", "fedavg"], ["1", "fed-cmp"], ["anchor", "local"], ["anchor", "start"]
+    ]  # fmt: skip
+    _, page, _ = fedbench(
+        "leaderboard", "show", "alignment-nano", "--records", records, "--format", "markdown"
+    )
+    assert page.startswith("# Federated alignment, nano\n") and "| fedavg " in page
+    _, text, _ = fedbench("leaderboard", "show", "alignment-nano", "--records", records, "--format", "json")
+    first = json.loads(text)["alignment-nano"][0]
+    assert [row["rank"] for row in first["rows"]] == ["anchor", "1", "1", "anchor", "anchor"]
+    assert {row["checked"] for row in first["rows"]} == {"consistent"}
+
+
+def test_a_board_without_records_is_shown(fedbench, tmp_path):
+    (tmp_path / "records").mkdir()
+    code, out, err = fedbench("leaderboard", "show", "preference-papers", "--records", tmp_path / "records")
+    assert (code, err) == (0, "") and "No records yet." in out and "published, not run here" in out
+
+
+def test_building_twice_gives_the_same_bytes_and_check_says_what_is_stale(fedbench, records):
+    arguments = ["leaderboard", "build", "--records", records]
+    code, out, err = fedbench(*arguments, "--check")
+    assert code == 1 and out.count("is not current") == 4
+    code, out, err = fedbench(*arguments)
+    assert (code, err) == (0, "")
+    pages = {path.name: path.read_bytes() for path in records.parent.glob("*.md")}
+    assert sorted(pages) == [
+        f"{board}-{kind}.md" for board in ("alignment", "preference") for kind in ("nano", "papers")
+    ]
+    assert fedbench(*arguments)[1] == "" and fedbench(*arguments, "--check")[0] == 0
+    shutil.rmtree(records / "emoji-tt@1" / "fed-cmp")
+    code, out, err = fedbench(*arguments, "--check")
+    assert code == 1 and "alignment-nano.md is not current" in out and "preference" not in out
+
+
+def test_the_committed_tables_are_current(fedbench, monkeypatch):
+    """If this fails: ``fedbench leaderboard build``."""
+    monkeypatch.chdir(ROOT)
+    assert fedbench("leaderboard", "build", "--check") == (0, "", "")
+
+
+def test_what_is_not_consistent_is_named(fedbench, records):
+    put(records, edited(lambda record: everywhere(record, 0.9)))
+    code, out, err = fedbench("leaderboard", "build", "--records", records)
+    assert code == 0 and err.count("\n") == 1
+    assert f"{records / PLACE}: valid only" in err and "not a count out of 476" in err
+    _, out, _ = fedbench("leaderboard", "show", "alignment-nano", "--records", records, "--format", "json")
+    rows = {row["method"]: row["checked"] for row in json.loads(out)["alignment-nano"][0]["rows"]}
+    assert rows["fedavg"] == "valid" and rows["fed-cmp"] == "consistent"
+
+
+def test_add_and_add_again(fedbench, tmp_path, records):
+    run = put(tmp_path / "runs", values(Path("emoji-tt@1", "moon", "seed-0", "record.json")), "record.json")
+    for new in ("yes", "no"):
+        code, out, err = fedbench("leaderboard", "add", run, "--records", records, "--format", "json")
+        (row,) = json.loads(out)
+        assert (code, err, row["new"]) == (0, "", new)
+        assert row["lies at"] == str(records / "emoji-tt@1" / "moon" / "seed-0" / "record.json")
+    run.write_text(json.dumps(edited(lambda record: everywhere(record, 0.9))))
+    code, out, err = fedbench("leaderboard", "add", run, "--records", records)
+    assert code == 1 and out == "" and err.startswith(f"fedbench: {run} can't be added: ")
+
+
+def test_verify_says_it_as_table_json_and_comment(fedbench, records, tmp_path):
+    code, out, err = fedbench("leaderboard", "verify", records, "--format", "json")
+    rows = json.loads(out)
+    assert (code, err, len(rows)) == (0, "", 15) and {row["level"] for row in rows} == {"consistent"}
+    put(records, edited(lambda record: everywhere(record, 0.9)))
+    code, out, err = fedbench("leaderboard", "verify", records)
+    assert (code, err) == (1, "") and "not a count out of 476" in out
+    assert fedbench("leaderboard", "verify", records, "--level", "valid")[0] == 0
+    code, out, err = fedbench("leaderboard", "verify", records, "--format", "markdown")
+    assert "15 files: 14 consistent, 1 valid. **1 are not** at least `consistent`." in out
+    assert "| `unseen" not in out and "round 1" in out and f"`{records / PLACE}`" in out
+
+
+def test_a_comment_quotes_nothing_as_markup(fedbench, tmp_path):
+    folder = tmp_path / "<img src=x>`@everyone|" / "x"
+    put(folder, edited(lambda record: record["method"].update(name="](javascript:alert(1))")))
+    code, out, _ = fedbench("leaderboard", "verify", folder, "--format", "markdown")
+    (row,) = [line for line in out.splitlines() if "seed-0" in line]
+    assert code == 1 and "<" not in out and row.count("|") == 4 and row.count("`") == 4
+
+
+# --- against what was there
+
+
+def git(folder, *arguments):
+    identity = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]
+    subprocess.run(["git", "-C", folder, *identity, *arguments], check=True, capture_output=True)
+
+
+@pytest.fixture
+def repository(records):
+    root = records.parent
+    git(root, "init", "-b", "main")
+    git(root, "add", ".")
+    git(root, "commit", "-m", "records")
+    git(root, "checkout", "-b", "submission")
+    return root
+
+
+def against(fedbench, records):
+    code, out, _ = fedbench("leaderboard", "verify", records, "--against", "main", "--format", "json")
+    return code, {Path(row["file"]).name: row["problem"] for row in json.loads(out) if row["problem"]}
+
+
+def test_new_records_are_welcome(fedbench, records, repository):
+    put(records, values(place := Path("emoji-tt@1", "moon", "seed-0", "record.json")), place)
+    git(repository, "add", ".")
+    git(repository, "commit", "-m", "mine")
+    assert against(fedbench, records) == (0, {})
+
+
+@pytest.mark.parametrize("commit", [True, False], ids=["committed", "in the working tree"])
+def test_records_that_are_there_stay(fedbench, records, repository, commit):
+    victim = records / "emoji-tt@1" / "fedavg" / "seed-2" / "record.json"
+    record = json.loads(victim.read_text())
+    record["finished"] = record["finished"].replace("+00:00", "Z")
+    victim.write_text(json.dumps(record | {"record_id": content_id(record)}))
+    if commit:
+        git(repository, "commit", "-am", "better now")
+    assert against(fedbench, records) == (
+        1, {"record.json": "it was changed: records that are there stay as they are"}
+    )  # fmt: skip
+    victim.unlink()
+    assert against(fedbench, records) == (
+        1, {"record.json": "it has vanished: records that are there stay as they are"}
+    )  # fmt: skip
+
+
+def test_the_merge_base_counts_not_the_tip(fedbench, records, repository):
+    """Records that main got meanwhile have not vanished from a branch that began before."""
+    git(repository, "checkout", "main")
+    place = Path("emoji-tt@1", "moon", "seed-0", "record.json")
+    put(records, values(place), place)
+    git(repository, "add", ".")
+    git(repository, "commit", "-m", "somebody else's")
+    git(repository, "checkout", "submission")
+    assert against(fedbench, records) == (0, {})
+
+
+def test_nobody_gives_himself_a_badge(fedbench, records, repository):
+    (records.parent / BADGES).write_text(json.dumps({values()["record_id"]: "reproduced"}))
+    git(repository, "add", ".")
+    assert against(fedbench, records) == (
+        1, {BADGES: "badges are given by those who keep the boards, not by who hands in records"}
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("ref", ["no-such-branch", "--output=stolen", ""])
+def test_git_can_not_tell(fedbench, records, repository, ref):
+    code, out, err = fedbench("leaderboard", "verify", records, "--against", ref)
+    assert code == 2 and out == "" and err.startswith("fedbench: git can't tell what changed in")
+    assert not list(repository.rglob("stolen")) and not Path("stolen").exists()
+
+
+def test_outside_of_git(fedbench, records):
+    code, _, err = fedbench("leaderboard", "verify", records, "--against", "main")
+    assert code == 2 and "git can't tell what changed" in err
+
+
+# --- badges
+
+
+def test_badges_are_kept_by_record_and_only_rise(records, fedbench, monkeypatch):
+    badges = records.parent / BADGES
+    badges.write_text(json.dumps({values()["record_id"]: "reproduced", "0" * 64: "replayed"}))
+    _, out, _ = fedbench("leaderboard", "show", "alignment-nano", "--records", records, "--format", "json")
+    tables = json.loads(out)["alignment-nano"]
+    assert {row["checked"] for row in tables[0]["rows"]} == {"consistent"}, "as far as the least record"
+    for seed in (1, 2):
+        place = PLACE.parent.parent / f"seed-{seed}" / "record.json"
+        known = {key: level.name for key, level in read_badges(badges).items()}
+        badges.write_text(json.dumps(known | {values(place)["record_id"]: "replayed"}))
+    _, out, _ = fedbench("leaderboard", "show", "alignment-nano", "--records", records, "--format", "json")
+    rows = {row["method"]: row["checked"] for row in json.loads(out)["alignment-nano"][0]["rows"]}
+    assert rows["fedavg"] == "replayed" and rows["local"] == "consistent"
+
+
+@pytest.mark.parametrize("text", ["[]", "{", '{"a": "golden"}', '{"a": 1}'])
+def test_badges_that_are_none(fedbench, records, text):
+    (records.parent / BADGES).write_text(text)
+    code, _, err = fedbench("leaderboard", "show", "alignment-nano", "--records", records)
+    assert code == 2 and err.startswith(f"fedbench: not a file of badges in {records.parent / BADGES}")
+
+
+def test_notes_need_one_folder(fedbench, records):
+    code, _, err = fedbench("leaderboard", "verify", records / PLACE, "--note")
+    assert code == 2 and "badges lie beside a folder of records" in err
+
+
+# --- the workflow
+
+
+def test_the_workflow_has_no_privileges():
+    """It runs what is merged already on what is handed in, with a token that can only read."""
+    text = (ROOT / ".github" / "workflows" / "leaderboard.yml").read_text()
+    workflow = yaml.safe_load(text)
+    triggers = workflow[True]  # YAML's reading of "on"
+    assert "secrets." not in text
+    assert set(triggers) <= {"pull_request", "push", "schedule", "workflow_dispatch"}
+    assert workflow["permissions"] == {"contents": "read"}
+    for job in workflow["jobs"].values():
+        assert "permissions" not in job
+        for step in job["steps"]:
+            if "checkout" in step.get("uses", ""):
+                assert step["with"]["persist-credentials"] is False
+            assert "${{ github.event.pull_request.title" not in str(step)
+            assert "github.head_ref" not in step.get("run", "")
+
+
+def test_nothing_in_the_process_environment_leaks_into_git(
+    records, repository, fedbench, monkeypatch, tmp_path
+):
+    """A repository's own settings can't make verification run a program."""
+    marker = tmp_path / "ran"
+    script = tmp_path / "evil.sh"
+    script.write_text(f"#!/bin/sh\ntouch {marker}\n")
+    script.chmod(0o755)
+    for key in ("core.fsmonitor", "diff.external", "core.pager"):
+        git(repository, "config", key, str(script))
+    put(records, edited(lambda record: record.update(wall_seconds=record["wall_seconds"] + 0.1)))
+    against(fedbench, records)
+    assert not marker.exists() and RECORDS.is_dir()

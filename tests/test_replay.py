@@ -1,0 +1,160 @@
+"""Records are run again: the same bits here, the same measures elsewhere, and forgeries come out."""
+
+import json
+
+import pytest
+
+from fedbench.catalog import Catalog
+from fedbench.jobs import plan_jobs
+from fedbench.leaderboard.levels import Level
+from fedbench.leaderboard.verify import climb, verify
+from fedbench.plugins import Plugins
+from fedbench.replay import Replayer, hardware_class
+from fedbench.results.parsing import content_id
+from fedbench.runner import Runner, choose_device
+
+PRIMARY = "unseen-concept/category/accuracy"
+
+
+@pytest.fixture(scope="module")
+def catalog(tiny):
+    return Catalog(Plugins(strict=True))
+
+
+@pytest.fixture(scope="module")
+def replayer(catalog):
+    return Replayer(catalog, rounds=1)
+
+
+@pytest.fixture(scope="module")
+def runs(catalog, tmp_path_factory):
+    """Records of the tiny scenario, by method."""
+    runner = Runner(catalog, choose_device("cpu"), "batched")
+    asked = {"methods": ["fedavg", "local", "scaffold"], "scenarios": ["tiny"], "seeds": [0]}
+    folder = tmp_path_factory.mktemp("runs")
+    jobs = plan_jobs(catalog, **asked, options={}, changes={}, output=folder)
+    return {job.method_entry.name: runner.run(job) for job in jobs}
+
+
+@pytest.fixture
+def forged(runs, tmp_path):
+    """``path = forged(method, change)``: a copy after ``change``, sealed again."""
+
+    def forge(method, change):
+        record = json.loads(runs[method].read_text())
+        change(record)
+        path = tmp_path / "record.json"
+        path.write_text(json.dumps(record | {"record_id": content_id(record)}))
+        return path
+
+    return forge
+
+
+def perfect(entry):
+    """A round in which everything is right, clients included: it adds up."""
+    for client in entry["clients"].values():
+        client.update(value=1.0, se=0.0)
+    entry["metrics"][PRIMARY].update(value=1.0, se=0.0)
+
+
+def forge_first(record):
+    perfect(record["rounds"][1])
+
+
+def forge_last(record):
+    perfect(record["rounds"][-1])
+    record["final"][PRIMARY].update(value=1.0, se=0.0)
+    record["spread"] = {"mean": 1.0, "worst": 1.0, "p10": 1.0}
+
+
+@pytest.mark.parametrize("method", ["fedavg", "local", "scaffold"])
+def test_an_honest_record_is_replayed_bit_by_bit(runs, replayer, catalog, method):
+    verdicts = verify([runs[method]], catalog)
+    (verdict,) = climb(verdicts, Level.replayed, replayer.replay)
+    assert (verdict.level, verdict.problem) == (Level.replayed, "")
+
+
+def test_what_arithmetic_can_not_tell_a_replay_does(forged, replayer, catalog):
+    path = forged("fedavg", forge_first)
+    (verdict,) = verify([path], catalog)
+    assert (verdict.level, verdict.problem) == (Level.consistent, "")
+    assert replayer.replay(path).startswith(f"round 1: {PRIMARY} is 1, a run gives 0.")
+
+
+def test_what_the_first_rounds_can_not_tell_a_whole_run_does(forged, replayer, catalog):
+    """A forgery of a later round is consistent, and its first round is honest."""
+    path = forged("fedavg", forge_last)
+    assert verify([path], catalog)[0].level == Level.consistent
+    assert replayer.replay(path) == ""
+    assert replayer.reproduce(path).startswith(f"round 2: {PRIMARY} is 1, a run gives 0.")
+
+
+def test_an_honest_record_is_reproduced(runs, replayer):
+    assert replayer.reproduce(runs["fedavg"]) == ""
+
+
+def test_bytes_that_arithmetic_admits_are_counted_again(forged, replayer, catalog):
+    """SCAFFOLD sends two vectors; a record that says one fits itself."""
+
+    def halve(record):
+        vector = 4 * record["data"]["parameters"]
+        for entry in record["rounds"]:
+            for name in ("uplink_bytes", "downlink_bytes"):
+                entry["costs"][name] = vector * (entry["costs"][name] // vector // 2)
+        for name in ("uplink_bytes", "downlink_bytes"):
+            record["costs"][name] = sum(entry["costs"][name] for entry in record["rounds"])
+
+    path = forged("scaffold", halve)
+    assert verify([path], catalog)[0].level == Level.consistent
+    assert replayer.replay(path).startswith("round 1: uplink_bytes is ")
+
+
+def test_elsewhere_measures_count_within_their_error_and_bits_do_not(forged, replayer):
+    def moved(record):
+        record["environment"]["processor"] = "another one"
+        for entry in record["rounds"]:
+            entry["digest"] = entry["digest"][::-1]
+            entry["metrics"][PRIMARY]["value"] += entry["metrics"][PRIMARY]["se"] / 2
+
+    assert replayer.replay(forged("fedavg", moved)) == ""
+
+    def both(record):
+        record["environment"]["processor"] = "another one"
+        forge_first(record)
+
+    assert replayer.replay(forged("fedavg", both)).startswith(f"round 1: {PRIMARY} is 1, a run gives 0.")
+
+
+def test_here_other_bits_are_other_bits(forged, replayer):
+    def other(record):
+        record["rounds"][1]["digest"] = "0" * 64
+
+    said = "round 1: a run on this same hardware class gives other parameters"
+    assert replayer.replay(forged("fedavg", other)) == said
+
+
+def test_a_method_that_is_not_installed_is_not_fetched(forged, replayer):
+    def renamed(record):
+        record["method"]["name"] = "fedavgg"
+
+    problem = replayer.replay(forged("fedavg", renamed))
+    assert problem.startswith("it can't be run here: unknown method 'baselines/fedavgg'")
+
+
+@pytest.mark.parametrize(
+    "executor", [{}, "batched", {"name": "rm -rf"}, {"name": "batched", "chunk": 10**9}, {"name": "batched"}]
+)
+def test_an_executor_that_is_none_is_not_used(forged, replayer, executor):
+    """The bits may differ under another executor; nothing else may."""
+
+    def odd(record):
+        record["environment"].update(executor=executor, processor="another one", threads="many")
+
+    assert replayer.replay(forged("fedavg", odd)) == ""
+
+
+def test_a_hardware_class_is_what_bits_depend_on():
+    here = {"processor": "p", "device": "cpu", "threads": 1, "packages": {"torch": "2", "scipy": "1"}}
+    assert hardware_class(here) == hardware_class(here | {"cores": 8, "git": None})
+    for other in ({"device": "gpu"}, {"threads": 2}, {"packages": {"torch": "3"}}, {"processor": "q"}):
+        assert hardware_class(here) != hardware_class(here | other)
