@@ -31,7 +31,7 @@ class GitPublisher:
 
     def prepare(self, site: Path, scratch: Path) -> GitPublication:
         git = Git(scratch, site)
-        git("init", "--quiet", "--bare", str(scratch))
+        git("init", "--quiet")
         ref = f"refs/heads/{self.branch}"
         tip = git("ls-remote", "--", self.remote, ref).partition("\t")[0]
         there = {}
@@ -66,14 +66,18 @@ class GitPublication:
 
 @dataclass(frozen=True)
 class Git:
-    """Git commands on a bare repository, with the site as its work tree."""
+    """Git commands on a repository of its own, in ``folder``, with the site as its work tree."""
 
     folder: Path
     site: Path
 
     def __call__(self, *arguments: str, stdin: str = "") -> str:
         command = ["git", "-c", "core.autocrlf=false", "-c", "core.quotePath=false", *arguments]
-        places = {"GIT_DIR": str(self.folder), "GIT_WORK_TREE": str(self.site)}
+        places = {
+            "GIT_DIR": str(self.folder),
+            "GIT_WORK_TREE": str(self.site),
+            "GIT_INDEX_FILE": str(self.folder / "index"),
+        }
         asking = {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
         try:
             done = subprocess.run(
@@ -89,8 +93,9 @@ class Git:
 
 def _explained(what: str, said: str) -> FedbenchError:
     """Git's own reason, without what an address may hold of a password."""
-    lines = [line for line in said.splitlines() if not line.startswith("hint:") and line.strip()]
-    why = _unnamed("; ".join(lines[-3:]))
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    reasons = [line for line in lines if line.startswith(("fatal:", "error:", "remote:", "!"))]
+    why = _unnamed("; ".join((reasons or lines)[:3]))
     if "[rejected]" in said:
         return FedbenchError(
             "the branch has diverged",

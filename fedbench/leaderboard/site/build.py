@@ -30,7 +30,6 @@ class Build:
 
     def write(self) -> int:
         """Put the site at ``output``, in place of an earlier one; return how many pages it has."""
-        _check_replaceable(self.output)
         self.output.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".site-", dir=self.output.parent) as temporary:
             new, pages = Path(temporary, "new"), 0
@@ -71,6 +70,7 @@ def plan_build(
     Records beside the site (``x/records`` and ``x/site``) are linked where they lie; else they are copied
     into it, so that the folder can go anywhere. ``warn`` hears what can't be shown.
     """
+    _check_replaceable(output)
     beside = records.resolve().parent == output.resolve().parent
     folder = f"../{records.name}" if beside else COPIED
     places = {run.id: run.path.relative_to(records).as_posix() for run in runs if run.path}

@@ -58,7 +58,10 @@ class Site:
 
     def _board(self, standings: Standings) -> Iterator[Page]:
         board, charts = standings.contest.board, Charts(standings)
-        shown = {"standings": standings, "board": board, "contest": standings.contest, "charts": charts}
+        shown = {
+            "standings": standings, "board": board, "contest": standings.contest, "charts": charts,
+            "curves": {s.scenario.title: charts.curves(s) for s in standings.scenarios},
+        }  # fmt: skip
         yield self._page(urls.board(board.name), "board.html", **shown)
         for standing in standings.scenarios:
             address = urls.standing(board.name, standing.scenario.name)
