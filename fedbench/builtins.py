@@ -1,4 +1,4 @@
-"""What the core itself registers, through the same door as everyone: partitioners, metrics, boards."""
+"""What the core itself registers, through the same door as everyone."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fedbench.hookspecs import hookimpl
-from fedbench.specs import LeaderboardSpec, MetricSpec, PartitionerSpec
+from fedbench.specs import LeaderboardSpec, MetricSpec, PartitionerSpec, PublisherSpec
 
 PARTITIONERS = {
     "manifest": ("partitioners", "ManifestOptions", "the units a file shipped with the scenario names"),
@@ -65,3 +65,10 @@ PACKAGED, CHECKOUT = (
 def fedbench_register_leaderboards() -> Iterator[LeaderboardSpec]:
     folder = PACKAGED if PACKAGED.is_dir() else CHECKOUT
     yield from map(LeaderboardSpec, sorted(folder.glob("*.toml")))
+
+
+@hookimpl
+def fedbench_register_publishers() -> Iterator[PublisherSpec]:
+    at = "fedbench.leaderboard.publishers"
+    yield PublisherSpec("git", f"{at}.git:GitPublisher", "a branch of a git remote: git:REMOTE#BRANCH")
+    yield PublisherSpec("hf", f"{at}.hub:HubPublisher", "a static Space or a dataset: hf:USER/NAME")

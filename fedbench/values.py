@@ -1,7 +1,8 @@
-"""Reading ``key=value`` from a command line, and validating it with one clear line on error."""
+"""Options: read as ``key=value`` from a command line, validated with one clear line, described."""
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
@@ -24,6 +25,13 @@ def parse_value(text: str) -> Any:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text
+
+
+def format_value(value: Any) -> str:
+    """What :func:`parse_value` reads as ``value``."""
+    if value is None:
+        return "none"
+    return value if isinstance(value, str) and parse_value(value) == value else json.dumps(value)
 
 
 def parse_assignments(assignments: Iterable[str], flag: str) -> dict[str, Any]:
@@ -68,3 +76,30 @@ def message(problem: Mapping[str, Any]) -> str:
     if problem["type"] == "tuple_type":
         return "Input should be a list such as [1, 2]"
     return str(problem["msg"]).removeprefix("Value error, ")
+
+
+def described(model: type[BaseModel]) -> list[dict[str, Any]]:
+    """Every option with its default and what it may be, as its JSON Schema says."""
+    return [
+        {
+            "option": key,
+            "default": schema.get("default"),
+            "values": _values(schema),
+            "description": schema.get("description", ""),
+        }
+        for key, schema in model.model_json_schema()["properties"].items()
+    ]
+
+
+def _values(schema: Mapping[str, Any]) -> str:
+    """``number ≥ 0, < 1``, ``l2 | sq | cos``, ``integer ≥ 1 | none``."""
+    if "anyOf" in schema:
+        return " | ".join(_values(inner) for inner in schema["anyOf"])
+    if "enum" in schema or "const" in schema:
+        return " | ".join(str(value) for value in schema.get("enum", [schema.get("const")]))
+    kind = {"null": "none", "string": "text"}.get(schema.get("type", "any"), schema.get("type", "any"))
+    bounds = [f"{sign} {schema[key]:g}" for key, sign in _BOUNDS.items() if key in schema]
+    return f"{kind} {', '.join(bounds)}".strip()
+
+
+_BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}

@@ -15,7 +15,7 @@ from fedbench.cli.tables import Format, format_option
 from fedbench.errors import UsageError
 from fedbench.results.store import read_record
 from fedbench.scenario import load_scenario
-from fedbench.specs import Options
+from fedbench.values import described
 
 
 @click.command("show")
@@ -57,7 +57,7 @@ def command(app: App, what: str, name: str, label: str | None, picture: Path | N
         found = {
             "name": entry.name, "track": entry.spec.track, "summary": entry.spec.summary,
             "paper": entry.spec.paper, "provider": entry.plugin.key, "version": entry.plugin.version,
-            "options": _options(entry.options),
+            "options": described(entry.options),
             "reductions": [
                 {"with": dict(r.options), "equals": r.equals, "tolerance": r.tolerance, "why": r.why}
                 for r in entry.spec.reductions
@@ -81,33 +81,6 @@ def command(app: App, what: str, name: str, label: str | None, picture: Path | N
         found["heterogeneity"] = clients.listed(held)
         tables += [clients.table(held), clients.skews(held)]
     click.echo(json.dumps(found, indent=1) if format == "json" else "\n\n".join(tables))
-
-
-def _options(model: type[Options]) -> list[dict[str, Any]]:
-    """Every option with its default and what it may be, as its JSON Schema says."""
-    return [
-        {
-            "option": key,
-            "default": schema.get("default"),
-            "values": _values(schema),
-            "description": schema.get("description", ""),
-        }
-        for key, schema in model.model_json_schema()["properties"].items()
-    ]
-
-
-def _values(schema: dict[str, Any]) -> str:
-    """``number ≥ 0, < 1``, ``l2 | sq | cos``, ``integer ≥ 1 | none``."""
-    if "anyOf" in schema:
-        return " | ".join(_values(inner) for inner in schema["anyOf"])
-    if "enum" in schema or "const" in schema:
-        return " | ".join(str(value) for value in schema.get("enum", [schema.get("const")]))
-    kind = {"null": "none", "string": "text"}.get(schema.get("type", "any"), schema.get("type", "any"))
-    bounds = [f"{sign} {schema[key]:g}" for key, sign in _BOUNDS.items() if key in schema]
-    return f"{kind} {', '.join(bounds)}".strip()
-
-
-_BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
 
 
 def _brief(found: dict[str, Any]) -> str:

@@ -9,13 +9,17 @@ from fedbench.catalog import Catalog
 from fedbench.files import write_atomic
 from fedbench.leaderboard.board import Board, open_board
 from fedbench.leaderboard.gather import Gathered
-from fedbench.leaderboard.ranking import rank
+from fedbench.leaderboard.ranking import Standings, rank
 from fedbench.leaderboard.tables import document
 
 
-def pages(boards: Iterable[Board], catalog: Catalog, gathered: Gathered) -> dict[str, str]:
+def standings(boards: Iterable[Board], catalog: Catalog, gathered: Gathered) -> list[Standings]:
+    """The boards as they stand."""
+    return [rank(open_board(board, catalog), gathered.runs, gathered.levels) for board in boards]
+
+
+def pages(found: Iterable[Standings]) -> dict[str, str]:
     """A Markdown page for each board, by file name."""
-    found = (rank(open_board(board, catalog), gathered.runs, gathered.levels) for board in boards)
     return {f"{standings.contest.board.name}.md": document(standings) for standings in found}
 
 

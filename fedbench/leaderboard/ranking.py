@@ -136,6 +136,15 @@ class Standings:
     published: tuple[Published, ...]
     left_out: tuple[LeftOut, ...]
 
+    def beside(self, table: Published, name: str) -> Score | None:
+        """Our score beside the paper's row ``name``: the method that the board says it is, with its defaults,
+        on the scenario that stands for the table's setting."""
+        method = self.contest.board.ours.get(name)
+        for scenario, standing in zip(self.contest.board.scenarios, self.scenarios, strict=True):
+            if scenario == table.scenario:
+                return next((score for score in standing.scores if score.contender.label == method), None)
+        return None
+
     @property
     def open(self) -> tuple[str, ...]:
         """Titles of the scenarios on which anybody can be ranked."""

@@ -72,22 +72,14 @@ def _on_scenario(score: Score) -> dict[str, str]:
 
 def published(table: Published, standings: Standings) -> list[dict[str, str]]:
     """A paper's table, and beside each of its methods ours, on the scenario that stands for the setting."""
-    ours = {score.contender.label: score for score in _beside(table, standings)}
     rows = []
     for name, figures in table.rows.items():
         row = {"method": name, **dict(zip(table.columns, map(_figure, figures), strict=True))}
         if table.scenario:
-            score = ours.get(standings.contest.board.ours.get(name, ""))
+            score = standings.beside(table, name)
             row |= {"ours, gap closed": _interval(score.gap if score else None), "ours, rank": _rank(score)}
         rows.append(row)
     return rows
-
-
-def _beside(table: Published, standings: Standings) -> Sequence[Score]:
-    for name, standing in zip(standings.contest.board.scenarios, standings.scenarios, strict=True):
-        if name == table.scenario:
-            return standing.scores
-    return ()
 
 
 def left_out(standings: Standings) -> list[dict[str, str]]:

@@ -35,6 +35,8 @@ class Run:
     seconds: float
     finished: str
     device: str
+    command: tuple[str, ...] = ()
+    environment: Mapping[str, Any] = field(default_factory=dict)
     left_out: Mapping[str, int] = field(default_factory=dict)
 
     @property
@@ -78,6 +80,8 @@ def run_of(record: Record, path: Path | None = None) -> Run:
         seconds=record.wall_seconds,
         finished=record.finished,
         device=str(record.environment.get("device", "unknown")),
+        command=tuple(record.command),
+        environment=record.environment,
         left_out=record.left_out,
     )
 

@@ -8,7 +8,7 @@ import click
 
 from fedbench.errors import UsageError, suggest
 
-COMMANDS = ("show", "add", "verify", "build")
+COMMANDS = ("show", "add", "verify", "build", "publish")
 
 
 class Lazy(click.Group):
@@ -23,4 +23,4 @@ class Lazy(click.Group):
 
 @click.group("leaderboard", cls=Lazy)
 def command() -> None:
-    """Show, check and build leaderboards over records."""
+    """Show, check, build and publish leaderboards over records."""

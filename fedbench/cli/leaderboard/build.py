@@ -1,4 +1,4 @@
-"""``fedbench leaderboard build``: the boards' tables."""
+"""``fedbench leaderboard build``: the boards' tables and the site."""
 
 from __future__ import annotations
 
@@ -7,26 +7,37 @@ from pathlib import Path
 import click
 
 from fedbench.cli.leaderboard.shared import boards_argument, chosen, collect, records_option
-from fedbench.cli.main import App
-from fedbench.leaderboard.build import out_of_date, pages, write
+from fedbench.cli.main import App, warn
+from fedbench.leaderboard.build import out_of_date, pages, standings, write
+from fedbench.leaderboard.site.build import plan_build
 
 
 @click.command("build")
 @boards_argument
 @records_option
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Folder of the site; `site` beside the records when absent.",
+)
 @click.option("--check", is_flag=True, help="Write nothing; exit code 1 if what is there is not current.")
 @click.pass_obj
-def command(app: App, boards: tuple[str, ...], records: Path, check: bool) -> None:
-    """Write the tables of each BOARD, or of all that are installed, as Markdown beside the records.
+def command(app: App, boards: tuple[str, ...], records: Path, output: Path | None, check: bool) -> None:
+    """Write each BOARD, or all that are installed: Markdown tables beside the records, and a static site.
 
-    The same records give the same bytes.
+    The site needs nothing but a browser, also from its files. Records that lie beside it are linked, others
+    copied into it. The same records give the same bytes.
     """
     gathered = collect(records, app.catalog)
-    found = pages(chosen(boards, app.catalog), app.catalog, gathered)
+    found = standings(chosen(boards, app.catalog), app.catalog, gathered)
+    tables = pages(found)
+    site = plan_build(found, gathered.runs, app.catalog, records, output or records.parent / "site", warn)
     if check:
-        stale = out_of_date(found, records.parent)
+        stale = out_of_date(tables, records.parent) + site.out_of_date()
         for path in stale:
             click.echo(f"{path} is not current")
         click.get_current_context().exit(1 if stale else 0)
-    for path in write(found, records.parent):
+    for path in write(tables, records.parent):
         click.echo(str(path))
+    warn(f"{site.write()} pages")
+    click.echo(str(site.output / "index.html"))

@@ -1,0 +1,53 @@
+"""``fedbench leaderboard publish``: the site and its records, to where others see them."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import click
+
+from fedbench.cli.leaderboard.shared import boards_argument, chosen, collect, records_option
+from fedbench.cli.main import App, warn
+from fedbench.cli.tables import Format, format_option, print_rows
+from fedbench.errors import FedbenchError
+from fedbench.leaderboard.build import standings
+from fedbench.leaderboard.publishing import check_append_only, publisher
+from fedbench.leaderboard.site.build import plan_build
+
+
+@click.command("publish")
+@boards_argument
+@click.option("--to", required=True, metavar="SCHEME:TARGET", help="git:REMOTE#BRANCH or hf:USER/NAME.")
+@records_option
+@click.option("--message", default="Publish the leaderboards", show_default=True, help="Of the commit.")
+@click.option("--dry-run", is_flag=True, help="Say what would change.")
+@format_option
+@click.pass_obj
+def command(
+    app: App, boards: tuple[str, ...], to: str, records: Path, message: str, dry_run: bool, format: Format
+) -> None:
+    """Build the site and commit it, with its records, to a git remote's branch or the Hugging Face Hub.
+
+    Every record has to be consistent. Nothing is forced, and no record that is there is altered or removed.
+    """
+    target = publisher(to, app.catalog)
+    gathered = collect(records, app.catalog)
+    if gathered.refused:
+        raise FedbenchError(f"nothing was published: {len(gathered.refused)} records do not verify")
+    with tempfile.TemporaryDirectory(prefix="fedbench-site-") as folder:
+        site, scratch = Path(folder, "site"), Path(folder, "scratch")
+        scratch.mkdir()
+        found = standings(chosen(boards, app.catalog), app.catalog, gathered)
+        plan_build(found, gathered.runs, app.catalog, records, site, warn).write()
+        publication = target.prepare(site, scratch)
+        check_append_only(publication.changes)
+        if dry_run:
+            print_rows(publication.changes.rows, format)
+        if not publication.changes:
+            warn("nothing to do: it is published as it is")
+        elif dry_run:
+            warn(f"{len(publication.changes.rows)} files would change; nothing was published")
+        else:
+            where = publication.push(message)
+            print_rows([{"files": len(publication.changes.rows), "published": where}], format)

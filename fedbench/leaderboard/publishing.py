@@ -1,0 +1,95 @@
+"""Publishing a built site: what would change where, and that no published record is lost or altered.
+
+A publisher knows one kind of place. What may be published, and what must not be overwritten, is decided here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from fedbench.catalog import Catalog
+from fedbench.errors import FedbenchError, UsageError
+from fedbench.fingerprint import sha256_file
+from fedbench.leaderboard.site.build import COPIED
+
+OURS = ("index.html", "assets/", "boards/", "methods/", "scenarios/", f"{COPIED}/")
+"""What a site consists of; whatever else lies at its target stays."""
+
+
+@dataclass(frozen=True)
+class Changes:
+    """Files, below the site's root, that publishing adds, changes and removes."""
+
+    added: tuple[str, ...]
+    changed: tuple[str, ...]
+    removed: tuple[str, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.added or self.changed or self.removed)
+
+    @property
+    def rows(self) -> list[dict[str, str]]:
+        kinds = {"add": self.added, "change": self.changed, "remove": self.removed}
+        return [{"what": what, "file": file} for what, found in kinds.items() for file in found]
+
+
+class Publication(Protocol):
+    """A site beside what lies at its target, which was only read so far."""
+
+    @property
+    def changes(self) -> Changes: ...
+
+    def push(self, message: str) -> str:
+        """Publish; return where it can be seen. :class:`FedbenchError` if the target refuses."""
+
+
+class Publisher(Protocol):
+    """What the factory of a :class:`~fedbench.specs.PublisherSpec` makes of the target."""
+
+    def prepare(self, site: Path, scratch: Path) -> Publication:
+        """Look at the target; ``scratch`` is an empty folder that lasts as long as the publication."""
+
+
+def publisher(to: str, catalog: Catalog) -> Publisher:
+    """The publisher that ``scheme:target`` names."""
+    scheme, colon, target = to.partition(":")
+    if not colon or not target:
+        raise UsageError(f"can't publish to {to!r}", why="it is not of the form scheme:target")
+    made: Publisher = catalog.publishers[scheme].create(target)
+    return made
+
+
+def compare(site: Path, there: Mapping[str, str]) -> Changes:
+    """What is new, other and gone in ``site``. ``there`` has the hash of every file at the target: git's of a
+    blob, or a sha256."""
+    here = {path.relative_to(site).as_posix(): path for path in sorted(site.rglob("*")) if path.is_file()}
+    return Changes(
+        added=tuple(name for name in here if name not in there),
+        changed=tuple(
+            name for name in here if name in there and _hash(here[name], there[name]) != there[name]
+        ),
+        removed=tuple(sorted(name for name in there if name.startswith(OURS) and name not in here)),
+    )
+
+
+def check_append_only(changes: Changes) -> None:
+    """Published records are never altered or taken back."""
+    lost = [name for name in (*changes.removed, *changes.changed) if name.startswith(f"{COPIED}/")]
+    if lost:
+        raise FedbenchError(
+            "the target has gone another way",
+            why=f"it holds {len(lost)} records that are missing here or differ, the first is {lost[0]}",
+            fix="take them over with `fedbench leaderboard add`, or publish elsewhere",
+        )
+
+
+def _hash(path: Path, like: str) -> str:
+    """The hash of a file of the kind that ``like`` is."""
+    if len(like) == len(hashlib.sha256().hexdigest()):
+        return sha256_file(path)
+    content = path.read_bytes()
+    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()

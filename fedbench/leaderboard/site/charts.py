@@ -1,0 +1,338 @@
+"""The pictures on a board's pages, from its standings; drawn by matplotlib, coloured by the style sheet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from fedbench.data.heterogeneity import Heterogeneity
+from fedbench.leaderboard.ranking import THRESHOLDS, Contender, ScenarioStanding, Score, Standings
+from fedbench.leaderboard.site.svg import SERIES, inline
+from fedbench.results.curves import Curve
+from fedbench.results.plots import COLOURS, client_bars
+from fedbench.results.statistics import Interval
+
+INK, QUIET, GRID = "#000000", "#777777", "#dddddd"
+NAMES = {
+    **{to_hex(colour): f"var(--series-{i})" for i, colour in enumerate(COLOURS, start=1)},
+    INK: "currentColor",
+    QUIET: "var(--quiet)",
+    GRID: "var(--grid)",
+}
+"""What the style sheet calls the colours."""
+
+WIDTH, HEIGHT, SMALL = 560, 340, 12.0
+"""A picture's size and its letters', in CSS pixels at full size; matplotlib's points are taken for those."""
+
+MOST_DRAWN = 24
+"""Entries in a picture; beyond that nobody can tell them apart."""
+
+HUGE = 1e9
+"""No measure of ours comes near; a picture that held more could show nothing else."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a contender is drawn, the same in every picture of a board."""
+
+    colour: str
+    dash: tuple[float, ...] = ()
+    width: float = 1.8
+    above: int = 3
+
+    @property
+    def ink(self) -> str:
+        """As the style sheet knows it."""
+        return NAMES[self.colour]
+
+    @property
+    def linestyle(self) -> Any:
+        return (0, self.dash) if self.dash else "-"
+
+
+REST = Look(QUIET, width=0.9, above=2)
+ANCHORS = (Look(INK, (1, 2.5), 1.4), Look(INK, (7, 2.5), 1.4), Look(INK, (7, 2, 1, 2), 1.4))
+"""Floor, ceiling, and those beside them."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """A line of a picture's legend."""
+
+    contender: Contender
+    look: Look
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A picture with what is said below it. ``others`` are drawn in grey, ``undrawn`` not at all."""
+
+    svg: Markup
+    caption: str
+    keys: tuple[Key, ...] = ()
+    others: int = 0
+    undrawn: int = 0
+
+
+@dataclass(frozen=True)
+class Charts:
+    """A board's pictures. Its best have a colour each, the anchors a dash, the others are grey."""
+
+    standings: Standings
+
+    @cached_property
+    def looks(self) -> Mapping[str, Look]:
+        """By contender, of those that have one."""
+        anchors = self.standings.contest.anchors
+        frame = [anchors.floor, anchors.ceiling, *anchors.beside]
+        everyone = [row.contender for row in self.standings.rows]
+        ranked = [contender for contender in everyone if not contender.anchor]
+        return {
+            **{c.key: Look(to_hex(colour)) for c, colour in zip(ranked, COLOURS, strict=False)},
+            **{c.key: ANCHORS[min(frame.index(c.method), 2)] for c in everyone if c.anchor},
+        }
+
+    def curves(self, standing: ScenarioStanding) -> Chart | None:
+        """The measure over the rounds: the mean over seeds, and a band from the worst seed to the best."""
+        metric = standing.scenario.metric
+        lines = {
+            score.contender.key: (score.contender, found)
+            for score in standing.scores
+            if (found := [run.curves[metric] for run in score.runs if _drawable(run.curves.get(metric))])
+        }
+        if not lines:
+            return None
+        figure, axes = _axes("round", metric)
+        drawn = self._chosen([contender for contender, _ in lines.values()])
+        for contender in drawn:
+            self._line(axes, contender, lines[contender.key][1])
+        axes.xaxis.set_major_locator(MaxNLocator(10, integer=True))
+        if standing.target is not None and abs(standing.target) < HUGE:
+            axes.axhline(standing.target, color=QUIET, linewidth=0.8, dashes=(2, 3), zorder=1)
+            axes.annotate(
+                "target", (1, standing.target), (-2, 3), xycoords=axes.get_yaxis_transform(),
+                textcoords="offset points", ha="right", fontsize=SMALL - 1, color=QUIET,
+            )  # fmt: skip
+        text = f"{metric} after each round, for {len(drawn)} entries; the table has the final values."
+        return self._chart(
+            figure, f"curves-{standing.scenario.name}", f"Learning curves on {standing.scenario.title}", text,
+            "Mean over seeds; the band reaches from the worst seed to the best.", drawn, len(lines),
+        )  # fmt: skip
+
+    def costs(self, standing: ScenarioStanding) -> Chart | None:
+        """What was sent until the target was reached, and how far an entry came in the end."""
+        points = [
+            (score.contender, _sent(score), score.gap) for score in standing.scores if score.gap is not None
+        ]
+        return self._scatter(
+            points, f"costs-{standing.scenario.name}", f"Cost and quality on {standing.scenario.title}",
+            "Uplink until the target, halfway between the anchors, was first reached. Bars: 95 % intervals.",
+        )  # fmt: skip
+
+    @cached_property
+    def overall_costs(self) -> Chart | None:
+        """The same over all scenarios that are open, for who reached every target."""
+        titles = [s.scenario.title for s in self.standings.scenarios if not s.problem]
+        points = []
+        for row in self.standings.rows:
+            sent = [_sent(row.scores[title]) if title in row.scores else None for title in titles]
+            known = [megabytes for megabytes in sent if megabytes is not None]
+            if row.gap is not None:
+                points.append((row.contender, fmean(known) if len(known) == len(sent) else None, row.gap))
+        return self._scatter(
+            points, "costs", "Cost and quality",
+            "Uplink until the target was reached, mean over all open scenarios. Bars: 95 % intervals.",
+        )  # fmt: skip
+
+    @cached_property
+    def profile(self) -> Chart | None:
+        """For every share of the gap, in how many runs an entry closed at least that much."""
+        rows = [row for row in self.standings.rows if row.gap is not None]
+        if len(self.standings.open) < 2 or not rows:
+            return None
+        figure, axes = _axes("share of the gap closed, at least", "share of runs")
+        drawn = self._chosen([row.contender for row in rows])
+        for row in rows:
+            if row.contender in drawn:
+                look = self._look(row.contender)
+                (line,) = axes.step(
+                    THRESHOLDS, row.profile, where="post", color=look.colour, linestyle=look.linestyle,
+                    linewidth=look.width, zorder=look.above,
+                )  # fmt: skip
+                line.set_gid(SERIES + row.contender.key)
+        axes.set(xlim=(0, 1.01), ylim=(-0.02, 1.02))
+        text = f"Performance profiles of {len(drawn)} entries; further up and to the right is better."
+        return self._chart(
+            figure, "profile", "Performance profile", text,
+            "In how many of the runs (scenario × seed) an entry closed at least so much of the gap.", drawn,
+            len(rows),
+        )  # fmt: skip
+
+    def spread(self, standing: ScenarioStanding) -> Chart | None:
+        """What each client got in the end: a dot a client, the mean over seeds; the bar is their mean."""
+        clients = {
+            score.contender.key: (score.contender, found)
+            for score in standing.scores
+            if (found := _per_client(score)) and all(abs(value) < HUGE for value in found)
+        }
+        drawn = self._chosen([contender for contender, _ in clients.values()])
+        if not drawn:
+            return None
+        figure, axes = _axes(standing.scenario.metric, "", height=64 + 22 * len(drawn), left=176)
+        for place, contender in enumerate(drawn):
+            found, look = clients[contender.key][1], self._look(contender)
+            dots = axes.scatter(
+                found, [place] * len(found), s=26, color=look.colour, alpha=0.55, linewidth=0, zorder=3
+            )
+            dots.set_gid(SERIES + contender.key)
+            axes.plot([fmean(found)] * 2, [place - 0.32, place + 0.32], color=INK, linewidth=1.4, zorder=4)
+            axes.text(
+                -0.02, place, _shortened(contender.label), transform=axes.get_yaxis_transform(), ha="right",
+                va="center", fontsize=SMALL, color=INK, parse_math=False,
+            )  # fmt: skip
+        axes.set(ylim=(len(drawn) - 0.4, -0.6), yticks=[])
+        axes.grid(axis="x", color=GRID, linewidth=0.8)
+        text = f"{standing.scenario.metric} of each client's own held-out items, for {len(drawn)} entries."
+        return self._chart(
+            figure, f"spread-{standing.scenario.name}", f"Clients on {standing.scenario.title}", text,
+            "A dot is a client on its own held-out items, mean over seeds; the bar is the clients' mean.",
+            drawn, len(clients), legend=False,
+        )  # fmt: skip
+
+    def _scatter(
+        self, points: Sequence[tuple[Contender, float | None, Interval]], name: str, title: str, caption: str
+    ) -> Chart | None:
+        """``points`` are who, megabytes (None: the target was not reached) and the gap closed."""
+        sound = [point for point in points if abs(point[2].mean) < HUGE and (point[1] or 0) < HUGE]
+        reached = [sent for _, sent, _ in sound if sent is not None]
+        if not reached:
+            return None
+        figure, axes = _axes("uplink to the target, MB", "share of the gap closed")
+        end = max(*reached, 1e-3)
+        drawn = self._chosen([contender for contender, _, _ in sound])
+        strip = iter(np.linspace(1.15 * end, 1.29 * end, max(2, len(sound) - len(reached))))
+        for contender, sent, gap in sound:
+            if contender not in drawn:
+                continue
+            look = self._look(contender)
+            at = next(strip) if sent is None else sent
+            reach = [[gap.mean - (gap.low or gap.mean)], [(gap.high or gap.mean) - gap.mean]]
+            _, _, (bar,) = axes.errorbar(
+                [at], [gap.mean], yerr=np.abs(reach), color=look.colour, elinewidth=1, zorder=look.above
+            )
+            dot = axes.scatter(
+                [at], [gap.mean], s=42 if look is not REST else 22, zorder=look.above + 1, linewidth=1.4,
+                edgecolor=look.colour, facecolor=look.colour if not look.dash else "none",
+            )  # fmt: skip
+            for artist in (bar, dot):
+                artist.set_gid(SERIES + contender.key)
+        axes.axvline(1.11 * end, color=GRID, linewidth=0.8)
+        axes.annotate(
+            "not reached", (1.22 * end, 1.0), (0, 4), xycoords=axes.get_xaxis_transform(),
+            textcoords="offset points", ha="center", fontsize=SMALL - 1, color=QUIET,
+        )  # fmt: skip
+        axes.set_xlim(-0.05 * end, 1.33 * end)
+        axes.set_xticks([tick for tick in axes.get_xticks() if 0 <= tick <= end])
+        text = f"{len(reached)} of {len(sound)} entries reached the target; left and up is better."
+        return self._chart(figure, name, title, text, caption, drawn, len(sound))
+
+    def _line(self, axes: Any, contender: Contender, curves: Sequence[Curve]) -> None:
+        look = self._look(contender)
+        rounds = range(min(len(found.values) for found in curves))
+        values = np.stack([found.values[: len(rounds)] for found in curves])
+        (line,) = axes.plot(
+            rounds, values.mean(0), color=look.colour, linestyle=look.linestyle, linewidth=look.width,
+            zorder=look.above,
+        )  # fmt: skip
+        line.set_gid(SERIES + contender.key)
+        if look is not REST and not look.dash:
+            band = axes.fill_between(rounds, values.min(0), values.max(0), color=look.colour, alpha=0.13)
+            band.set(linewidth=0, zorder=1, gid=SERIES + contender.key)
+
+    def _look(self, contender: Contender) -> Look:
+        return self.looks.get(contender.key, REST)
+
+    def _chosen(self, contenders: Sequence[Contender]) -> list[Contender]:
+        """Who is drawn: who has a look, then the others in their order."""
+        first = sorted(contenders, key=lambda contender: contender.key not in self.looks)[:MOST_DRAWN]
+        return [contender for contender in contenders if contender in first]
+
+    def _chart(
+        self,
+        figure: Figure,
+        name: str,
+        title: str,
+        text: str,
+        caption: str,
+        drawn: Sequence[Contender],
+        there: int,
+        legend: bool = True,
+    ) -> Chart:
+        tips = {contender.key: contender.label for contender in drawn}
+        keys = [
+            Key(contender, self.looks[contender.key]) for contender in drawn if contender.key in self.looks
+        ]
+        return Chart(
+            inline(figure, name, title, text, NAMES, tips), caption, tuple(keys) if legend else (),
+            others=len(drawn) - len(keys) if legend else 0, undrawn=there - len(drawn),
+        )  # fmt: skip
+
+
+def bars(held: Heterogeneity, title: str) -> Chart:
+    """What each client holds, as ``fedbench show scenario`` draws it."""
+    count = len(held.units)
+    text = f"{count} clients' training units" + (f", by {held.label}" if held.label else "")
+    svg = inline(client_bars(held, title), "clients", f"Clients of {title}", text, NAMES, {})
+    return Chart(svg, f"{text[0].upper()}{text[1:]}.")
+
+
+def _axes(below: str, above: str, *, height: int = HEIGHT, left: int = 52) -> tuple[Figure, Any]:
+    """Axes in the house's manner: no box, horizontal lines, names where they are read first."""
+    figure = Figure(figsize=(WIDTH / 72, height / 72))
+    top, bottom, right = 26, 40, 12
+    axes = figure.add_axes(
+        (left / WIDTH, bottom / height, 1 - (left + right) / WIDTH, 1 - (top + bottom) / height)
+    )
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.spines["bottom"].set(color=QUIET, linewidth=0.8)
+    axes.tick_params(length=0, labelsize=SMALL, labelcolor=QUIET, pad=6)
+    axes.grid(axis="y", color=GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+    place: dict[str, Any] = {"fontsize": SMALL, "color": QUIET, "parse_math": False}
+    figure.text(1 - right / WIDTH, 6 / height, _shortened(below, 60), ha="right", va="bottom", **place)
+    figure.text(2 / WIDTH, 1 - 4 / height, _shortened(above, 60), ha="left", va="top", **place)
+    return figure, axes
+
+
+def _shortened(text: str, most: int = 24) -> str:
+    """As long as there is room for, and only characters that XML may hold."""
+    plain = "".join(character if character.isprintable() else "�" for character in text)
+    return plain if len(plain) <= most else f"{plain[: most - 1]}…"
+
+
+def _drawable(curve: Curve | None) -> bool:
+    return curve is not None and bool((np.abs(curve.values) < HUGE).all())
+
+
+def _sent(score: Score) -> float | None:
+    """Megabytes until the target was reached, if every seed reached it."""
+    found = score.summary
+    everywhere = found.curves and found.reached == found.curves == len(found.seeds)
+    return found.uplink_megabytes_to_target if everywhere else None
+
+
+def _per_client(score: Score) -> list[float]:
+    """The primary measure of each client that all runs have, mean over the runs."""
+    if not score.runs or any(run.primary != score.scenario.metric for run in score.runs):
+        return []
+    shared = set.intersection(*(set(run.clients) for run in score.runs))
+    return [fmean(run.clients[client] for run in score.runs) for client in sorted(shared)]

@@ -1,0 +1,59 @@
+"""How values are written on a page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from fedbench.values import format_value
+
+NOTHING = "–"
+LONGEST = 400
+"""Letters of one value; what a record says may be longer, a page need not."""
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """``0.84``, or a dash where there is no number; one that no column has room for as ``1.2e+30``."""
+    if value is None:
+        return NOTHING
+    text = f"{value:.1e}" if abs(value) >= 1e9 else f"{value:,.{digits}f}"
+    return text.replace("-", "−", 1) if text.startswith("-") else text
+
+
+def duration(seconds: float) -> str:
+    """``57 s``, ``12 min``, ``3.4 h``."""
+    if seconds < 120:
+        return f"{number(seconds, 0)} s"
+    return f"{number(seconds / 60, 0)} min" if seconds < 7200 else f"{number(seconds / 3600, 1)} h"
+
+
+def counted(number: int, what: str) -> str:
+    """``1 record``, ``3 records``, ``2 entries``."""
+    many = f"{what[:-1]}ies" if what.endswith("y") else f"{what}s"
+    return f"{number:,} {what if number == 1 else many}"
+
+
+def ranges(values: tuple[int, ...]) -> str:
+    """Seeds as the command line takes them: ``0-4`` or ``0,2,5``."""
+    whole = len(values) > 1 and values == tuple(range(values[0], values[-1] + 1))
+    return f"{values[0]}-{values[-1]}" if whole else ",".join(map(str, values))
+
+
+def short(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+
+
+def value(found: Any) -> str:
+    """An option or setting, as the command line takes it."""
+    return short(format_value(found))
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Nested values as (dotted key, text), without those that say nothing."""
+    for key, found in values.items():
+        if isinstance(found, Mapping):
+            yield from flat(found, f"{prefix}{short(key)}.")
+        elif isinstance(found, list | tuple) and found:
+            yield f"{prefix}{short(key)}", short(", ".join(map(value, found)))
+        elif found is not None and found != []:
+            yield f"{prefix}{short(key)}", value(found)

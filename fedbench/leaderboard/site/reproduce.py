@@ -1,0 +1,58 @@
+"""From an entry of a board back to the commands, options and machines that made it."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fedbench.fingerprint import canonical_json
+from fedbench.leaderboard.board import Contest
+from fedbench.leaderboard.ranking import Row
+from fedbench.leaderboard.site.formats import ranges
+from fedbench.results.runs import Run
+from fedbench.values import format_value
+
+
+@dataclass(frozen=True)
+class OptionSet:
+    """What an entry was run with, on which scenarios, and the ``command`` that runs it again. ``unusual``
+    are the options that differ from the defaults of the method as installed here."""
+
+    options: Mapping[str, Any]
+    defaults: Mapping[str, Any]
+    unusual: frozenset[str]
+    scenarios: tuple[str, ...]
+    command: str
+
+
+def option_sets(contest: Contest, row: Row) -> list[OptionSet]:
+    """One under the rules ``default``; one or more under ``tuned``."""
+    groups: dict[str, list[Run]] = defaultdict(list)
+    for run in row.runs:
+        groups[canonical_json(run.method.options)].append(run)
+    return [_option_set(contest, row, runs) for runs in groups.values()]
+
+
+def _option_set(contest: Contest, row: Row, runs: list[Run]) -> OptionSet:
+    first = runs[0].method
+    known = contest.methods.get((first.name, first.provider.plugin))
+    defaults = known.defaults if known else {}
+    unusual = [key for key, value in first.options.items() if defaults.get(key, ...) != value]
+    scenarios = tuple(dict.fromkeys(run.scenario.name for run in runs))
+    providers = sum(name == first.name for name, _ in contest.methods)
+    method = first.name if providers == 1 and known else f"{first.provider.plugin}/{first.name}"
+    words = ["fedbench", "run", "-m", method]
+    words += [word for scenario in scenarios for word in ("-s", scenario)]
+    words += ["--seeds", ranges(tuple(sorted({run.seed for run in runs})))]
+    words += [word for key in unusual for word in ("-o", f"{key}={format_value(first.options[key])}")]
+    return OptionSet(first.options, defaults, frozenset(unusual), scenarios, shlex.join(words))
+
+
+def environments(runs: Sequence[Run]) -> list[tuple[Mapping[str, Any], int]]:
+    """The different environments of ``runs`` and how many of them each had, the commonest first."""
+    found = {canonical_json(run.environment): run.environment for run in runs}
+    counts = Counter(canonical_json(run.environment) for run in runs)
+    return [(found[key], counts[key]) for key in sorted(counts, key=lambda key: (-counts[key], key))]

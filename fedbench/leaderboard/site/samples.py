@@ -1,0 +1,78 @@
+"""What a scenario's page shows of its clients: what they hold, how they differ, a few of their images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from fedbench.catalog import Catalog
+from fedbench.data.heterogeneity import Heterogeneity, default_label, heterogeneity
+from fedbench.data.items import FederatedData
+from fedbench.data.loading import load_data, load_partition
+from fedbench.data.partition import Partition
+from fedbench.scenario import Scenario
+
+IMAGES, CLIENTS, SIDE, SPACE = 8, 6, 64, 4
+"""So many images of so many clients are shown, so wide and so far from each other (pixels)."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A strip of a client's training images, as WebP, and what it shows."""
+
+    client: int
+    text: str
+    image: bytes
+    width: int
+    height: int = SIDE
+
+
+@dataclass(frozen=True)
+class Clients:
+    """What the clients of a scenario hold; ``licence`` is the images'."""
+
+    held: Heterogeneity
+    samples: tuple[Sample, ...]
+    licence: str
+
+
+@dataclass
+class ClientLoader:
+    """Loads scenarios' clients, each data set once: many scenarios deal the same one."""
+
+    catalog: Catalog
+    loaded: dict[str, FederatedData] = field(default_factory=dict)
+
+    def __call__(self, scenario: Scenario) -> Clients:
+        which = scenario.data.model_dump_json()
+        if which not in self.loaded:
+            self.loaded[which] = load_data(scenario, self.catalog)
+        data = self.loaded[which]
+        partition = load_partition(scenario, self.catalog, data)
+        held = heterogeneity(data, partition, default_label(scenario, data))
+        strips = [_sample(data, partition, held.label, k) for k in range(min(CLIENTS, len(held.units)))]
+        return Clients(held, tuple(strips), self.catalog.datasets[scenario.data.name].spec.licence)
+
+
+def _sample(data: FederatedData, partition: Partition, label: str | None, client: int) -> Sample:
+    units = partition.train[client]
+    chosen = units[np.linspace(0, len(units) - 1, min(IMAGES, len(units))).astype(int)]
+    known, first = np.unique(data.units, return_index=True)
+    images = [data.images[int(first[np.searchsorted(known, unit)])] for unit in chosen]
+    width = len(images) * (SIDE + SPACE) - SPACE
+    strip = Image.new("RGBA", (width, SIDE))
+    for place, image in enumerate(images):
+        small = image.convert("RGBA").resize((SIDE, SIDE), Image.Resampling.LANCZOS)
+        strip.paste(small, (place * (SIDE + SPACE), 0))
+    named = "" if label is None else f": {', '.join(map(str, data.label(label)[chosen]))}"
+    return Sample(client, f"{len(images)} training images of client {client}{named}", _webp(strip), width)
+
+
+def _webp(image: Any) -> bytes:
+    buffer = BytesIO()
+    image.save(buffer, format="WEBP", quality=82, method=4)
+    return buffer.getvalue()

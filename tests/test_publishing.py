@@ -1,0 +1,386 @@
+"""``fedbench leaderboard publish``: to real git repositories, and to a server that speaks as the Hub does."""
+
+import base64
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from records_of_ours import PLACE, RECORDS, edited, everywhere, put
+
+from fedbench.leaderboard.publishers.git import GitPublisher
+
+BOARD = """\
+name = "small"
+title = "Small"
+summary = "one scenario"
+track = "alignment"
+scenarios = ["emoji-tt@1"]
+"""
+
+
+@pytest.fixture
+def boards(tmp_path, monkeypatch):
+    """A board of one scenario and its anchors' records; nobody's git settings."""
+    folder = tmp_path / "boards"
+    for method in ("start", "local", "centralized", "fedavg"):
+        shutil.copytree(RECORDS / "emoji-tt@1" / method, folder / "records" / "emoji-tt@1" / method)
+    (folder / "small.toml").write_text(BOARD)
+    for role in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{role}_NAME", "Nobody")
+        monkeypatch.setenv(f"GIT_{role}_EMAIL", "nobody@example.org")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    return folder
+
+
+@pytest.fixture
+def publish(fedbench, boards):
+    """``code, out, err = publish("git:…")``"""
+
+    def run(to, *more):
+        arguments = ("leaderboard", "publish", boards / "small.toml", "--records", boards / "records")
+        return fedbench(*arguments, "--to", to, *more)
+
+    return run
+
+
+def git(folder, *arguments):
+    done = subprocess.run(["git", "-C", folder, *arguments], capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+@pytest.fixture
+def remote(tmp_path):
+    folder = tmp_path / "remote.git"
+    subprocess.run(["git", "init", "--quiet", "--bare", folder], check=True)
+    return folder
+
+
+def commits(remote):
+    return int(git(remote, "rev-list", "--count", "pages"))
+
+
+def test_a_branch_gets_the_site_and_its_records(publish, remote):
+    code, out, err = publish(f"git:{remote}#pages", "--message", "Results of the week")
+    assert (code, "pages" in out) == (0, True), err
+    names = git(remote, "ls-tree", "-r", "--name-only", "pages").splitlines()
+    assert {"index.html", "assets/site.css", "boards/small/index.html", f"records/{PLACE}"} <= {*names}
+    assert git(remote, "show", f"pages:records/{PLACE}") == (RECORDS / PLACE).read_text()
+    assert git(remote, "log", "-1", "--format=%s%n%an", "pages") == "Results of the week\nNobody\n"
+
+
+def test_the_same_again_is_nothing_to_do(publish, remote):
+    assert publish(f"git:{remote}#pages")[0] == 0
+    code, out, err = publish(f"git:{remote}#pages")
+    assert (code, out) == (0, "")
+    assert "nothing to do" in err
+    assert commits(remote) == 1
+
+
+def test_a_dry_run_lists_what_would_change(publish, boards, remote):
+    code, out, err = publish(f"git:{remote}#pages", "--dry-run", "--format", "json")
+    rows = json.loads(out)
+    assert code == 0 and "nothing was published" in err
+    assert {"what": "add", "file": f"records/{PLACE}"} in rows
+    assert git(remote, "branch", "--list") == ""
+    assert publish(f"git:{remote}#pages")[0] == 0
+    shutil.copytree(RECORDS / "emoji-tt@1" / "moon", boards / "records" / "emoji-tt@1" / "moon")
+    rows = json.loads(publish(f"git:{remote}#pages", "--dry-run", "--format", "json")[1])
+    assert {row["what"] for row in rows} == {"add", "change"}
+    assert sum(row["file"].startswith("records/") for row in rows) == 3
+    assert commits(remote) == 1
+
+
+def test_what_else_lies_on_the_branch_stays_and_what_the_site_lost_goes(publish, remote, tmp_path):
+    assert publish(f"git:{remote}#pages")[0] == 0
+    git(tmp_path, "clone", "--quiet", "--branch", "pages", remote, "clone")
+    (tmp_path / "clone" / "CNAME").write_text("boards.example.org")
+    (tmp_path / "clone" / "boards" / "old.html").write_text("an entry of yesterday")
+    git(tmp_path / "clone", "add", "--all")
+    git(tmp_path / "clone", "commit", "--quiet", "--message", "by hand")
+    git(tmp_path / "clone", "push", "--quiet")
+    code, out, _ = publish(f"git:{remote}#pages", "--format", "json")
+    assert (code, json.loads(out)[0]["files"]) == (0, 1)
+    names = git(remote, "ls-tree", "-r", "--name-only", "pages").splitlines()
+    assert "CNAME" in names and "boards/old.html" not in names
+    assert commits(remote) == 3
+
+
+@pytest.mark.parametrize("how", ["missing", "other"])
+def test_a_branch_with_other_records_has_diverged(publish, boards, remote, how):
+    """Somebody published records from another checkout; they are neither removed nor overwritten."""
+    assert publish(f"git:{remote}#pages")[0] == 0
+    before = git(remote, "rev-parse", "pages")
+    shutil.rmtree(boards / "records" / "emoji-tt@1" / "fedavg" / "seed-2")
+    if how == "other":
+        shutil.copytree(
+            RECORDS / "emoji-tt@1" / "fedavg" / "seed-2",
+            boards / "records" / "emoji-tt@1" / "fedavg" / "seed-2",
+        )
+        path = boards / "records" / "emoji-tt@1" / "fedavg" / "seed-2" / "record.json"
+        path.write_text(json.dumps(json.loads(path.read_text())))  # the same record, other bytes
+    for more in ((), ("--dry-run",)):
+        code, out, err = publish(f"git:{remote}#pages", *more)
+        assert (code, out) == (1, "")
+        assert "gone another way: it holds 1 records" in err and "seed-2" in err
+    assert git(remote, "rev-parse", "pages") == before
+
+
+def test_who_is_overtaken_is_told_and_forces_nothing(publish, boards, remote, tmp_path, monkeypatch):
+    """Between reading the branch and pushing to it, somebody else pushes."""
+    assert publish(f"git:{remote}#pages")[0] == 0
+    shutil.copytree(RECORDS / "emoji-tt@1" / "moon", boards / "records" / "emoji-tt@1" / "moon")
+    prepare = GitPublisher.prepare
+
+    def overtaken(self, site, scratch):
+        found = prepare(self, site, scratch)
+        git(tmp_path, "clone", "--quiet", "--branch", "pages", remote, "rival")
+        (tmp_path / "rival" / "index.html").write_text("first!")
+        git(tmp_path / "rival", "commit", "--quiet", "--all", "--message", "first!")
+        git(tmp_path / "rival", "push", "--quiet")
+        return found
+
+    monkeypatch.setattr(GitPublisher, "prepare", overtaken)
+    code, out, err = publish(f"git:{remote}#pages")
+    assert (code, out) == (1, "")
+    assert "the branch has diverged" in err and "publish again" in err
+    assert git(remote, "show", "pages:index.html") == "first!"
+
+
+@pytest.fixture
+def read_only(remote, tmp_path):
+    """The repository as git's own daemon serves it: anybody may read, nobody may write."""
+    script = "import socket, sys; s = socket.socket(); s.bind(('127.0.0.1', 0)); print(s.getsockname()[1])"
+    port = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout.strip()
+    daemon = subprocess.Popen(
+        ["git", "daemon", "--reuseaddr", "--listen=127.0.0.1", f"--port={port}", "--export-all",
+         f"--base-path={tmp_path}", "--informative-errors"],
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    address = f"git://127.0.0.1:{port}/{remote.name}"
+    for _ in range(100):
+        if subprocess.run(["git", "ls-remote", address], capture_output=True).returncode == 0:
+            break
+        threading.Event().wait(0.05)
+    yield address
+    daemon.terminate()
+    daemon.wait()
+
+
+def test_without_permission_nothing_happens(publish, remote, read_only):
+    code, out, err = publish(f"git:{read_only}#pages")
+    assert (code, out) == (1, "")
+    assert err.count("\n") <= 2 and "git push failed" in err and "service not enabled" in err
+    assert git(remote, "branch", "--list") == ""
+
+
+def test_a_hook_that_says_no_is_heard(publish, remote):
+    hook = remote / "hooks" / "pre-receive"
+    hook.write_text("#!/bin/sh\necho 'this branch is protected' >&2\nexit 1\n")
+    hook.chmod(0o755)
+    code, out, err = publish(f"git:{remote}#pages")
+    assert (code, out) == (1, "") and "pre-receive hook declined" in err
+
+
+@pytest.mark.parametrize(
+    "to, says",
+    [
+        ("git:/nowhere/at/all#pages", "does not appear to be a git repository"),
+        ("git:https://me:hunter2@127.0.0.1:9/x#pages", "git ls-remote failed"),
+        ("git:here", "names no remote and branch"),
+        ("git:here#..", "no name for a branch"),
+        ("git:--upload-pack=touch stolen#pages", "names no remote and branch"),
+        ("gti:here#pages", "did you mean 'git'?"),
+        ("nowhere", "not of the form scheme:target"),
+        ("hf:nobody", "names no Space or dataset"),
+        ("hf:models/nobody/x", "names no Space or dataset"),
+    ],
+)
+def test_targets_that_are_none(publish, to, says):
+    code, out, err = publish(to)
+    assert code in (1, 2) and out == ""
+    assert says in err and "hunter2" not in err and len(err.splitlines()) <= 2
+    assert not Path("stolen").exists()
+
+
+def test_nothing_that_does_not_verify_is_published(publish, boards, remote):
+    put(boards / "records", edited(lambda record: everywhere(record, 0.9)))
+    code, out, err = publish(f"git:{remote}#pages")
+    assert (code, out) == (1, "")
+    assert "nothing was published: 1 records do not verify" in err and "not a count out of" in err
+    assert git(remote, "branch", "--list") == ""
+
+
+# --- the Hugging Face Hub
+
+
+class Hub(BaseHTTPRequestHandler):
+    """The endpoints that publishing calls, over repositories in ``server.repositories``: kind and name to
+    commits, each the files with their content. Tokens must be ``server.token``."""
+
+    def log_message(self, *_):
+        pass
+
+    def answer(self, status, body, **headers):
+        data = json.dumps(body).encode()
+        self.send_response(status)
+        for key, value in {
+            "Content-Type": "application/json",
+            "Content-Length": len(data),
+            **headers,
+        }.items():
+            self.send_header(key.replace("_", "-"), str(value))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def commits(self):
+        """What the path is about: the repository's commits (None without one), and what of it is asked."""
+        _, _, kind, user, name, *rest = self.path.partition("?")[0].split("/")
+        return self.server.repositories.get((kind, f"{user}/{name}")), rest
+
+    def missing(self):
+        self.answer(404, {"error": "Repository not found"}, X_Error_Code="RepoNotFound")
+
+    def do_GET(self):
+        self.server.asked.append(("GET", self.path))
+        commits, rest = self.commits()
+        if commits is None:
+            return self.missing()
+        head = commits[-1]
+        if rest[:1] == ["tree"]:
+            files = {path: (blob(data), len(data)) for path, data in head.items()}
+            return self.answer(
+                200, [{"type": "file", "path": p, "oid": oid, "size": n} for p, (oid, n) in files.items()]
+            )
+        return self.answer(200, {"id": "x/y", "sha": sha(commits), "siblings": [], "tags": []})
+
+    def do_POST(self):
+        self.server.asked.append(("POST", self.path))
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.headers.get("Authorization") != f"Bearer {self.server.token}":
+            return self.answer(403, {"error": "Forbidden: you need the write role here"})
+        if self.path == "/api/repos/create":
+            asked = json.loads(body)
+            self.server.created = asked
+            key = (f"{asked['type']}s", f"{asked['organization']}/{asked['name']}")
+            self.server.repositories[key] = [{}]
+            return self.answer(200, {"url": f"{self.server.address}/{'/'.join(key)}"})
+        commits, rest = self.commits()
+        if rest[0] == "preupload":
+            files = [{"path": file["path"], "uploadMode": "regular"} for file in json.loads(body)["files"]]
+            return self.answer(200, {"files": [{**f, "shouldIgnore": False} for f in files]})
+        assert rest[0] == "commit", self.path
+        header, *lines = map(json.loads, body.splitlines())
+        if self.server.rival:
+            commits.append(commits[-1] | {"index.html": b"first!"})
+        if header["value"].get("parentCommit", sha(commits)) != sha(commits):
+            return self.answer(412, {"error": "A commit has happened since. Please refresh and try again."})
+        files = dict(commits[-1])
+        for line in lines:
+            value = line["value"]
+            if line["key"] == "deletedFile":
+                del files[value["path"]]
+            else:
+                files[value["path"]] = base64.b64decode(value["content"])
+        commits.append(files)
+        url = f"{self.server.address}/spaces/nobody/boards/commit/{sha(commits)}"
+        return self.answer(200, {"success": True, "commitUrl": url, "commitOid": sha(commits)})
+
+
+def blob(data):
+    return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
+
+
+def sha(commits):
+    return hashlib.sha1(str(len(commits)).encode()).hexdigest()
+
+
+@pytest.fixture
+def hub():
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    server.address = f"http://127.0.0.1:{server.server_port}"
+    server.repositories, server.asked, server.token = {}, [], "hf_" + "x" * 30
+    server.created, server.rival = None, False
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def to_hub(hub, publish, tmp_path, monkeypatch):
+    """``code, out, err = to_hub("hf:…")``: this server is the Hub, and nobody is logged in elsewhere."""
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.address)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(tmp_path / "token"))
+
+    def run(to, *more, token=hub.token):
+        monkeypatch.setenv("HF_TOKEN", token)
+        code, out, err = publish(to, *more)
+        assert token not in out + err
+        return code, out, err
+
+    return run
+
+
+def test_a_space_is_made_filled_and_then_left_alone(hub, to_hub):
+    code, out, err = to_hub("hf:nobody/boards")
+    assert code == 0, err
+    assert "/spaces/nobody/boards/commit/" in out
+    assert (hub.created["type"], hub.created["sdk"]) == ("space", "static")
+    files = hub.repositories["spaces", "nobody/boards"][-1]
+    assert files[f"records/{PLACE}"] == (RECORDS / PLACE).read_bytes()
+    assert b"<h1>" in files["index.html"]
+    hub.asked.clear()
+    code, out, err = to_hub("hf:spaces/nobody/boards")
+    assert (code, out) == (0, "") and "nothing to do" in err
+    assert {method for method, _ in hub.asked} == {"GET"}
+
+
+def test_a_data_set_keeps_its_card_and_loses_old_pages(hub, to_hub):
+    commits = [{"README.md": b"a card", "boards/old.html": b"yesterday"}]
+    hub.repositories["datasets", "nobody/records"] = commits
+    code, out, err = to_hub("hf:datasets/nobody/records", "--dry-run", "--format", "json")
+    assert code == 0, err
+    assert {"what": "remove", "file": "boards/old.html"} in json.loads(out)
+    assert len(commits) == 1
+    assert to_hub("hf:datasets/nobody/records")[0] == 0
+    assert commits[-1]["README.md"] == b"a card" and "boards/old.html" not in commits[-1]
+    assert hub.created is None
+
+
+def test_who_is_overtaken_on_the_hub_is_told(hub, to_hub):
+    hub.repositories["spaces", "nobody/boards"] = [{}]
+    hub.rival = True
+    code, out, err = to_hub("hf:nobody/boards")
+    assert (code, out) == (1, "") and "nobody/boards has diverged" in err
+    assert hub.repositories["spaces", "nobody/boards"][-1] == {"index.html": b"first!"}
+
+
+def test_records_on_the_hub_are_never_taken_back(hub, to_hub):
+    hub.repositories["spaces", "nobody/boards"] = [{"records/other@1/fedavg/seed-0/record.json": b"{}"}]
+    code, out, err = to_hub("hf:nobody/boards")
+    assert (code, out) == (1, "") and "records/other@1/fedavg/seed-0/record.json" in err
+    assert len(hub.repositories["spaces", "nobody/boards"]) == 1
+
+
+def test_a_token_that_may_not_write_is_refused_in_a_line(hub, to_hub):
+    code, out, err = to_hub("hf:nobody/boards", token="hf_" + "y" * 30)
+    assert (code, out) == (1, "")
+    assert "HTTP 403" in err and "HF_TOKEN" in err and "yyyy" not in err
+    assert len(err.splitlines()) == 1
+    assert not hub.repositories
+
+
+def test_a_hub_that_is_not_there_is_one_line(hub, to_hub):
+    hub.shutdown()
+    hub.server_close()
+    code, out, err = to_hub("hf:nobody/boards")
+    assert (code, out) == (1, "")
+    assert "can't reach the Hub for nobody/boards" in err and len(err.splitlines()) == 1
