@@ -315,7 +315,7 @@ def test_compare_refuses_what_it_can_not_compare(refused, tmp_path, records):
     )
     (cancelled,) = records.rglob("cancelled-0001.json")
     assert refused("compare", cancelled) == "there is no completed record to compare"
-    assert "Missing argument 'PATHS...'" in refused("compare")
+    assert "Missing argument 'WHAT...'" in refused("compare")
 
 
 CORRUPT = {
