@@ -9,11 +9,15 @@ from statistics import fmean
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from matplotlib.figure import Figure
 from scipy.stats import ttest_1samp
 from tabulate import tabulate
 
 from fedbench.errors import UsageError
-from fedbench.results.compare import standard_error
+from fedbench.results.plots import learning_curves
+from fedbench.results.record import Record
+from fedbench.results.runs import run_of
+from fedbench.results.statistics import standard_error
 from study import Study
 
 CONFIDENCE = 0.95
@@ -73,6 +77,16 @@ def verdict(found: Paired | None) -> str:
     if found.seeds < 2 or (found.low is not None and not found.clear):
         return "can't be told here"
     return "holds here" if found.mean > EQUAL else "does not hold here"
+
+
+def curves(panels: Mapping[str, Mapping[str, Sequence[Record]]]) -> Figure:
+    """Learning curves of records, by scenario and line."""
+    return learning_curves(
+        {
+            title: {name: [run_of(record) for record in found] for name, found in lines.items()}
+            for title, lines in panels.items()
+        }
+    )
 
 
 def text(found: Paired | None) -> str:

@@ -8,8 +8,8 @@ from typing import Any
 
 from fedbench.catalog import Catalog
 from fedbench.errors import UsageError
-from fedbench.results.compare import measure_of
 from fedbench.results.record import Record
+from fedbench.results.runs import run_of
 from fedbench.scenario import load_scenario
 from study import Study
 
@@ -18,7 +18,7 @@ Reader = Callable[[Record], float | None]
 
 
 def primary(record: Record) -> float:
-    return measure_of(record, record.primary).value
+    return run_of(record).measure(record.primary).value
 
 
 def final(name: str) -> Reader:

@@ -16,10 +16,10 @@ from fed_cmp.studies import ANCHORS, CORNERS, MAIN, OPTIONS, PAPER, SCENARIOS, S
 from fedbench.data.heterogeneity import heterogeneity
 from fedbench.data.loading import load_data, load_partition
 from fedbench.results.curves import curve
-from fedbench.results.plots import learning_curves, save
+from fedbench.results.plots import save
 from fedbench.runner import Runner
 from fedbench.scenario import load_scenario
-from reporting import Paired, difference, named, paired, table, text, with_error
+from reporting import Paired, curves, difference, named, paired, table, text, with_error
 from results import Reader, Results, final, primary
 from study import Study
 
@@ -218,13 +218,13 @@ def pictures(results: Results, folder: Path) -> None:
         scenario: {m: list(results.get(Study(), m, scenario).values()) for m in (*PAPER, "centralized")}
         for scenario in SCENARIOS
     }
-    save(learning_curves(panels), folder / "fed-cmp-curves.svg")
+    save(curves(panels), folder / "fed-cmp-curves.svg")
     readings = {
         named(study, PRINTED): list(results.get(study, "fed-cmp", "emoji-ii").values())
         for study in (Study(), *OPTIONS)
     }
     fedavg = {"fedavg": list(results.get(Study(), REFERENCE, "emoji-ii").values())}
-    save(learning_curves({"emoji-ii": fedavg | readings}), folder / "fed-cmp-readings.svg")
+    save(curves({"emoji-ii": fedavg | readings}), folder / "fed-cmp-readings.svg")
 
 
 def contents(results: Results, runner: Runner) -> dict[str, Any]:

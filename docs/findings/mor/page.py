@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from fedbench.results.plots import learning_curves, paths, save
+from fedbench.results.plots import paths, save
 from fedbench.runner import Runner
 from mor import audit, tables
 from mor.cells import cell, gap
@@ -16,7 +16,7 @@ from mor.claims import ACCURACY, CLAIMS, HETEROGENEITY, MECHANISM, claims_table,
 from mor.readers import MEASURES, before, best_client, moved
 from mor.setting import setting, setting_table
 from mor.studies import ANCHORS, BENCHMARKS, EVERYONE, HETEROGENEOUS, MAIN, MORE, OTHERS, STUDIES
-from reporting import verdict
+from reporting import curves, verdict
 from results import Reader, Results, final, primary
 from study import Study
 
@@ -93,7 +93,7 @@ def pictures(results: Results, folder: Path) -> None:
         name: {method: list(results.get(Study(), method, name).values()) for method in EVERYONE}
         for name in SCENARIOS
     }
-    save(learning_curves(panels), folder / "mor-curves.svg")
+    save(curves(panels), folder / "mor-curves.svg")
     judged = {
         name: {method: found for method, found in panels[name].items() if method != "gold-reward"}
         for name in BENCHMARKS
