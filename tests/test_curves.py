@@ -6,6 +6,7 @@ from conftest import example_record
 from fedbench.measures import Costs, Measure
 from fedbench.results.compare import summarise
 from fedbench.results.curves import curve
+from fedbench.results.plots import paths
 
 PRIMARY = "unseen/category/accuracy"
 
@@ -59,3 +60,15 @@ def test_the_gap_closed_is_paired_by_seed():
 def test_an_own_target_wins():
     row = summarise([record([0.1, 0.2, 0.4]), record([0.1, 0.2, 0.3], seed=1)], target=0.35)[0]
     assert (row.reached, row.rounds_to_target, row.uplink_megabytes_to_target) == (1, 2, 2.0)
+
+
+def test_a_path_goes_through_the_rounds_that_have_both_measures():
+    def told(values, seed):
+        found = record([0.1] * (len(values) + 1), seed=seed)
+        measures = [{}] + [{"a": Measure(v, None, 1, "m"), "b": Measure(-v, None, 1, "m")} for v in values]
+        rounds = [e.model_copy(update={"metrics": m}) for e, m in zip(found.rounds, measures, strict=True)]
+        return found.model_copy(update={"rounds": rounds})
+
+    panels = {"one": {"mean": [told([1, 2], 0), told([3, 6], 1)], "none": [record([0.1, 0.2])]}, "two": {}}
+    drawn, last = paths(panels, "a", "b").axes[0].lines
+    assert drawn.get_xydata().tolist() == [[2, -2], [4, -4]] and last.get_xydata().tolist() == [[4, -4]]

@@ -6,13 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from conftest import example_record
 from scipy.stats import t
 
 from fedbench.catalog import Catalog
 from fedbench.cli.main import main
 from fedbench.errors import UsageError
+from fedbench.measures import Costs, Measure
 from fedbench.plugins import Plugins
+from fedbench.runner import Runner
 from fedbench.scenario import load_scenario
 
 FOLDER = Path(__file__).parent.parent / "docs" / "findings"
@@ -127,3 +130,95 @@ def test_every_recorded_command_can_be_typed(findings, finding, monkeypatch, cap
         with pytest.raises(SystemExit) as exit:
             main()
         assert exit.value.code == 0, capsys.readouterr().err
+
+
+GAINS = {"start": 0.0, "gold-reward": 0.4, "mor": 0.2, "reward-mean": 0.1, "fedavg-dpo": 0.2}
+
+
+def preference_record(catalog, scenario, method, seed, options):
+    """What a run of the preference track could have given."""
+    made = load_scenario(catalog.scenarios[scenario].spec.path)
+    own, value = "test/own/exact_match", 0.3 + GAINS.get(method, 0.15) + 0.01 * seed
+    judged = method not in ("start", "fedavg-dpo")
+    measures = {own: value, "test/held-out/exact_match": value, "test/overall/exact_match": value}
+    routing = {"router/pairwise_accuracy": 0.7, "router/own_client": 0.9, "router/entropy": 1.0}
+    audit = {"rewards/membership_auc": 0.5 + 0.01 * (-1) ** seed, "rewards/membership_auc_raw": 0.5}
+    told = {"policy/reward": 0.1, "policy/gold": 0.2, "policy/kl": 0.01} if judged else {}
+    model = {"accuracy": 0.6, "own_accuracy": 0.7, "mean": 0.0, "deviation": 1.0}
+    models = [model | {"client": k} for k in range(3)] if judged else []
+    megabytes = 100 if method == "fedavg-dpo" else 10
+    found = example_record(
+        method, seed, primary=own,
+        rounds=[
+            {
+                "round": number, "digest": f"{number}" * 64, "metrics": measured({own: value} | told),
+                "diagnostics": {"reward_models": models, "routing": routing} if number == 0 else {},
+            }
+            for number in range(3)
+        ],
+        final=measured(measures | (routing | audit if judged else {})),
+        costs=Costs(uplink_bytes=megabytes * 10**6),
+    )  # fmt: skip
+    info = {"name": scenario, "fingerprint": made.fingerprint}
+    full = catalog.methods[method].options().model_dump(mode="json") | options
+    return found.model_copy(
+        update={
+            "scenario": found.scenario.model_copy(update=info),
+            "method": found.method.model_copy(update={"options": full}),
+        }
+    )
+
+
+def measured(values):
+    return {name: Measure(value, None, 100, "share") for name, value in values.items()}
+
+
+@pytest.fixture(scope="module")
+def mor(findings, catalog):
+    """What the finding about MoR says if of all runs it asks for only one in ``every`` is there."""
+    page, studies = findings("mor.page"), findings("mor.studies").STUDIES
+
+    def contents(every):
+        runs = [
+            (scenario, method, seed, study.options)
+            for study in studies
+            for scenario in study.scenarios
+            for method in study.methods
+            for seed in range(study.seeds)
+        ]
+        records = (preference_record(catalog, *run) for run in runs[::every])
+        results = findings("results").Results(records, catalog, page.SCENARIOS)
+        return page.contents(results, Runner(catalog, torch.device("cpu")))
+
+    return contents
+
+
+TEMPLATE = FOLDER / "mor" / "mor.md.jinja"
+
+
+def test_a_page_of_few_runs_says_what_is_missing(findings, mor):
+    contents = mor(every=7)
+    text = findings("reporting").rendered(TEMPLATE, contents)
+    assert f"**{contents['missing']} of the runs asked for are missing so far**" in text
+    assert "0 seeds so far; `runs.py` asks for 5" in text and "no runs yet" in text
+
+
+def test_verdicts_follow_from_the_runs(findings, mor):
+    contents, rendered = mor(every=1), findings("reporting").rendered
+    text = rendered(TEMPLATE, contents)
+    assert contents["missing"] == 0 and "so far" not in text and "no runs yet" not in text
+    lines = {line.split("|")[1].strip(): line for line in text.splitlines() if line.count("|") > 3}
+    assert lines["MoR beats the average, own tasks"].count("**holds here**") == 2
+    assert lines["the online router helps, own tasks"].count("**does not hold here**") == 2
+    assert lines["MoR moves less than an exchange of all parameters, MB"].count("**holds here**") == 2
+    assert lines["normalisation lowers membership inference's AUC"].count("**can't be told here**") == 2
+    with pytest.raises(UsageError, match="no longer holds"):
+        rendered(TEMPLATE, contents | {"mean": lambda method, scenario: 0.5})
+
+
+def test_a_reward_is_overoptimised_if_it_rises_while_the_truth_falls(findings):
+    paired, overoptimised = findings("reporting").paired, findings("mor.audit").overoptimised
+    up, down, nowhere = paired([0.1, 0.11, 0.12]), paired([-0.1, -0.11, -0.12]), paired([-0.1, 0.1, 0.2])
+    assert overoptimised(up, down) == "yes"
+    assert overoptimised(up, up) == overoptimised(down, down) == "no"
+    assert overoptimised(up, nowhere) == overoptimised(None, down) == "can't be told"

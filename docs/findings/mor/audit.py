@@ -7,11 +7,22 @@ from math import log
 from statistics import fmean
 
 from mor.cells import cell, over_rounds, within
-from mor.readers import at_start, best_client, down, down_before, last, moved, of_client, up, up_before
+from mor.readers import (
+    after_first_round,
+    at_start,
+    best_client,
+    down,
+    down_before,
+    last,
+    moved,
+    of_client,
+    up,
+    up_before,
+)
 from mor.setting import Setting
 from mor.studies import ABLATIONS, ANCHORS, EVERYONE, FUSERS
 from reporting import Paired, named, table, text
-from results import Reader, Results, final
+from results import Reader, Results, final, primary
 from study import Study
 
 PAIRS = "router/pairwise_accuracy"
@@ -91,29 +102,30 @@ def bytes_table(results: Results, scenarios: Iterable[str]) -> str:
 
 
 def pursuit_table(results: Results, scenario: str) -> str:
-    """Proxy and gold reward of what the policy writes while it learns, last round minus first."""
+    """Proxy reward, gold reward and the measure while the policy learns, last round minus first."""
     rows = []
     for method in EVERYONE:
         if gold := over_rounds(results, scenario, method, "policy/gold"):
             proxy = over_rounds(results, scenario, method, "policy/reward")
+            own = within(results, scenario, primary, after_first_round, method)
             rows.append(
                 {
                     "method": method,
                     "proxy": text(proxy),
                     "gold": text(gold),
-                    "gold, last round": cell(results, method, scenario, last("policy/gold")),
+                    "own tasks": text(own),
                     "KL, last round": cell(results, method, scenario, last("policy/kl")),
-                    "over-optimised": overoptimised(proxy, gold),
+                    "over-optimised": overoptimised(proxy, own),
                 }
             )
     return table(rows)
 
 
-def overoptimised(proxy: Paired | None, gold: Paired) -> str:
+def overoptimised(proxy: Paired | None, truth: Paired | None) -> str:
     """Whether the judges got happier with answers that got worse."""
-    if proxy is None or not gold.clear:
+    if proxy is None or truth is None or not truth.clear:
         return "can't be told"
-    return "yes" if gold.mean < 0 < proxy.mean and proxy.clear else "no"
+    return "yes" if truth.mean < 0 < proxy.mean and proxy.clear else "no"
 
 
 def privacy_table(results: Results, scenarios: Iterable[str]) -> str:

@@ -14,7 +14,7 @@ from mor import audit, tables
 from mor.cells import cell, gap
 from mor.claims import ACCURACY, CLAIMS, HETEROGENEITY, MECHANISM, claims_table, tally
 from mor.readers import MEASURES, before, best_client, moved
-from mor.setting import setting, setting_table
+from mor.setting import setting, setting_table, training_table
 from mor.studies import ANCHORS, BENCHMARKS, EVERYONE, HETEROGENEOUS, MAIN, MORE, OTHERS, STUDIES
 from reporting import curves, verdict
 from results import Reader, Results, final, primary
@@ -34,6 +34,7 @@ def contents(results: Results, runner: Runner) -> dict[str, Any]:
         "benchmarks": BENCHMARKS,
         "others": (*OTHERS, HETEROGENEOUS),
         "scenarios": {name: found.scenario for name, found in settings.items()},
+        "steps": " or ".join(sorted({str(found.steps) for found in settings.values()})),
         "measures": MEASURES,
         "mean": partial(mean, results),
         "value": partial(value, results),
@@ -52,6 +53,7 @@ def contents(results: Results, runner: Runner) -> dict[str, Any]:
         "mechanism_claims": claims_table(results, MECHANISM),
         "heterogeneity_claims": claims_table(results, HETEROGENEITY),
         "settings": setting_table(results, settings),
+        "training": training_table(settings),
         "main_table": partial(tables.main_table, results),
         "difference_table": partial(tables.difference_table, results),
         "ablations": partial(tables.ablation_table, results, BENCHMARKS),

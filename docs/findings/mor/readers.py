@@ -37,6 +37,12 @@ def last(name: str) -> Reader:
     return lambda record: next(reversed(_measured(record, name)), None)
 
 
+def after_first_round(record: Record) -> float | None:
+    """The primary measure after the first round."""
+    found = _measured(record, record.primary)
+    return found[1] if len(found) > 1 else None
+
+
 def _measured(record: Record, name: str) -> list[float]:
     return [entry.metrics[name].value for entry in record.rounds if name in entry.metrics]
 

@@ -30,6 +30,12 @@ class Setting:
     scenario: Scenario
     clients: tuple[Client, ...]
 
+    @property
+    def steps(self) -> int:
+        """Of the policy, over all rounds."""
+        assert self.scenario.policy
+        return self.scenario.federation.rounds * self.scenario.policy.steps
+
 
 def setting(catalog: Catalog, name: str) -> Setting:
     scenario = load_scenario(catalog.scenarios[name].spec.path)
@@ -63,4 +69,25 @@ def setting_table(results: Results, settings: Mapping[str, Setting]) -> str:
             }
             rows.append(row)
         rows[-len(found.clients)] |= {m: cell(results, m, name) for m in ("start", "gold-reward")}
+    return table(rows)
+
+
+def training_table(settings: Mapping[str, Setting]) -> str:
+    """How reward models and policies are trained."""
+    rows = []
+    for name, found in settings.items():
+        scenario, policy, rewards = found.scenario, found.scenario.policy, found.scenario.rewards
+        assert policy and rewards
+        rows.append(
+            {
+                "scenario": name,
+                "passes": str(rewards.epochs),
+                "rounds": str(scenario.federation.rounds),
+                "steps a round": str(policy.steps),
+                "queries a step": str(policy.queries),
+                "group": str(policy.group),
+                "learning rate": f"{policy.lr:g}",
+                "KL weight": f"{policy.kl_weight:g}",
+            }
+        )
     return table(rows)
