@@ -181,6 +181,24 @@ def test_looking_around_never_imports_torch(tmp_path):
     light(commands, HEAVY)
 
 
+def test_leaderboards_never_import_torch(tmp_path):
+    """Intervals take scipy, the rest not even that; only running records again takes torch."""
+    records = str(CORE.parent / "leaderboards" / "records")
+    run = f"{records}/emoji-tt@1/fedavg/seed-0"
+    light([["leaderboard", "show"], ["leaderboard", "--help"], ["leaderboard", "verify", "--help"]], HEAVY)
+    light([["export", run, "--to", str(tmp_path / "x.parquet")]], HEAVY)
+    light(
+        [
+            ["leaderboard", "show", "alignment-nano", "--records", records],
+            ["leaderboard", "verify", run],
+            ["leaderboard", "add", run, "--records", str(tmp_path / "records")],
+            ["leaderboard", "build", "--records", str(tmp_path / "records")],
+            ["compare", "fedavg", "fed-cmp", "--records", records],
+        ],
+        HEAVY - {"scipy"},
+    )
+
+
 def test_showing_a_scenario_and_drawing_it_load_its_data_only(tmp_path):
     show = ["show", "scenario", "emoji-ii"]
     light([show], HEAVY - {"scipy"})

@@ -315,7 +315,7 @@ def test_compare_refuses_what_it_can_not_compare(refused, tmp_path, records):
     )
     (cancelled,) = records.rglob("cancelled-0001.json")
     assert refused("compare", cancelled) == "there is no completed record to compare"
-    assert "Missing argument 'PATHS...'" in refused("compare")
+    assert "Missing argument 'WHAT...'" in refused("compare")
 
 
 CORRUPT = {
@@ -456,7 +456,7 @@ def test_every_command_has_help_and_run_a_dozen_options_at_most(fedbench):
 def test_unknown_commands_and_switches(refused):
     assert refused("lits") == "unknown command 'lits' — did you mean 'list'?"
     assert refused("frobnicate").startswith(
-        "unknown command 'frobnicate' — there are: compare, env, leaderboard, list"
+        "unknown command 'frobnicate' — there are: compare, env, export, leaderboard"
     )
     assert refused("--frob") == "No such option '--frob' — see `fedbench --help`"
     assert refused("-p", "emoji", "list") == "-p emoji: only no:NAME is known, which blocks a plugin"

@@ -180,6 +180,7 @@ def test_the_wheel_holds_the_core_and_every_part_and_nothing_else(whole_wheel):
     expected = modules(ROOT, "fedbench")
     for part in PARTS:
         expected |= set().union(*(modules(part, package) for package in wheel_packages(read(part))))
+    expected |= set(WHOLE["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"].values())
     names = ZipFile(whole_wheel).namelist()
     information = f"fedbench_suite-{PROJECT['version']}.dist-info/"
     assert {file for file in names if not file.startswith(information)} == expected
@@ -263,3 +264,10 @@ def test_parts_installed_beside_the_whole_are_loaded_once(site, part_wheels, tmp
     assert sorted(row["status"] for row in plugins) == ["active"] * (1 + len(PARTS)) + ["duplicate"] * len(
         PARTS
     )
+
+
+def test_the_boards_are_in_the_wheel(site):
+    done = alone([site], "leaderboard", "show", "--format", "json")
+    assert (done.returncode, done.stderr) == (0, "")
+    boards = [row["board"] for row in json.loads(done.stdout)]
+    assert boards == ["alignment-nano", "alignment-papers", "preference-nano", "preference-papers"]

@@ -3,64 +3,173 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
 from statistics import mode
+from typing import Any
 
 import click
 
-from fedbench.cli.tables import Format, format_option, print_rows
-from fedbench.errors import UsageError
-from fedbench.results.compare import Summary, summarise
+from fedbench.cli.tables import PageFormat, page_format_option, print_rows
+from fedbench.errors import UsageError, suggest
+from fedbench.results.compare import Compared, Summary, compare
+from fedbench.results.guards import Guard
+from fedbench.results.runs import Run, run_of
 from fedbench.results.store import find_records, read_record
+
+RECORDS = Path("leaderboards", "records")
 
 
 @click.command("compare")
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("what", nargs=-1, required=True)
+@click.option(
+    "--against", metavar="WHAT", help="What the others are held against; the first WHAT when absent."
+)
 @click.option("--metric", help="split/suite/value; the scenario's primary metric when absent.")
-@click.option("--target", type=float, help="Value to reach; halfway from start to centralized when absent.")
-@format_option
-def command(paths: tuple[Path, ...], metric: str | None, target: float | None, format: Format) -> None:
-    """Compare records (files, or folders of them): mean over seeds ± standard error between seeds.
+@click.option("--target", type=float, help="Value to reach; halfway from start to ceiling when absent.")
+@click.option(
+    "--fail-on", "guards", metavar="METRIC:CHANGE", multiple=True,
+    help="Exit code 1 if a metric changes by more: accuracy:-1% or nll:+0.05. Repeatable.",
+)  # fmt: skip
+@click.option(
+    "--plot", "picture", metavar="FILE", type=click.Path(path_type=Path),
+    help="Draw learning curves, costs and clients, as .svg, .png or .pdf.",
+)  # fmt: skip
+@click.option(
+    "--records", type=click.Path(path_type=Path), default=RECORDS, show_default=True,
+    help="Where methods that are named are looked up.",
+)  # fmt: skip
+@page_format_option
+def command(
+    what: tuple[str, ...],
+    against: str | None,
+    metric: str | None,
+    target: float | None,
+    guards: tuple[str, ...],
+    picture: Path | None,
+    records: Path,
+    format: PageFormat,
+) -> None:
+    """Compare WHAT (record files, folders of them, or methods by name): mean over seeds ± standard error.
 
-    ± items: standard error within a run. gap closed: share of the way from the start to centralized. drop:
+    ± items: standard error within a run. gap closed: share of the way from the start to the ceiling. drop:
     mean drop from the running best, over rounds. rounds, MB to target: of the seeds that reached it.
+
+    If more than one is named, the others are held against the first: the mean difference over the seeds that
+    both have and its 95 % interval; better or worse if that leaves out zero. effect: the mean difference over
+    the standard deviation of the differences.
     """
-    for path in paths:
-        if not path.exists():
-            raise UsageError(f"no such record or folder: {path}")
-    rows = summarise((read_record(path) for path in find_records(paths)), metric, target)
+    named = {name: _runs(name, records) for name in dict.fromkeys((*what, *filter(None, [against])))}
+    reference = _reference(
+        named, against or (what[0] if len(what) > 1 else None), explicit=against is not None
+    )
+    rows = compare(
+        [run for found in named.values() for run in found], reference, metric=metric, target=target
+    )
+    if reference:
+        rows = _with_a_difference(rows)
+    broken = [broken for guard in map(Guard.parse, guards) for broken in guard.broken(rows, reference)]
+    if picture:
+        _draw(rows, metric, picture)
+    _print(rows, format)
+    for line in broken:
+        click.echo(line, err=True)
+    click.get_current_context().exit(1 if broken else 0)
+
+
+def _runs(name: str, records: Path) -> list[Run]:
+    """The runs of a record file, a folder, or a method (as its folder among the records is called)."""
+    path = Path(name)
+    if path.exists():
+        return [run_of(read_record(found), found) for found in find_records([path])]
+    methods = {folder.name for folder in records.glob("*/*") if folder.is_dir()}
+    if name not in methods:
+        fix = suggest(name, methods) if methods and "/" not in name else ""
+        raise UsageError(f"no such record or folder{', or method' if methods else ''}: {name}", fix=fix)
+    return [run_of(read_record(found), found) for found in find_records(sorted(records.glob(f"*/{name}")))]
+
+
+def _reference(named: dict[str, list[Run]], name: str | None, explicit: bool) -> Sequence[Run]:
+    """The runs that the others are held against. Several methods are nothing to be held against."""
+    if name is None:
+        return ()
+    found = named[name]
+    several = sorted({run.method.name for run in found if run.contender != found[0].contender})
+    if not several:
+        return found
+    if explicit:
+        raise UsageError(f"--against {name}: it holds {len(several) + 1} methods or option sets, name one")
+    return ()
+
+
+def _with_a_difference(rows: Sequence[Compared]) -> list[Compared]:
+    """The rows of scenarios on which something is held against the reference."""
+    shared = {row.runs[0].scenario.fingerprint for row in rows if row.difference}
+    if not shared:
+        raise UsageError("nothing to compare", why="they have no scenario and seed in common")
+    return [row for row in rows if row.runs[0].scenario.fingerprint in shared]
+
+
+def _print(rows: Sequence[Compared], format: PageFormat) -> None:
     if format == "json":
-        click.echo(json.dumps([asdict(row) for row in rows], indent=1))
+        found = [
+            asdict(row.summary) | {"difference": row.difference and asdict(row.difference)} for row in rows
+        ]
+        click.echo(json.dumps(found, indent=1))
         return
-    for title, group in groupby(rows, key=_title):
+    for title, group in groupby(rows, key=lambda row: _title(row.summary)):
         click.echo(f"{title}\n")
-        print_rows([_shown(row, rows) for row in group], format)
+        print_rows(_shown(list(group), rows), format)
         click.echo()
 
 
 def _title(row: Summary) -> str:
     """What the rows of one table have in common."""
-    changes = " ".join(f"{path}={value}" for path, value in row.changes.items())
     better = {1: "higher", -1: "lower"}[row.sign]
     target = "" if row.target is None else f" · target {row.target:.3f}"
-    return f"{row.scenario} {changes}".strip() + f" · {row.metric}, {better} is better{target}"
+    return f"{row.title} · {row.metric}, {better} is better{target}"
 
 
-def _unusual(row: Summary, rows: list[Summary]) -> str:
-    """The options in which a row departs from most rows of its method."""
-    alike = [other.options for other in rows if other.method == row.method]
+def _label(row: Summary, rows: Sequence[Compared]) -> str:
+    """The method, and the options in which the row departs from most rows of its method."""
+    alike = [other.summary.options for other in rows if other.summary.method == row.method]
     usual = {key: mode(str(options.get(key)) for options in alike) for key in row.options}
-    return " ".join(f"{key}={value}" for key, value in row.options.items() if str(value) != usual[key])
+    unusual = (f"{key}={value}" for key, value in row.options.items() if str(value) != usual[key])
+    return " ".join((row.method, *unusual))
 
 
-def _shown(row: Summary, rows: list[Summary]) -> dict[str, str]:
+def _shown(group: Sequence[Compared], rows: Sequence[Compared]) -> list[dict[str, str]]:
+    """A table's rows; columns of differences if there is one."""
+    shown = [_cells(row.summary, rows) for row in group]
+    held = [row.difference for row in group if row.difference]
+    if held:
+        for cells, row in zip(shown, group, strict=True):
+            cells |= _difference(row, f"vs {held[0].against}")
+    return shown
+
+
+def _difference(row: Compared, heading: str) -> dict[str, str]:
+    found = row.difference
+    if found is None:
+        return {heading: "", "effect": "", "verdict": ""}
+    interval = found.interval
+    known = interval.low is not None and interval.high is not None
+    reach = f" [{interval.low:+.4f}, {interval.high:+.4f}]" if known else ""
+    return {
+        heading: f"{interval.mean:+.4f}{reach}",
+        "effect": "" if found.effect is None else f"{found.effect:+.1f}",
+        "verdict": found.verdict,
+    }
+
+
+def _cells(row: Summary, rows: Sequence[Compared]) -> dict[str, str]:
     count = len(row.seeds)
     some = f" ({row.reached} of {count})" if 0 < row.reached < count else ""
     error = "" if row.se is None else f" ± {row.se:.4f}"
     return {
-        "method": f"{row.method} {_unusual(row, rows)}".strip(),
+        "method": _label(row, rows),
         "seeds": str(count),
         "mean": _number(row.mean) + error,
         "± items": _number(row.item_se),
@@ -77,3 +186,13 @@ def _shown(row: Summary, rows: list[Summary]) -> dict[str, str]:
 
 def _number(value: float | None, digits: int = 4) -> str:
     return "" if value is None else f"{value:.{digits}f}"
+
+
+def _draw(rows: Sequence[Compared], metric: str | None, picture: Path) -> None:
+    from fedbench.results.plots import comparison, picture_format, save
+
+    picture_format(picture)
+    panels: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        panels.setdefault(row.summary.title, {})[_label(row.summary, rows)] = row.runs
+    save(comparison(panels, metric), picture)

@@ -16,7 +16,7 @@ from fedbench.catalog import Catalog
 from fedbench.errors import FedbenchError, UsageError, suggest
 from fedbench.plugins import Plugins
 
-COMMANDS = ("run", "list", "show", "compare", "leaderboard", "validate", "plugins", "env")
+COMMANDS = ("run", "list", "show", "compare", "leaderboard", "export", "validate", "plugins", "env")
 DEBUG_VARIABLE = "FEDBENCH_DEBUG"
 
 

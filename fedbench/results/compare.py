@@ -1,19 +1,19 @@
-"""Several records beside each other: means over seeds with standard errors."""
+"""Several records beside each other: means over seeds, and differences paired by seed."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
-from typing import Any
+from statistics import fmean, stdev
+from typing import Any, Literal
 
 from fedbench.errors import UsageError
 from fedbench.fingerprint import canonical_json
 from fedbench.results.anchors import ANCHORS
 from fedbench.results.record import Record
 from fedbench.results.runs import Run, run_of
-from fedbench.results.statistics import standard_error
+from fedbench.results.statistics import EQUAL, Interval, interval, standard_error
 
 NONE: Mapping[int, Run] = {}
 
@@ -52,30 +52,115 @@ class Summary:
     seconds: float
     changes: Mapping[str, Any]
 
+    @property
+    def title(self) -> str:
+        """The scenario and what was changed about it."""
+        changes = (f"{path}={value}" for path, value in self.changes.items())
+        return " ".join((self.scenario, *changes))
+
+
+Key = tuple[str, ...]
+"""Scenario, its fingerprint, method, plugin, options."""
+
+
+def grouped(runs: Iterable[Run]) -> dict[Key, list[Run]]:
+    """Completed runs by scenario and contender, a run for each seed, in the order of the seeds. Runs of
+    different fingerprints of one scenario are never in one group."""
+    groups: dict[Key, dict[int, Run]] = defaultdict(dict)
+    for run in runs:
+        if run.status == "completed":
+            key = (run.scenario.name, run.scenario.fingerprint, *run.contender)
+            groups[key].setdefault(run.seed, run)
+    if not groups:
+        raise UsageError("there is no completed record to compare")
+    return {key: [found[seed] for seed in sorted(found)] for key, found in groups.items()}
+
 
 def summarise(
     records: Iterable[Record], metric: str | None = None, target: float | None = None
 ) -> list[Summary]:
     """A summary per scenario and method (and option set), best first.
 
-    ``target`` defaults to halfway between the track's floor and ceiling. Records of different fingerprints
-    of one scenario never share a row.
+    ``target`` defaults to halfway between the track's floor and ceiling.
     """
-    groups: dict[tuple[str, str, str, str, str], dict[int, Run]] = defaultdict(dict)
-    for run in map(run_of, records):
-        if run.status == "completed":
-            key = (run.scenario.name, run.scenario.fingerprint, *run.contender)
-            groups[key].setdefault(run.seed, run)
-    if not groups:
-        raise UsageError("there is no completed record to compare")
+    return [row.summary for row in compare(map(run_of, records), metric=metric, target=target)]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A method's measure minus the reference's, over the seeds that both have.
+
+    ``effect`` is the mean over the standard deviation of the differences (Cohen's d_z), ``relative`` over
+    the reference's mean; None where that is nothing to divide by. Positive is more, ``verdict`` knows
+    whether more is better.
+    """
+
+    against: str
+    metric: str
+    seeds: tuple[int, ...]
+    interval: Interval
+    effect: float | None
+    relative: float | None
+    verdict: Literal["better", "worse", "can't tell"]
+
+
+def difference(ours: Sequence[Run], theirs: Sequence[Run], metric: str) -> Difference | None:
+    """Paired by seed; None without a seed in common. With one seed nobody can tell."""
+    reference = {run.seed: run for run in theirs}
+    pairs = [(run, reference[run.seed]) for run in ours if run.seed in reference]
+    if not pairs:
+        return None
+    changes = [mine.measure(metric).value - other.measure(metric).value for mine, other in pairs]
+    found = interval(changes)
+    sign = -1 if ours[0].measure(metric).better == "lower" else 1
+    spread = stdev(changes) if len(changes) > 1 else 0.0
+    base = abs(fmean(other.measure(metric).value for _, other in pairs))
+    return Difference(
+        against=theirs[0].method.name,
+        metric=metric,
+        seeds=tuple(mine.seed for mine, _ in pairs),
+        interval=found,
+        effect=found.mean / spread if spread > EQUAL else None,
+        relative=found.mean / base if base else None,
+        verdict="can't tell" if not found.clear else "better" if sign * found.mean > 0 else "worse",
+    )
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A row of a comparison: a group's runs, what they come to, and how they differ from the reference's."""
+
+    runs: Sequence[Run]
+    summary: Summary
+    difference: Difference | None
+
+
+def compare(
+    runs: Iterable[Run],
+    reference: Iterable[Run] = (),
+    *,
+    metric: str | None = None,
+    target: float | None = None,
+) -> list[Compared]:
+    """A row for each group of ``runs``, by scenario, best first. ``reference`` holds the runs of one
+    contender, against whose runs on the same scenario the others are held."""
+    groups = grouped(runs)
+    against: dict[str, list[Run]] = defaultdict(list)
+    for run in reference:
+        against[run.scenario.fingerprint].append(run)
     anchors = {key[1:3]: found for key, found in groups.items()}
     rows = []
     for key, found in groups.items():
-        track = ANCHORS[next(iter(found.values())).scenario.track]
-        floors, ceilings = (anchors.get((key[1], name), NONE) for name in (track.floor, track.ceiling))
-        runs = [found[seed] for seed in sorted(found)]
-        rows.append(summary(runs, metric, floors, ceilings, target))
-    return sorted(rows, key=_order)
+        track = ANCHORS[found[0].scenario.track]
+        floors, ceilings = (
+            {run.seed: run for run in anchors.get((key[1], name), ())}
+            for name in (track.floor, track.ceiling)
+        )
+        told = summary(found, metric, floors, ceilings, target)
+        theirs = against.get(key[1], [])
+        held = bool(theirs) and {run.id for run in theirs} != {run.id for run in found}
+        rows.append(Compared(found, told, difference(found, theirs, told.metric) if held else None))
+    return sorted(rows, key=lambda row: _order(row.summary))
 
 
 def _order(row: Summary) -> tuple[Any, ...]:

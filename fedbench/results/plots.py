@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,8 @@ from matplotlib.ticker import MaxNLocator
 from fedbench.data.heterogeneity import Heterogeneity
 from fedbench.errors import UsageError
 from fedbench.files import atomic_path
-from fedbench.results.curves import Curve, curve
-from fedbench.results.record import Record
+from fedbench.results.curves import Curve
+from fedbench.results.runs import Run
 
 DATELESS: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "png": {}, "pdf": {"CreationDate": None}}
 """The formats, and for each the metadata that keeps the date out of the file."""
@@ -67,39 +67,74 @@ def client_bars(found: Heterogeneity, title: str) -> Figure:
     return figure
 
 
-def learning_curves(panels: Mapping[str, Mapping[str, Sequence[Record]]]) -> Figure:
-    """The primary measure over the rounds: a panel for each scenario, a line for each method.
+Panels = Mapping[str, Mapping[str, Sequence[Run]]]
+"""Runs by scenario and by method, each under the name that the picture gives it."""
 
-    A line is the mean over the method's records (seeds), its band reaches from the worst of them to the best.
+
+def learning_curves(panels: Panels, metric: str | None = None) -> Figure:
+    """A measure (the primary one) over the rounds: a panel for each scenario, a line for each method.
+
+    A line is the mean over the method's runs (seeds), its band reaches from the worst of them to the best.
     """
-    names = list(dict.fromkeys(name for lines in panels.values() for name, found in lines.items() if found))
-    style = {name: (COLOURS[i % len(COLOURS)], DASHES[i // len(COLOURS)]) for i, name in enumerate(names)}
+    style = _styles(panels)
     columns = min(len(panels), 2)
     rows = -(-len(panels) // columns)
     figure = Figure(figsize=(4.5 + 3.5 * columns, 1.5 + 2.8 * rows), layout="constrained")
     grid = figure.subplots(rows, columns, sharey=True, squeeze=False)
     for axes, (title, lines) in zip(grid.flat, panels.items(), strict=False):
-        for name, records in lines.items():
-            if found := [c for record in records if (c := curve(record)) is not None]:
-                _line(axes, name, found, *style[name])
-        primaries = {record.primary for records in lines.values() for record in records}
+        _curves(axes, lines, metric, style)
         axes.set_title(title, loc="left")
-        axes.set_xlabel("round")
-        axes.set_ylabel(", ".join(sorted(primaries)))
-        axes.xaxis.set_major_locator(MaxNLocator(10, integer=True))
-        axes.spines[["top", "right"]].set_visible(False)
     for axes in grid.flat[len(panels) :]:
         axes.set_visible(False)
-    drawn = {
-        label: line
-        for axes in grid.flat
-        for line, label in zip(*axes.get_legend_handles_labels(), strict=True)
-    }
-    figure.legend(drawn.values(), drawn.keys(), loc="outside right upper", frameon=False)
+    _legend(figure, grid.flat)
+    return figure
+
+
+def comparison(panels: Panels, metric: str | None = None) -> Figure:
+    """A row for each scenario: learning curves, what the clients sent against what came out (error bars are
+    from the worst seed to the best), and each client's measure at the end."""
+    style = _styles(panels)
+    figure = Figure(figsize=(15, 1 + 3.4 * len(panels)), layout="constrained")
+    grid = figure.subplots(len(panels), 3, squeeze=False)
+    for (curves, costs, clients), (title, lines) in zip(grid, panels.items(), strict=True):
+        _curves(curves, lines, metric, style)
+        _costs(costs, lines, metric, style)
+        _clients(clients, lines, style)
+        curves.set_title(title, loc="left")
+    _legend(figure, grid.flat)
     return figure
 
 
 DASHES = ("-", "--", ":", "-.")
+MARKS = ("o", "s", "^", "D")
+Style = Mapping[str, tuple[Any, int]]
+
+
+def _styles(panels: Panels) -> Style:
+    """For each name a colour and, where these are used up, the number of another dash or mark."""
+    names = list(dict.fromkeys(name for lines in panels.values() for name, found in lines.items() if found))
+    return {
+        name: (COLOURS[i % len(COLOURS)], i // len(COLOURS) % len(DASHES)) for i, name in enumerate(names)
+    }
+
+
+def _legend(figure: Figure, grid: Iterable[Any]) -> None:
+    drawn = {
+        label: line for axes in grid for line, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(drawn.values(), drawn.keys(), loc="outside right upper", frameon=False)
+
+
+def _curves(axes: Any, lines: Mapping[str, Sequence[Run]], metric: str | None, style: Style) -> None:
+    measures = {metric or run.primary for runs in lines.values() for run in runs}
+    for name, runs in lines.items():
+        if found := [run.curves[m] for run in runs if (m := metric or run.primary) in run.curves]:
+            colour, number = style[name]
+            _line(axes, name, found, colour, DASHES[number])
+    axes.set_xlabel("round")
+    axes.set_ylabel(", ".join(sorted(measures)))
+    axes.xaxis.set_major_locator(MaxNLocator(10, integer=True))
+    axes.spines[["top", "right"]].set_visible(False)
 
 
 def _line(axes: Any, name: str, curves: Sequence[Curve], colour: Any, dash: str) -> None:
@@ -107,3 +142,31 @@ def _line(axes: Any, name: str, curves: Sequence[Curve], colour: Any, dash: str)
     values = np.stack([found.values[: len(rounds)] for found in curves])
     axes.plot(rounds, values.mean(0), dash, label=name, color=colour, linewidth=1.5)
     axes.fill_between(rounds, values.min(0), values.max(0), color=colour, alpha=0.15, linewidth=0)
+
+
+def _costs(axes: Any, lines: Mapping[str, Sequence[Run]], metric: str | None, style: Style) -> None:
+    for name, runs in lines.items():
+        values = np.array([run.measure(metric or run.primary).value for run in runs])
+        sent = np.mean([run.costs.uplink_bytes for run in runs]) / 1e6
+        colour, number = style[name]
+        reach = [[values.mean() - values.min()], [values.max() - values.mean()]]
+        axes.errorbar([sent], [values.mean()], reach, fmt=MARKS[number], color=colour, capsize=2)
+    axes.set_xlabel("MB that the clients sent")
+    most = max((run.costs.uplink_bytes for runs in lines.values() for run in runs), default=0) / 1e6
+    axes.set_xlim(-0.05 * (most or 1), 1.1 * (most or 1))
+    axes.set_ylabel("at the end")
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _clients(axes: Any, lines: Mapping[str, Sequence[Run]], style: Style) -> None:
+    """A column of dots for each method, a dot for each client of each seed; a bar at the mean."""
+    for place, (name, runs) in enumerate(lines.items()):
+        values = [value for run in runs for value in run.clients.values()]
+        colour, number = style[name]
+        axes.plot([place] * len(values), values, MARKS[number], color=colour, alpha=0.5, markersize=4)
+        if values:
+            axes.hlines(np.mean(values), place - 0.3, place + 0.3, color=colour, linewidth=1.5)
+    axes.set_xticks(range(len(lines)), lines, rotation=30, ha="right")
+    axes.set_xlim(-0.6, len(lines) - 0.4)
+    axes.set_ylabel("clients' primary measure")
+    axes.spines[["top", "right"]].set_visible(False)

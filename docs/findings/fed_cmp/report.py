@@ -29,7 +29,7 @@ from fedbench.plugins import Plugins
 from fedbench.results.curves import curve
 from fedbench.results.plots import learning_curves, save
 from fedbench.results.record import Record
-from fedbench.results.runs import run_of
+from fedbench.results.runs import Run, run_of
 from fedbench.results.statistics import standard_error
 from fedbench.results.store import find_records, read_record
 from fedbench.runner import Runner
@@ -329,19 +329,22 @@ def _minus_fedavg(results: Results, method: str, scenario: str = "emoji-ii", **o
     return _text(results.difference(Study(options=options), method, scenario))
 
 
+def _runs(records: Mapping[int, Record]) -> list[Run]:
+    return [run_of(record) for record in records.values()]
+
+
 def pictures(results: Results, folder: Path) -> None:
     """Learning curves: every method on the four scenarios, and Fed-CMP's readings on one."""
     folder.mkdir(parents=True, exist_ok=True)
     panels = {
-        scenario: {m: list(results.get(Study(), m, scenario).values()) for m in (*PAPER, "centralized")}
+        scenario: {m: _runs(results.get(Study(), m, scenario)) for m in (*PAPER, "centralized")}
         for scenario in SCENARIOS
     }
     save(learning_curves(panels), folder / "fed-cmp-curves.svg")
     readings = {
-        named(study): list(results.get(study, "fed-cmp", "emoji-ii").values())
-        for study in (Study(), *OPTIONS)
+        named(study): _runs(results.get(study, "fed-cmp", "emoji-ii")) for study in (Study(), *OPTIONS)
     }
-    fedavg = {"fedavg": list(results.get(Study(), REFERENCE, "emoji-ii").values())}
+    fedavg = {"fedavg": _runs(results.get(Study(), REFERENCE, "emoji-ii"))}
     save(learning_curves({"emoji-ii": fedavg | readings}), folder / "fed-cmp-readings.svg")
 
 

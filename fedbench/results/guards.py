@@ -1,0 +1,65 @@
+"""What must not become worse: ``accuracy:-1%`` fails a comparison in which accuracy falls by more."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from fedbench.errors import UsageError
+from fedbench.results.compare import Compared, difference
+from fedbench.results.runs import Run
+
+
+@dataclass(frozen=True)
+class Guard:
+    """A bound on a metric's mean change against the reference: a fall if negative, a rise if positive, of
+    the reference's mean if ``relative``. ``metric`` is a whole name or the last part of one."""
+
+    metric: str
+    limit: float
+    relative: bool
+
+    @classmethod
+    def parse(cls, text: str) -> Guard:
+        """From ``METRIC:CHANGE``, the change with its sign: ``accuracy:-1%``, ``test/all/nll:+0.05``."""
+        found = re.fullmatch(r"(?P<metric>[^:]+):(?P<limit>[+-]\d+(?:\.\d*)?(?:e-?\d+)?)(?P<share>%?)", text)
+        if not found:
+            why = "it is not METRIC:CHANGE, the change with its sign"
+            raise UsageError(f"--fail-on {text!r}", why=why, fix="accuracy:-1% or nll:+0.05")
+        share = bool(found["share"])
+        return cls(found["metric"], float(found["limit"]) / (100 if share else 1), share)
+
+    def broken(self, rows: Sequence[Compared], reference: Sequence[Run]) -> Iterator[str]:
+        """A line for each row whose metric changes by more; :class:`UsageError` if nothing can be held
+        against anything."""
+        held = [row for row in rows if row.difference]
+        if not held:
+            raise UsageError(
+                "--fail-on", why="there is nothing to compare with", fix="name two, or --against"
+            )
+        for row in held:
+            theirs = [r for r in reference if r.scenario.fingerprint == row.runs[0].scenario.fingerprint]
+            found = difference(row.runs, theirs, self._name(row))
+            change = None if found is None else found.relative if self.relative else found.interval.mean
+            if found is not None and change is not None and self._beyond(change):
+                by = f"{change:+.2%}" if self.relative else f"{change:+.4f}"
+                limit = f"{100 * self.limit:+g} %" if self.relative else f"{self.limit:+g}"
+                yield (
+                    f"{row.summary.method} on {row.summary.title}: {found.metric} {by} against"
+                    f" {found.against}, beyond {limit} ({found.verdict})"
+                )
+
+    def _beyond(self, change: float) -> bool:
+        return change < self.limit if self.limit < 0 else change > self.limit
+
+    def _name(self, row: Compared) -> str:
+        """The metric's whole name in a row: of the suite that is compared if it has it, else the only one."""
+        known, suite = row.runs[0].measures, row.summary.metric.rpartition("/")[0]
+        fitting = [name for name in known if name == self.metric or name.endswith(f"/{self.metric}")]
+        if f"{suite}/{self.metric}" in fitting:
+            return f"{suite}/{self.metric}"
+        if len(fitting) == 1:
+            return fitting[0]
+        why = "it fits " + (", ".join(fitting) or "no metric of the records")
+        raise UsageError(f"--fail-on {self.metric!r}", why=why, fix="give a metric's whole name")
