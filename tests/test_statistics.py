@@ -17,6 +17,13 @@ def test_it_is_students_interval_up_to_the_resampling():
     assert found.mean == pytest.approx(0.53) and found.n == 4 and found.clear
 
 
+def test_the_resampling_is_scipys():
+    values = [0.5, 0.53, 0.58, 0.51]
+    theirs = bootstrap((values,), np.mean, n_resamples=50_000, method="percentile", rng=0).standard_error
+    half = (interval(values).high - interval(values).low) / 2
+    assert half == pytest.approx(3.1824 * np.sqrt(4 / 3) * theirs, rel=0.03)
+
+
 def test_equal_values_have_no_spread_and_one_value_has_no_interval():
     same = interval([0.3, 0.3, 0.3])
     assert (same.low, same.mean, same.high, same.clear) == (0.3, 0.3, 0.3, True)

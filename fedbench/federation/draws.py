@@ -29,6 +29,8 @@ class FaultDraws:
     def byzantine(self) -> frozenset[int]:
         """The clients that attack, the whole run long."""
         number = self.spec.attackers(self.clients)
+        if not number:
+            return frozenset()
         chosen = numpy_stream(self.seed, "faults", "byzantine").choice(self.clients, number, replace=False)
         return frozenset(chosen.tolist())
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from fedbench.fingerprint import canonical_json, sha256_json
 from fedbench.results.record import Record
+from fedbench.results.runs import contender
 
 Key = tuple[Hashable, ...]
 
@@ -35,12 +36,7 @@ def traits(record: Record) -> Iterator[tuple[Key, str]]:
         key = ("the measures of the same parameters", scenario, machine, entry.digest)
         yield key, sha256_json([found, clients])
     if record.scenario.track == "alignment":  # whoever takes part sends the same
-        yield ("bytes per update", scenario, *_contender(record)), _share(record)
-
-
-def _contender(record: Record) -> tuple[str, str, str]:
-    method = record.method
-    return method.name, method.provider.plugin, canonical_json(method.options)
+        yield ("bytes per update", scenario, *contender(record.method)), _share(record)
 
 
 def _share(record: Record) -> str:

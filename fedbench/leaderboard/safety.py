@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any
 
 MOST_TEXT = 10_000
@@ -38,10 +39,10 @@ def objection(values: Any) -> str:
     while level:
         inner: list[Any] = []
         for value in level:
-            if isinstance(value, dict):
+            if type(value) is dict:
                 seen |= dict.fromkeys(value)
                 inner += value.values()
-            elif isinstance(value, list):
+            elif type(value) is list:
                 inner += value
             else:
                 seen[value] = None
@@ -50,7 +51,7 @@ def objection(values: Any) -> str:
 
 
 def _of(value: Any) -> str:
-    if isinstance(value, str):
+    if type(value) is str:
         problem = _of_text(value)
         return problem and f"the text {shown(value, 40)!r} holds {problem}"
     if isinstance(value, int | float) and abs(value) > LARGEST:
@@ -58,7 +59,9 @@ def _of(value: Any) -> str:
     return ""
 
 
+@lru_cache(maxsize=100_000)
 def _of_text(text: str) -> str:
+    """Most texts of a record are in most others, too."""
     if len(text) > MOST_TEXT:
         return f"more than {MOST_TEXT} characters"
     if not _ANY.search(text):

@@ -62,16 +62,17 @@ def parse(data: bytes) -> dict[str, Any]:
         raise NotJson("it is not a JSON object")
     level: list[Any] = [found]
     for _ in range(DEEPEST):
-        level = [inner for outer in level for inner in _inside(outer) if isinstance(inner, dict | list)]
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if type(outer) is dict else outer)
+            if type(inner) is dict or type(inner) is list
+        ]
     if level:
         raise NotJson("it is nested too deeply")
     if rb"\u" in data and re.search(r"[\ud800-\udfff]", json.dumps(found, ensure_ascii=False)):
         raise NotJson("it has half a character (a lone surrogate)")
     return found
-
-
-def _inside(value: Any) -> Any:
-    return value.values() if isinstance(value, dict) else value
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

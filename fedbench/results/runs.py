@@ -16,14 +16,15 @@ from fedbench.results.record import MethodInfo, Record, ScenarioInfo, Spread, St
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """``measures`` are those at the end; ``curves`` those taken after every round, from round 0; ``start``
-    is round 0's. ``clients`` is the primary measure of each client at the end."""
+    """``contender`` says who ran. ``measures`` are those at the end; ``curves`` those taken after every
+    round, from round 0; ``start`` is round 0's. ``clients`` is each client's primary measure at the end."""
 
     id: str
     path: Path | None
     status: Status
     scenario: ScenarioInfo
     method: MethodInfo
+    contender: tuple[str, str, str]
     seed: int
     primary: str
     measures: Mapping[str, Measure]
@@ -44,11 +45,6 @@ class Run:
         """``name@version`` of the scenario."""
         return f"{self.scenario.name}@{self.scenario.version}"
 
-    @property
-    def contender(self) -> tuple[str, str, str]:
-        """Who ran: method, plugin and options; runs that share them differ by scenario and seed."""
-        return self.method.name, self.method.provider.plugin, canonical_json(self.method.options)
-
     def measure(self, name: str) -> Measure:
         """The measure at the end; :class:`UsageError` if there is none of this name."""
         if name not in self.measures:
@@ -57,6 +53,11 @@ class Run:
                 fix=f"it has: {', '.join(self.measures)}",
             )
         return self.measures[name]
+
+
+def contender(method: MethodInfo) -> tuple[str, str, str]:
+    """Who ran: method, plugin and options; runs that share them differ by scenario and seed."""
+    return method.name, method.provider.plugin, canonical_json(method.options)
 
 
 def run_of(record: Record, path: Path | None = None) -> Run:
@@ -69,6 +70,7 @@ def run_of(record: Record, path: Path | None = None) -> Run:
         status=record.status,
         scenario=record.scenario,
         method=record.method,
+        contender=contender(record.method),
         seed=record.seed,
         primary=record.primary,
         measures=(last.metrics if last else {}) | record.final,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from math import sqrt
 from statistics import fmean, stdev
 
@@ -44,14 +45,23 @@ def interval(values: Sequence[float]) -> Interval:
         return Interval(mean, None, None, n)
     if max(values) - min(values) <= EQUAL:
         return Interval(mean, mean, mean, n)
+    weights, student = _resampling(n)
+    reach = student * sqrt(n / (n - 1)) * float(np.std(values @ weights, ddof=1))
+    return Interval(mean, mean - reach, mean + reach, n)
+
+
+@cache
+def _resampling(n: int) -> tuple[np.ndarray, float]:
+    """How much each of ``n`` values weighs in the mean of each resample, [n, RESAMPLES], and Student's t.
+
+    A mean is linear, so the resampled means of the unit vectors give those of any values.
+    """
     from scipy.special import stdtrit
     from scipy.stats import bootstrap
 
-    stream = numpy_stream(0, "bootstrap")
-    resampled = bootstrap((values,), np.mean, n_resamples=RESAMPLES, method="percentile", rng=stream)
-    student = float(stdtrit(n - 1, (1 + CONFIDENCE) / 2))
-    reach = student * sqrt(n / (n - 1)) * float(resampled.standard_error)
-    return Interval(mean, mean - reach, mean + reach, n)
+    stream = numpy_stream(0, "bootstrap", n)
+    found = bootstrap((np.eye(n),), np.mean, axis=-1, n_resamples=RESAMPLES, method="percentile", rng=stream)
+    return found.bootstrap_distribution, float(stdtrit(n - 1, (1 + CONFIDENCE) / 2))
 
 
 def standard_error(values: Sequence[float]) -> float | None:

@@ -1,0 +1,116 @@
+"""Building the boards of 10,000 records, and running one again. The bars are a minute each; nothing asserts.
+
+``pytest benchmarks/test_leaderboard.py --benchmark-only -s``; ``FEDBENCH_RECORDS`` for another number.
+"""
+
+import json
+import os
+import random
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fedbench.results.parsing import content_id
+from fedbench.results.places import run_id
+
+RECORDS = Path(__file__).parent.parent / "leaderboards" / "records"
+SCENARIOS = ("emoji-ii@2", "emoji-tt@1", "emoji-cross@1", "emoji-joint@1", "easyvqa-tasks@1")
+ANCHORS = ("start", "local", "centralized", "fedavg")
+SEEDS = range(5)
+COUNT = int(os.environ.get("FEDBENCH_RECORDS", "10000"))
+
+
+def sources(scenario):
+    """Real records of a scenario, by method and seed."""
+    folders = (RECORDS / scenario).iterdir()
+    return {
+        folder.name: [json.loads(path.read_text()) for path in sorted(folder.rglob("record.json"))]
+        for folder in sorted(folders)
+        if "+" not in folder.name
+    }
+
+
+def written(folder, record, method, plugin, distribution, seed):
+    """A copy of a real record as if ``method`` had made it with ``seed``: it is consistent."""
+    record = json.loads(json.dumps(record))
+    options = record["method"]["options"] if plugin == record["method"]["provider"]["plugin"] else {}
+    provider = {"distribution": distribution, "version": "1.0", "plugin": plugin}
+    if plugin == record["method"]["provider"]["plugin"]:
+        provider = record["method"]["provider"]
+    record["method"] = {"name": method, "options": options, "provider": provider}
+    record["seed"] = seed
+    record["run_id"] = run_id(record["scenario"]["fingerprint"], method, plugin, options, seed)
+    record["record_id"] = content_id(record)
+    scenario = f"{record['scenario']['name']}@{record['scenario']['version']}"
+    path = folder / scenario / method / f"seed-{seed}" / "record.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(record, indent=1) + "\n")
+
+
+@pytest.fixture(scope="module")
+def synthetic(tmp_path_factory):
+    """Anchors and as many made-up methods as give ``COUNT`` records."""
+    folder = tmp_path_factory.mktemp("boards") / "records"
+    draw, count = random.Random(0), 0
+    known = {scenario: sources(scenario) for scenario in SCENARIOS}
+    for found in known.values():
+        for method in ANCHORS:
+            for seed in SEEDS:
+                written(folder, found[method][seed % 3], method, "baselines", "fedbench-suite", seed)
+                count += 1
+    number = 0
+    while count < COUNT:
+        number += 1
+        for found in known.values():
+            copied = draw.choice([m for m in found if m not in ("start", "local", "centralized")])
+            for seed in SEEDS:
+                method = f"made-up-{number:04}"
+                written(folder, found[copied][seed % 3], method, method, method, seed)
+                count += 1
+    return folder
+
+
+def command(*arguments):
+    return [sys.executable, "-m", "fedbench", "leaderboard", *map(str, arguments)]
+
+
+def measured(benchmark, function):
+    """Run it once: seconds on the clock and of the processor, and the most memory of any child so far."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    benchmark.pedantic(function, rounds=1)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    worked = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    clock = benchmark.stats.stats.max
+    return f"{clock:.1f} s, {worked:.1f} s of the processor, {after.ru_maxrss / 1024:.0f} MB at most"
+
+
+def test_build(benchmark, synthetic):
+    """In a process of its own, so that its memory can be told."""
+    count = sum(1 for _ in synthetic.rglob("record.json"))
+
+    def build():
+        done = subprocess.run(
+            command("build", "--records", synthetic), capture_output=True, text=True, check=True
+        )
+        assert done.stderr == ""
+
+    print(f"\nbuild of {count} records: {measured(benchmark, build)}")
+    page = (synthetic.parent / "alignment-nano.md").read_text()
+    assert page.count("made-up-") > count / len(SEEDS) - len(SCENARIOS) * len(ANCHORS)
+
+
+@pytest.mark.parametrize("method", ["fedavg", "fed-cmp", "local"])
+def test_replay(benchmark, method):
+    run = RECORDS / "emoji-ii@2" / method / "seed-0"
+
+    def replay():
+        done = subprocess.run(
+            command("verify", run, "--level", "replayed", "--format", "json"),
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        assert json.loads(done.stdout)[0]["level"] == "replayed"
+
+    print(f"\nreplay of {method} on emoji-ii: {measured(benchmark, replay)}")
