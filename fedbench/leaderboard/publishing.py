@@ -14,7 +14,7 @@ from typing import Protocol
 from fedbench.catalog import Catalog
 from fedbench.errors import FedbenchError, UsageError
 from fedbench.fingerprint import sha256_file
-from fedbench.leaderboard.site.build import COPIED
+from fedbench.leaderboard.site.urls import COPIED
 
 OURS = ("index.html", "assets/", "boards/", "methods/", "scenarios/", f"{COPIED}/")
 """What a site consists of; whatever else lies at its target stays."""

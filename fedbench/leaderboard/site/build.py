@@ -15,9 +15,6 @@ from fedbench.leaderboard.site import urls
 from fedbench.leaderboard.site.pages import GENERATOR, Site
 from fedbench.results.runs import Run
 
-COPIED = "records"
-"""Where a site keeps its records, unless they lie beside it."""
-
 
 @dataclass(frozen=True)
 class Build:
@@ -38,8 +35,8 @@ class Build:
                 (new / name).write_bytes(content)
                 pages += name.endswith(".html")
             for place in self.copied:
-                (new / COPIED / place).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(self.records / place, new / COPIED / place)
+                (new / urls.COPIED / place).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(self.records / place, new / urls.COPIED / place)
             if self.output.exists():
                 self.output.rename(Path(temporary, "old"))
             new.rename(self.output)
@@ -54,7 +51,7 @@ class Build:
             if path not in there or path.read_bytes() != content:
                 stale.append(path)
             there.discard(path)
-        return stale + sorted(there - {self.output / COPIED / place for place in self.copied})
+        return stale + sorted(there - {self.output / urls.COPIED / place for place in self.copied})
 
 
 def plan_build(
@@ -72,7 +69,7 @@ def plan_build(
     """
     _check_replaceable(output)
     beside = records.resolve().parent == output.resolve().parent
-    folder = f"../{records.name}" if beside else COPIED
+    folder = f"../{records.name}" if beside else urls.COPIED
     places = {run.id: run.path.relative_to(records).as_posix() for run in runs if run.path}
     linked = {run: f"{folder}/{place}" for run, place in places.items()}
     site = Site(tuple(boards), catalog, linked, warn)

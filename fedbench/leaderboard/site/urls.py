@@ -11,6 +11,9 @@ from fedbench.fingerprint import sha256_json
 INDEX = "index.html"
 SCENARIOS = "scenarios/index.html"
 METHODS = "methods/index.html"
+COPIED = "records"
+"""Where a site keeps its records, unless they lie beside it."""
+
 STYLE, SCRIPT, ICON = "assets/site.css", "assets/site.js", "assets/icon.svg"
 
 
