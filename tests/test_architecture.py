@@ -192,11 +192,12 @@ def test_leaderboards_never_import_torch(tmp_path):
             ["leaderboard", "show", "alignment-nano", "--records", records],
             ["leaderboard", "verify", run],
             ["leaderboard", "add", run, "--records", str(tmp_path / "records")],
-            ["leaderboard", "build", "--records", str(tmp_path / "records")],
             ["compare", "fedavg", "fed-cmp", "--records", records],
         ],
         HEAVY - {"scipy"},
     )
+    build = ["leaderboard", "build", "alignment-papers", "--records", str(tmp_path / "records")]
+    light([build], HEAVY - {"scipy", "matplotlib"})
 
 
 def test_showing_a_scenario_and_drawing_it_load_its_data_only(tmp_path):

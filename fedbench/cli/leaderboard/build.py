@@ -9,7 +9,6 @@ import click
 from fedbench.cli.leaderboard.shared import boards_argument, chosen, collect, records_option
 from fedbench.cli.main import App, warn
 from fedbench.leaderboard.build import out_of_date, pages, standings, write
-from fedbench.leaderboard.site.build import plan_build
 
 
 @click.command("build")
@@ -28,6 +27,8 @@ def command(app: App, boards: tuple[str, ...], records: Path, output: Path | Non
     The site needs nothing but a browser, also from its files. Records that lie beside it are linked, others
     copied into it. The same records give the same bytes.
     """
+    from fedbench.leaderboard.site.build import plan_build
+
     gathered = collect(records, app.catalog)
     found = standings(chosen(boards, app.catalog), app.catalog, gathered)
     tables = pages(found)
