@@ -197,7 +197,8 @@ def test_leaderboards_never_import_torch(tmp_path):
         ],
         HEAVY - {"scipy"},
     )
-    light([["leaderboard", "build", "--records", str(tmp_path / "records")]], HEAVY - {"scipy", "matplotlib"})
+    build = ["leaderboard", "build", "alignment-papers", "--records", str(tmp_path / "records")]
+    light([build], HEAVY - {"scipy", "matplotlib"})
 
 
 def test_showing_a_scenario_and_drawing_it_load_its_data_only(tmp_path):

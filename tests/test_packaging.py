@@ -192,6 +192,7 @@ def test_the_wheel_holds_the_core_and_every_part_and_nothing_else(whole_wheel):
         "easyvqa-tasks.toml",
         "tokenizer.json",
     )
+    assets += ("site/templates/board.html", "site/static/site.css", "site/static/site.js")
     for asset in (*assets, "emoji.embeddings.safetensors", "SHA256SUMS.json", "py.typed"):
         assert any(file.endswith(f"/{asset}") for file in names), asset
     assert "fedbench/py.typed" in names, "the classifier says Typing :: Typed"
@@ -271,3 +272,11 @@ def test_the_boards_are_in_the_wheel(site):
     assert (done.returncode, done.stderr) == (0, "")
     boards = [row["board"] for row in json.loads(done.stdout)]
     assert boards == ["alignment-nano", "alignment-papers", "preference-nano", "preference-papers"]
+
+
+def test_the_wheel_alone_builds_a_site(site, tmp_path):
+    (tmp_path / "records").mkdir()
+    done = alone([site], "leaderboard", "build", "preference-papers", "--records", str(tmp_path / "records"))
+    assert done.returncode == 0, done.stderr
+    assert "Published figures" in (tmp_path / "site/boards/preference-papers/index.html").read_text()
+    assert (tmp_path / "site/assets/site.js").is_file()

@@ -131,18 +131,20 @@ def _curves(axes: Any, lines: Mapping[str, Sequence[Run]], metric: str | None, s
     for name, runs in lines.items():
         if found := [run.curves[m] for run in runs if (m := metric or run.primary) in run.curves]:
             colour, number = style[name]
-            _line(axes, name, found, colour, DASHES[number])
+            line(axes, found, colour, DASHES[number])[0].set_label(name)
     axes.set_xlabel("round")
     axes.set_ylabel(", ".join(sorted(measures)))
     axes.xaxis.set_major_locator(MaxNLocator(10, integer=True))
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _line(axes: Any, name: str, curves: Sequence[Curve], colour: Any, dash: str) -> None:
+def line(axes: Any, curves: Sequence[Curve], colour: Any, dash: Any) -> tuple[Any, Any]:
+    """The mean over seeds and the band from the worst of them to the best."""
     rounds = range(min(len(found.values) for found in curves))
     values = np.stack([found.values[: len(rounds)] for found in curves])
-    axes.plot(rounds, values.mean(0), dash, label=name, color=colour, linewidth=1.5)
-    axes.fill_between(rounds, values.min(0), values.max(0), color=colour, alpha=0.15, linewidth=0)
+    (mean,) = axes.plot(rounds, values.mean(0), linestyle=dash, color=colour, linewidth=1.5)
+    band = axes.fill_between(rounds, values.min(0), values.max(0), color=colour, alpha=0.15, linewidth=0)
+    return mean, band
 
 
 def _costs(axes: Any, lines: Mapping[str, Sequence[Run]], metric: str | None, style: Style) -> None:

@@ -12,7 +12,6 @@ from fedbench.cli.main import App, warn
 from fedbench.cli.tables import Format, format_option, print_rows
 from fedbench.errors import FedbenchError
 from fedbench.leaderboard.build import standings
-from fedbench.leaderboard.publishing import check_append_only, publisher
 
 
 @click.command("publish")
@@ -30,6 +29,7 @@ def command(
 
     Every record has to be consistent. Nothing is forced, and no record that is there is altered or removed.
     """
+    from fedbench.leaderboard.publishing import check_append_only, publisher
     from fedbench.leaderboard.site.build import plan_build
 
     target = publisher(to, app.catalog)

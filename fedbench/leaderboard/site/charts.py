@@ -18,7 +18,7 @@ from fedbench.data.heterogeneity import Heterogeneity
 from fedbench.leaderboard.ranking import THRESHOLDS, Contender, ScenarioStanding, Score, Standings
 from fedbench.leaderboard.site.svg import SERIES, inline
 from fedbench.results.curves import Curve
-from fedbench.results.plots import COLOURS, client_bars
+from fedbench.results.plots import COLOURS, client_bars, line
 from fedbench.results.statistics import Interval
 
 INK, QUIET, GRID = "#000000", "#777777", "#dddddd"
@@ -164,11 +164,11 @@ class Charts:
         for row in rows:
             if row.contender in drawn:
                 look = self._look(row.contender)
-                (line,) = axes.step(
+                (steps,) = axes.step(
                     THRESHOLDS, row.profile, where="post", color=look.colour, linestyle=look.linestyle,
                     linewidth=look.width, zorder=look.above,
                 )  # fmt: skip
-                line.set_gid(SERIES + row.contender.key)
+                steps.set_gid(SERIES + row.contender.key)
         axes.set(xlim=(0, 1.01), ylim=(-0.02, 1.02))
         text = f"Performance profiles of {len(drawn)} entries; further up and to the right is better."
         return self._chart(
@@ -247,16 +247,11 @@ class Charts:
 
     def _line(self, axes: Any, contender: Contender, curves: Sequence[Curve]) -> None:
         look = self._look(contender)
-        rounds = range(min(len(found.values) for found in curves))
-        values = np.stack([found.values[: len(rounds)] for found in curves])
-        (line,) = axes.plot(
-            rounds, values.mean(0), color=look.colour, linestyle=look.linestyle, linewidth=look.width,
-            zorder=look.above,
-        )  # fmt: skip
-        line.set_gid(SERIES + contender.key)
-        if look is not REST and not look.dash:
-            band = axes.fill_between(rounds, values.min(0), values.max(0), color=look.colour, alpha=0.13)
-            band.set(linewidth=0, zorder=1, gid=SERIES + contender.key)
+        mean, band = line(axes, curves, look.colour, look.linestyle)
+        mean.set(linewidth=look.width, zorder=look.above, gid=SERIES + contender.key)
+        band.set(zorder=1, gid=SERIES + contender.key)
+        if look is REST or look.dash:
+            band.remove()
 
     def _look(self, contender: Contender) -> Look:
         return self.looks.get(contender.key, REST)
