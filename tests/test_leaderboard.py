@@ -83,7 +83,7 @@ def test_the_committed_tables_are_current(fedbench, monkeypatch):
 
 def test_what_is_not_consistent_is_named(fedbench, records):
     put(records, edited(lambda record: everywhere(record, 0.9)))
-    code, out, err = fedbench("leaderboard", "build", "--records", records)
+    code, _, err = fedbench("leaderboard", "build", "--records", records)
     assert code == 0 and err.count("\n") == 1
     assert f"{records / PLACE}: valid only" in err and "not a count out of 476" in err
     _, page, _ = fedbench(
