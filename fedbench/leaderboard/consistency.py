@@ -70,8 +70,9 @@ def _totals(record: Record, scenario: Scenario) -> Iterator[str]:
 
 
 def _clock(record: Record, scenario: Scenario) -> Iterator[str]:
-    costs = record.costs
-    spent = costs.client_seconds + costs.server_seconds + costs.evaluation_seconds
+    # What round 0 holds (fitted reward models) may have been done once, in another run, for all that share it.
+    costs = [entry.costs for entry in record.rounds[1:]]
+    spent = sum(cost.client_seconds + cost.server_seconds + cost.evaluation_seconds for cost in costs)
     try:
         began, ended = (datetime.fromisoformat(moment) for moment in (record.started, record.finished))
         took = (ended - began).total_seconds()
