@@ -70,7 +70,7 @@ def _totals(record: Record, scenario: Scenario) -> Iterator[str]:
 
 
 def _clock(record: Record, scenario: Scenario) -> Iterator[str]:
-    # What round 0 holds (fitted reward models) may have been done once, in another run, for all that share it.
+    # What round 0 holds (fitted reward models) may have been done once, in another run, for all runs.
     costs = [entry.costs for entry in record.rounds[1:]]
     spent = sum(cost.client_seconds + cost.server_seconds + cost.evaluation_seconds for cost in costs)
     try:
