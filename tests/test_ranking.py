@@ -300,6 +300,13 @@ def test_a_row_is_checked_as_far_as_its_least_record():
     assert {row.level for row in found.rows if row.contender.method != "own"} == {Level.unverified}
 
 
+def test_what_was_found_to_be_inconsistent_does_not_count():
+    mine = runs("own", [0.8] * 3)
+    found = rank(contest(), [*anchors(), *mine], {run.id: Level.valid for run in mine})
+    assert "own" not in ranks(found) and ranks(found)["fedavg"] == 1
+    assert {item.why for item in found.left_out} == {"it is not consistent"}
+
+
 def test_the_same_runs_in_any_order_give_the_same_page():
     given = [*anchors(), *runs("own", [0.8, 0.7, 0.75]), *runs("own", [0.5] * 3, options={"mu": 1.0})]
     pages = {document(rank(contest(), order)) for order in (given, given[::-1])}

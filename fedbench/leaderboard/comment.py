@@ -29,16 +29,13 @@ def rows(verdicts: Sequence[Verdict], notes: Mapping[str, str]) -> list[dict[str
 def comment(verdicts: Sequence[Verdict], notes: Mapping[str, str], asked: Level) -> str:
     """Markdown in which every word that comes from a submission is code, so that none of it is read as
     markup, a link or a mention. Files that are fine are counted, not listed."""
-    bad = [verdict for verdict in verdicts if verdict.problem or verdict.level < asked]
+    bad = [verdict for verdict in verdicts if verdict.fails(asked)]
     counts = Counter(verdict.level.name for verdict in verdicts)
     found = ", ".join(f"{counts[level.name]} {level.name}" for level in reversed(Level) if counts[level.name])
-    verdict = "All are" if not bad else f"**{len(bad)} are not**"
-    lines = [
-        "### Records",
-        "",
-        f"{len(verdicts)} files: {found or 'none'}. {verdict} at least `{asked.name}`.",
-        "",
-    ]
+    outcome = (
+        f"**{len(bad)} fall short of `{asked.name}`.**" if bad else f"None falls short of `{asked.name}`."
+    )
+    lines = ["### Records", "", f"{len(verdicts)} files: {found or 'none'}. {outcome}", ""]
     listed = [row for row in rows(bad, notes) if row["problem"]]
     if listed:
         lines += ["| file | level | what is wrong |", "|:--|:--|:--|"]

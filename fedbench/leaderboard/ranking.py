@@ -152,9 +152,10 @@ class Standings:
 
 
 def rank(contest: Contest, runs: Iterable[Run], levels: Mapping[str, Level] | None = None) -> Standings:
-    """The standings. ``levels`` says by ``Run.id`` what was verified."""
+    """The standings. ``levels`` says by ``Run.id`` what was verified; what was found to be no more than valid
+    does not count."""
     levels = levels or {}
-    kept, left_out = _eligible(contest, runs)
+    kept, left_out = _eligible(contest, runs, levels)
     names: dict[Identity, Contender] = {}
     for identity, found in _by(kept, lambda run: _identity(contest, run)).items():
         names[identity] = _contender(contest, identity, found)
@@ -176,7 +177,9 @@ def _by(runs: Iterable[Run], key: Any) -> dict[Any, list[Run]]:
     return groups
 
 
-def _eligible(contest: Contest, runs: Iterable[Run]) -> tuple[list[Run], list[LeftOut]]:
+def _eligible(
+    contest: Contest, runs: Iterable[Run], levels: Mapping[str, Level]
+) -> tuple[list[Run], list[LeftOut]]:
     """The runs on the board's scenarios, in a fixed order, one for each contender, scenario and seed."""
     wanted = {scenario.name: scenario for scenario in contest.scenarios}
     kept: dict[Any, Run] = {}
@@ -185,6 +188,8 @@ def _eligible(contest: Contest, runs: Iterable[Run]) -> tuple[list[Run], list[Le
         if run.scenario.name not in wanted:
             continue
         why = _objection(contest, wanted[run.scenario.name], run)
+        if not why and levels.get(run.id) == Level.valid:
+            why = "it is not consistent"
         key = (run.scenario.fingerprint, run.contender, run.seed)
         if not why and key in kept and kept[key].id != run.id:
             why = f"a second record of seed {run.seed}, the first one counts"

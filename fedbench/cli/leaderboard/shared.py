@@ -30,7 +30,7 @@ def chosen(names: Sequence[str], catalog: Catalog) -> list[Board]:
 
 
 def collect(records: Path, catalog: Catalog) -> Gathered:
-    """The records below a folder, checked; one line for each that is not consistent."""
+    """The records below a folder, checked; one line for each that is not consistent and does not count."""
     found = gather(records, catalog)
     for verdict in found.refused:
         warn(f"{verdict.path}: {verdict.level.name} only: {verdict.problem}")
