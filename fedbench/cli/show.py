@@ -100,8 +100,10 @@ def _cell(value: Any) -> Any:
 
 
 def _flat(value: Any, prefix: str = "") -> Any:
-    """Nested dictionaries as (dotted key, value)."""
+    """Nested dictionaries, and lists of them, as (dotted key, value)."""
     for key, inner in value.items():
+        if isinstance(inner, list) and any(isinstance(part, dict) for part in inner):
+            inner = dict(enumerate(inner))
         if isinstance(inner, dict):
             yield from _flat(inner, f"{prefix}{key}.")
         else:

@@ -1,6 +1,6 @@
 """Tune the nano model to answer, a little: the policy that the preference scenarios align.
 
-    OMP_NUM_THREADS=1 python build/policy.py
+    OMP_NUM_THREADS=1 python build/policy.py && python build/accuracy.py
 
 Only pictures of the pool "start" are seen, which no client, query, comparison or test has.
 """
@@ -21,11 +21,9 @@ import click
 import torch
 from fedbench_emoji.backbone import nano
 from fedbench_emoji.views import augmented
-from fedbench_preferences.backbone import FILE, HIDDEN, PROJECTOR
-from fedbench_preferences.dataset import domains, easyvqa, emoji
+from fedbench_preferences.backbone import FILE, PROJECTOR
 from fedbench_preferences.digits import digits
 from fedbench_preferences.drawings import drawings
-from fedbench_preferences.hooks import PreferenceOptions
 from fedbench_preferences.questions import Question, Source
 from fedbench_preferences.shapes import shapes
 from safetensors.torch import save
@@ -33,7 +31,6 @@ from torch import Tensor
 from tqdm import trange
 from transformers import get_linear_schedule_with_warmup
 
-from fedbench.data import PreferenceData, Suite
 from fedbench.models.backbone import Backbone
 from fedbench.models.policy import Policy, Questions
 from fedbench.models.projector import Projector
@@ -42,6 +39,9 @@ from fedbench.specs import Options
 
 SEED = 20261122
 STEPS = 1200
+RECORD = "training.json"
+HIDDEN = 256
+"""The projector's hidden width."""
 BATCH = 64
 LR = {"projector": 2e-3, "llm": 5e-4}
 WARMUP = 30
@@ -147,35 +147,6 @@ def padded(rows: list[list[int]]) -> tuple[Tensor, Tensor]:
     return ids.clamp_min(0), ids >= 0
 
 
-def start_accuracies(policy: Policy, backbone: Backbone, data: PreferenceData) -> dict[str, float]:
-    """Greedy exact match on each suite, and on each label's items in it."""
-    policy.features = torch.cat(
-        [
-            backbone.encode([data.images[j] for j in range(i, min(i + 64, len(data.images)))])
-            for i in range(0, len(data.images), 64)
-        ]
-    )
-    found: dict[str, float] = {}
-    for key, suite in data.suites.items():
-        right = greedy(policy, suite)
-        found[key] = sum(right) / len(right)
-        labels = [data.labels["task"][item.image] for item in suite.items]
-        for label in dict.fromkeys(labels):
-            own = [hit for hit, other in zip(right, labels, strict=True) if other == label]
-            found[f"{key}/{label}"] = sum(own) / len(own)
-    return {key: round(value, 4) for key, value in found.items()}
-
-
-def greedy(policy: Policy, suite: Suite) -> list[bool]:
-    """Whether the likeliest answer to each item is the right one."""
-    questions = Questions(
-        torch.tensor([item.image for item in suite.items]),
-        policy.llm.prompt_ids([item.prompt for item in suite.items]),
-    )
-    answers = policy.texts(policy.sample(questions, 1, limit=12, temperature=0, stream=None))
-    return [answer == item.answer for answer, item in zip(answers, suite.items, strict=True)]
-
-
 @click.command(help=__doc__)
 @click.option("--out", type=click.Path(path_type=Path), default=FILE, show_default=False)
 @click.option("--steps", default=STEPS, show_default=True)
@@ -190,12 +161,8 @@ def main(out: Path, steps: int, seed: int) -> None:
     minutes = (time.monotonic() - begun) / 60
     weights = {PROJECTOR: policy.projected.detach(), **policy.weights.state_dict()}
     del weights["lm_head.weight"]  # tied to the embeddings
-    half = {name: tensor.half().contiguous() for name, tensor in weights.items()}
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_bytes(save(half))
-    with torch.no_grad():
-        policy.projected.copy_(half.pop(PROJECTOR))
-    policy.weights.load_state_dict(half, strict=False)
+    out.write_bytes(save({name: tensor.half().contiguous() for name, tensor in weights.items()}))
     record = {
         "command": shlex.join(["python", "build/policy.py", *sys.argv[1:]]),
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS"),
@@ -204,17 +171,14 @@ def main(out: Path, steps: int, seed: int) -> None:
         "steps": steps,
         "batch": BATCH,
         "lr": LR,
+        "noise": NOISE,
         "lazy": LAZY,
         "start_pictures": {name: len(found[0].rows) for name, found in tasks.items()},
         "wall_minutes": round(minutes, 1),
         "loss_first_50": round(sum(losses[:50]) / 50, 4),
         "loss_last_50": round(sum(losses[-50:]) / 50, 4),
-        "greedy_exact_match": {
-            data.name: start_accuracies(policy, backbone, data)
-            for data in (make(PreferenceOptions()) for make in (emoji, easyvqa, domains))
-        },
     }
-    (out.parent / "training.json").write_text(json.dumps(record, indent=1) + "\n")
+    (out.parent / RECORD).write_text(json.dumps(record, indent=1) + "\n")
 
 
 if __name__ == "__main__":

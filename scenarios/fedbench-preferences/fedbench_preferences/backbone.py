@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fedbench_emoji.backbone import nano
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from fedbench import Options, UsageError
@@ -13,8 +14,6 @@ from fedbench.models.backbone import Backbone
 
 FILE = Path(__file__).parent / "assets" / "nano-vlm" / "policy.safetensors"
 PROJECTOR = "projector"
-HIDDEN = 256
-"""The projector's hidden width."""
 
 
 def nano_vlm(options: Options) -> Backbone:
@@ -24,8 +23,8 @@ def nano_vlm(options: Options) -> Backbone:
         found = sha256_file(FILE)
         weights = {name: tensor.float() for name, tensor in load_file(FILE).items()}
         projector = weights.pop(PROJECTOR)
-        base.llm.load_state_dict(weights, strict=False)
-    except (OSError, RuntimeError, KeyError) as error:
+        base.llm.load_state_dict(weights | {"lm_head.weight": weights["model.embed_tokens.weight"]})
+    except (OSError, RuntimeError, KeyError, SafetensorError) as error:
         raise UsageError(
             "can't read the start policy", where=FILE, why=error, fix="reinstall fedbench-preferences"
         ) from error

@@ -29,7 +29,7 @@ Tasks = Mapping[str, tuple[str, ...]]
 
 
 def emoji(options: PreferenceOptions) -> PreferenceData:
-    """Clients judge whose style it is, what kind of thing, yes or no on categories; nobody judges others."""
+    """Clients judge the artist, the category and the kind of a drawing; nobody judges yes or no."""
     client = {"artist": ("artist",), "category": ("category",), "kind": ("kind",)}
     held_out = {"verification": ("yesno-category", "yesno-kind")}
     return _made(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 from PIL import Image
@@ -16,6 +16,7 @@ WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight",
 SIDE = 64
 
 
+@cache
 def digits() -> Source:
     """Dark on white and enlarged, as the vision encoder sees the drawings."""
     found = load_digits()

@@ -6,7 +6,7 @@ import io
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
 from fedbench_emoji import texts
 from fedbench_emoji.assets import verified
@@ -40,6 +40,7 @@ class Pictures(Sequence[Image.Image]):
         return Image.open(io.BytesIO(self.encoded[i])).convert("RGB")
 
 
+@cache
 def drawings() -> Source:
     """Drawings of ``KINDS``, but for those that two concepts share."""
     verified(FILE)

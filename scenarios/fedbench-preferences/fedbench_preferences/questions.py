@@ -61,7 +61,8 @@ def pool_of(digest: str) -> Pool:
 def balanced(
     questions: Iterable[Question], count: int, used: Counter[int], rng: random.Random
 ) -> list[Question]:
-    """``count`` questions, or all, every answer about equally often; those of pictures least ``used`` first.
+    """``count`` questions (an even number), or all: every answer about equally often, and first the pictures
+    that are least ``used``.
 
     A yes/no text comes as often with yes as with no, so the text says nothing.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import partial
+from functools import cache, partial
 
 from fedbench_easyvqa.dataset import Pictures, files, put, read
 from fedbench_easyvqa.hooks import EasyVQAOptions
@@ -21,6 +21,7 @@ TASKS: dict[str, Task] = {
 }
 
 
+@cache
 def shapes() -> Source:
     """All 5,000 images of easy-VQA's two halves."""
     halves: tuple[Half, ...] = ("train", "test")
