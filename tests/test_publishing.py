@@ -93,7 +93,10 @@ def test_a_dry_run_lists_what_would_change(publish, boards, remote):
     shutil.copytree(RECORDS / "emoji-tt@1" / "moon", boards / "records" / "emoji-tt@1" / "moon")
     rows = json.loads(publish(f"git:{remote}#pages", "--dry-run", "--format", "json")[1])
     assert {row["what"] for row in rows} == {"add", "change"}
-    assert sum(row["file"].startswith("records/") for row in rows) == 3
+    added = sorted(row["file"] for row in rows if row["file"].startswith("records/"))
+    assert added == sorted(
+        f"records/{p.relative_to(RECORDS)}" for p in RECORDS.glob("emoji-tt@1/moon/*/*.json")
+    )
     assert commits(remote) == 1
 
 

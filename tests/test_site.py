@@ -486,12 +486,13 @@ def small(tmp_path):
 
 
 def test_a_site_elsewhere_takes_its_records_along(fedbench, small, tmp_path):
+    records = [name for name in files(tmp_path / "boards") if name.endswith("record.json")]
     assert fedbench(*small, "--output", tmp_path / "there" / "site")[0] == 0
     (tmp_path / "there").rename(tmp_path / "moved")
     shutil.rmtree(tmp_path / "boards")
     moved = tmp_path / "moved" / "site"
     copied = [name for name in files(moved) if name.startswith("records/")]
-    assert len(copied) == 12
+    assert len(copied) == len(records) > 10
     assert not problems(moved)
     place = "emoji-tt@1/fedavg/seed-0/record.json"
     assert (moved / "records" / place).read_bytes() == (RECORDS / place).read_bytes()
