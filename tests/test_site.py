@@ -267,6 +267,7 @@ def test_the_theme_is_the_systems_until_one_chooses(site, visit):
     assert light != dark
     assert button.get_attribute("aria-pressed") == "false"
     page.get_by_role("link", name="Methods").click()
+    page.wait_for_url("**/methods/index.html")
     assert paper(page) == light, "it is kept from page to page"
     assert paper(visit(site, "index.html", color_scheme="light")) == light
 
@@ -303,8 +304,12 @@ def test_without_scripts_everything_is_there(site, visit):
     assert not page.locator("#theme").is_visible()
 
 
-def test_a_board_without_records_says_so(site, visit):
-    page = visit(site, "boards/preference-nano/index.html")
+def test_a_board_without_records_says_so(fedbench, small, visit, tmp_path):
+    (board,) = (tmp_path / "boards").glob("*.toml")
+    board.write_text(board.read_text().replace("emoji-tt@1", "emoji-ii@2"))
+    built = tmp_path / "there" / "site"
+    assert fedbench(*small, "--output", built)[0] == 0
+    page = visit(built, "boards/small/index.html")
     assert "There are no records yet" in page.locator("main").inner_text()
     assert not page.locator("#overall").count()
 
