@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -32,6 +32,11 @@ class Executor:
 
     name: str
     chunk: int
+
+    @classmethod
+    def as_saved(cls, note: Mapping[str, object]) -> Executor:
+        """The one that a checkpoint or a record tells of."""
+        return cls(str(note["name"]), int(str(note["chunk"])))
 
     def train(
         self,

@@ -72,7 +72,7 @@ class FusionRun:
 
     def executor(self, saved: Mapping[str, object] | None) -> Executor:
         if saved:
-            return Executor(str(saved["name"]), int(str(saved["chunk"])))
+            return Executor.as_saved(saved)
         bench, training = self.bench, self.bench.scenario.training
         alike = [k for k, task in enumerate(bench.tasks) if task is bench.tasks[0]]
         work = [LocalWork(k, bench.shards[k], 0, 1) for k in alike]

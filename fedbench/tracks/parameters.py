@@ -85,7 +85,7 @@ class ParameterRun:
 
     def executor(self, saved: Mapping[str, object] | None) -> Executor:
         if saved:
-            return Executor(str(saved["name"]), int(str(saved["chunk"])))
+            return Executor.as_saved(saved)
         size = self.federation.cohort
         clients = cohort(self.seed, 1, len(self.shards), size)
         if not clients:
