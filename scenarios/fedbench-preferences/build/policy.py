@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 
 import click
 import torch
@@ -175,8 +176,8 @@ def main(out: Path, steps: int, seed: int) -> None:
         "lazy": LAZY,
         "start_pictures": {name: len(found[0].rows) for name, found in tasks.items()},
         "wall_minutes": round(minutes, 1),
-        "loss_first_50": round(sum(losses[:50]) / 50, 4),
-        "loss_last_50": round(sum(losses[-50:]) / 50, 4),
+        "loss_first_50": round(fmean(losses[:50]), 4),
+        "loss_last_50": round(fmean(losses[-50:]), 4),
     }
     (out.parent / RECORD).write_text(json.dumps(record, indent=1) + "\n")
 
