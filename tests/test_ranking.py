@@ -300,6 +300,17 @@ def test_a_row_is_checked_as_far_as_its_least_record():
     assert {row.level for row in found.rows if row.contender.method != "own"} == {Level.unverified}
 
 
+def test_where_there_is_no_gap_none_is_closed():
+    flat = [run(name, seed, 0.1) for name in ANCHOR_VALUES for seed in range(3)]
+    found = rank(contest(), [*flat, *runs("own", [0.8] * 3)])
+    (row,) = [row for row in found.rows if row.contender.method == "own"]
+    assert (row.rank, row.gap, row.reason) == (
+        None,
+        None,
+        "floor and ceiling are the same for one of its seeds",
+    )
+
+
 def test_what_was_found_to_be_inconsistent_does_not_count():
     mine = runs("own", [0.8] * 3)
     found = rank(contest(), [*anchors(), *mine], {run.id: Level.valid for run in mine})

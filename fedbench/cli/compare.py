@@ -17,9 +17,7 @@ from fedbench.errors import UsageError, suggest
 from fedbench.results.compare import Compared, Summary, compare
 from fedbench.results.guards import Guard
 from fedbench.results.runs import Run, run_of
-from fedbench.results.store import find_records, read_record
-
-RECORDS = Path("leaderboards", "records")
+from fedbench.results.store import RECORDS, find_records, read_record
 
 
 @click.command("compare")

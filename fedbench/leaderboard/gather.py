@@ -12,8 +12,6 @@ from fedbench.leaderboard.levels import Level
 from fedbench.leaderboard.verify import Verdict, verify
 from fedbench.results.runs import Run
 
-RECORDS = Path("leaderboards", "records")
-
 
 @dataclass(frozen=True)
 class Gathered:

@@ -291,6 +291,8 @@ def _scenario(
         told = summary(in_all or counted, scenario.metric, floors, ceilings, target)
         closed = [told.gaps[seed] for seed in told.seeds if seed in told.gaps]
         values = [run.measures[scenario.metric].value for run in in_all or counted]
+        if not why and len(closed) < len(values):
+            why = "floor and ceiling are the same for one of its seeds"
         scores.append(
             Score(
                 contender=names[identity],

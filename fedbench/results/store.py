@@ -16,6 +16,9 @@ from fedbench.results.parsing import NotJson, parse, read_bytes
 from fedbench.results.record import Record, RoundEntry
 from fedbench.values import first_problem, message
 
+RECORDS = Path("leaderboards", "records")
+"""Where the boards' records lie, from the root of a checkout."""
+
 RECORD = "record.json"
 ROUND_LOG = "rounds.jsonl"
 

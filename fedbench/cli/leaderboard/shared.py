@@ -11,7 +11,8 @@ import click
 from fedbench.catalog import Catalog
 from fedbench.cli.main import warn
 from fedbench.leaderboard.board import Board, find_board
-from fedbench.leaderboard.gather import RECORDS, Gathered, gather
+from fedbench.leaderboard.gather import Gathered, gather
+from fedbench.results.store import RECORDS
 
 boards_argument = click.argument("boards", nargs=-1, metavar="[BOARD]...")
 records_option = click.option(
