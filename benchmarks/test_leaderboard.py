@@ -1,4 +1,6 @@
-"""Building the boards of 10,000 records, and running one again. The bars are a minute each; nothing asserts.
+"""Building the boards of 10,000 records, loading one of 1,000, running a record again.
+
+The bars are a minute, a second and a minute; nothing asserts them.
 
 ``pytest benchmarks/test_leaderboard.py --benchmark-only -s``; ``FEDBENCH_RECORDS`` for another number.
 """
@@ -10,8 +12,10 @@ import resource
 import subprocess
 import sys
 from pathlib import Path
+from shutil import which
 
 import pytest
+from playwright.sync_api import sync_playwright
 
 from fedbench.results.parsing import content_id
 from fedbench.results.places import run_id
@@ -52,8 +56,11 @@ def written(folder, record, method, plugin, distribution, seed):
 
 @pytest.fixture(scope="module")
 def synthetic(tmp_path_factory):
-    """Anchors and as many made-up methods as give ``COUNT`` records."""
-    folder = tmp_path_factory.mktemp("boards") / "records"
+    return made_up(tmp_path_factory.mktemp("boards") / "records", COUNT)
+
+
+def made_up(folder, most):
+    """Anchors and as many made-up methods as give ``most`` records."""
     draw, count = random.Random(0), 0
     known = {scenario: sources(scenario) for scenario in SCENARIOS}
     for found in known.values():
@@ -62,7 +69,7 @@ def synthetic(tmp_path_factory):
                 written(folder, found[method][seed % 3], method, "baselines", "fedbench-suite", seed)
                 count += 1
     number = 0
-    while count < COUNT:
+    while count < most:
         number += 1
         for found in known.values():
             copied = draw.choice([m for m in found if m not in ("start", "local", "centralized")])
@@ -100,6 +107,21 @@ def test_build(benchmark, synthetic):
     print(f"\nbuild of {count} records: {measured(benchmark, build)}")
     page = (synthetic.parent / "alignment-nano.md").read_text()
     assert page.count("made-up-") > count / len(SEEDS) - len(SCENARIOS) * len(ANCHORS)
+
+
+@pytest.mark.skipif(not which("chromium"), reason="there is no Chromium")
+def test_load(benchmark, tmp_path):
+    """A board's page in Chromium, from its file, until everything on it is there."""
+    records = made_up(tmp_path / "records", 1000)
+    subprocess.run(command("build", "alignment-nano", "--records", records), capture_output=True, check=True)
+    address = (tmp_path / "site" / "boards" / "alignment-nano" / "index.html").as_uri()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=which("chromium"), args=["--no-sandbox"])
+        page = browser.new_page()
+        benchmark.pedantic(lambda: page.goto(address, wait_until="load"), rounds=10, warmup_rounds=1)
+        rows = page.locator("#overall tbody tr").count()
+        browser.close()
+    print(f"\na board of 1,000 records, {rows} entries: {1000 * benchmark.stats.stats.median:.0f} ms to load")
 
 
 @pytest.mark.parametrize("method", ["fedavg", "fed-cmp", "local"])

@@ -40,5 +40,5 @@ def command(app: App, boards: tuple[str, ...], records: Path, output: Path | Non
         click.get_current_context().exit(1 if stale else 0)
     for path in write(tables, records.parent):
         click.echo(str(path))
-    warn(f"{site.write()} pages")
+    site.write()
     click.echo(str(site.output / "index.html"))

@@ -25,22 +25,20 @@ class Build:
     records: Path
     copied: tuple[str, ...]
 
-    def write(self) -> int:
-        """Put the site at ``output``, in place of an earlier one; return how many pages it has."""
+    def write(self) -> None:
+        """Put the site at ``output``, in place of an earlier one."""
         self.output.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".site-", dir=self.output.parent) as temporary:
-            new, pages = Path(temporary, "new"), 0
+            new = Path(temporary, "new")
             for name, content in self.site.pages():
                 (new / name).parent.mkdir(parents=True, exist_ok=True)
                 (new / name).write_bytes(content)
-                pages += name.endswith(".html")
             for place in self.copied:
                 (new / urls.COPIED / place).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(self.records / place, new / urls.COPIED / place)
             if self.output.exists():
                 self.output.rename(Path(temporary, "old"))
             new.rename(self.output)
-        return pages
 
     def out_of_date(self) -> list[Path]:
         """Which pages at ``output`` are missing, are not what they should be, or should not be there."""
