@@ -32,6 +32,11 @@ class RoundEnd:
 
 @dataclass(frozen=True, slots=True)
 class PolicyStep:
+    """``entry`` holds the step's figures by name: ``policy/loss``, ``policy/reward``, ``policy/kl``, …
+
+    Steps since the last completed round are told again when a run is taken up.
+    """
+
     scenario: str
     method: str
     seed: int

@@ -25,6 +25,7 @@ from fedbench.measures import Measure
 from fedbench.results.record import Record, RoundEntry
 from fedbench.results.store import read_record
 from fedbench.runner import Observer, Runner, Silent, choose_device
+from fedbench.tracks.contract import Watch
 
 FIRST = 2
 """Rounds that a replay runs."""
@@ -60,7 +61,7 @@ class Replayer:
         runner, job = self._runner(record), self._job(record, Path())
         run = runner.bench(job.scenario).run(job.method_entry.create(job.options), job.seed, "auto")
         executor = run.executor(_executor(record))
-        entries = run.rounds(executor, None, self.observer.tick)
+        entries = run.rounds(executor, None, Watch(self.observer.tick))
         return _rounds(record.rounds, list(islice(entries, 1 + self.rounds)), same)
 
     def _everything(self, record: Record, same: bool) -> str:

@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from fedbench.catalog import Catalog, Entry
 from fedbench.environment import describe
 from fedbench.errors import FedbenchError, UsageError
-from fedbench.events import RoundEnd, RunEnd, RunError, RunStart
+from fedbench.events import PolicyStep, RoundEnd, RunEnd, RunError, RunStart
 from fedbench.federation import checkpoint
 from fedbench.federation.executors import Executor, ExecutorName
 from fedbench.files import remove_partial
@@ -30,7 +30,7 @@ from fedbench.results.store import write_record, write_round_log
 from fedbench.scenario import Scenario
 from fedbench.specs import Track
 from fedbench.tracks import alignment, preference
-from fedbench.tracks.contract import Bench, Run
+from fedbench.tracks.contract import Bench, Run, Watch
 from fedbench.tracks.examiner import spread
 
 CHECKPOINTS = "checkpoints"
@@ -205,7 +205,7 @@ class _Attempt:
             observer.say(f"taking up after round {saved.round}")
             seen = sum(entry.costs.client_examples for entry in self.entries)
             observer.tick(seen, torch.zeros(1))
-        for entry in run.rounds(executor, saved, observer.tick):
+        for entry in run.rounds(executor, saved, Watch(observer.tick, self._stepped)):
             dumped = [item.model_dump(mode="json") for item in (*self.entries, entry)]
             self.entries.append(entry)
             how = asdict(executor) | where  # a chunk shrinks when memory runs out
@@ -218,6 +218,10 @@ class _Attempt:
             event = RoundEnd(*self.names, entry.round, rounds, dumped[-1])
             plugins.emit("fedbench_round_end", event)
             observer.round_ended(event)
+
+    def _stepped(self, step: int, steps: int, figures: Mapping[str, float]) -> None:
+        event = PolicyStep(*self.names, step, steps, figures)
+        self.runner.catalog.plugins.emit("fedbench_policy_step", event)
 
     def _seconds(self) -> float:
         """Time taken, that of the earlier attempts this one goes on from included."""

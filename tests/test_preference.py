@@ -1,9 +1,11 @@
 """Whole runs of the preference track on plain colours: what travels, what is counted, what goes wrong."""
 
+import sys
 from pathlib import Path
 
 import pytest
 import torch
+from conftest import install_plugin
 
 from fedbench.catalog import Catalog
 from fedbench.errors import FedbenchError, UsageError
@@ -71,6 +73,33 @@ def test_every_run_begins_alike_and_is_told_apart_from_the_start(run, method):
     assert 0 <= record.final["test/own/win_rate"].value <= 1
     if method == "start":
         assert record.final["test/own/win_rate"].value == 0.5 and not record.costs.client_examples
+
+
+OBSERVER = """
+from fedbench import hookimpl
+
+heard = []
+
+@hookimpl
+def fedbench_policy_step(event):
+    heard.append(event)
+"""
+
+
+def test_observers_hear_every_policy_step(toy_preferences, tmp_path, monkeypatch):
+    install_plugin(tmp_path / "plugins", "step-observer", {"hooks.py": OBSERVER})
+    monkeypatch.syspath_prepend(str(tmp_path / "plugins"))
+    catalog = Catalog(Plugins())
+    (job,) = plan_jobs(
+        catalog, methods=["reward-mean"], scenarios=["toy-preferences"], seeds=[0], options={}, changes={},
+        output=tmp_path,
+    )  # fmt: skip
+    record = read_record(Runner(catalog, torch.device("cpu"), "serial").run(job))
+    heard = sys.modules["step_observer.hooks"].heard
+    assert [event.step for event in heard] == list(range(1, ROUNDS * STEPS + 1))
+    assert {(event.method, event.steps) for event in heard} == {("reward-mean", ROUNDS * STEPS)}
+    rewards = [event.entry["policy/reward"] for event in heard[-STEPS:]]
+    assert record.rounds[-1].metrics["policy/reward"].value == pytest.approx(sum(rewards) / STEPS)
 
 
 def test_the_same_seed_gives_the_same_record(run, tmp_path):

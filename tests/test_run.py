@@ -25,6 +25,7 @@ from fedbench.results.store import find_records, read_record
 from fedbench.rng import torch_stream
 from fedbench.runner import Runner, choose_device
 from fedbench.testing.contracts import make
+from fedbench.tracks.contract import Watch
 from fedbench.tracks.parameters import ParameterRun
 
 
@@ -125,7 +126,7 @@ def test_serial_and_batched_agree(runner, run):
     found = []
     for chunk in (1, 3):
         alignment = ParameterRun(bench, make("fed-cmp"), 0, "serial")
-        list(alignment.rounds(Executor("test", chunk), None, quiet))
+        list(alignment.rounds(Executor("test", chunk), None, Watch()))
         found.append(alignment.state["params"])
     assert (found[0] - found[1]).norm() / found[0].norm() < 1e-5
 

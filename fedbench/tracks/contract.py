@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from fedbench.federation.checkpoint import Checkpoint
@@ -13,6 +14,15 @@ from fedbench.federation.updates import Updates
 from fedbench.measures import Measure
 from fedbench.methods import State
 from fedbench.results.record import DataInfo, RoundEntry
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Whom a run tells how far it has got within a round: ``tick`` the examples since the last call and
+    their loss; ``step`` a policy step's number, how many there are, and its figures."""
+
+    tick: Tick = lambda examples, loss: None
+    step: Callable[[int, int, Mapping[str, float]], None] = lambda number, steps, figures: None
 
 
 class Run(Protocol):
@@ -32,7 +42,7 @@ class Run(Protocol):
         """The executor; a resumed run keeps the one it began with, so that its bits stay the same."""
         ...
 
-    def rounds(self, executor: Executor, resume: Checkpoint | None, tick: Tick) -> Iterator[RoundEntry]:
+    def rounds(self, executor: Executor, resume: Checkpoint | None, watch: Watch) -> Iterator[RoundEntry]:
         """Round 0 (the untouched start), then every round after ``resume``."""
         ...
 

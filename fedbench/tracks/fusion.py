@@ -23,7 +23,7 @@ from fedbench.federation.draws import NO_FAULTS
 from fedbench.federation.executors import Executor, ExecutorName, make_executor
 from fedbench.federation.faults import FaultModel
 from fedbench.federation.ledger import exceeded
-from fedbench.federation.local import LocalWork, Tick
+from fedbench.federation.local import LocalWork
 from fedbench.federation.updates import Updates
 from fedbench.fusers import Judge, Outcome, RewardFuser
 from fedbench.measures import Costs, Measure
@@ -34,6 +34,7 @@ from fedbench.results.record import RoundEntry
 from fedbench.rng import numpy_stream, torch_stream
 from fedbench.tracks.asking import Desk
 from fedbench.tracks.audit import RoutingReport
+from fedbench.tracks.contract import Watch
 from fedbench.tracks.diagnostics import plain
 from fedbench.tracks.examiner import Examiner, defined
 from fedbench.tracks.grpo import Terms, advantages, grpo_terms
@@ -79,7 +80,7 @@ class FusionRun:
         folder = cache_folder() / "executors"
         return make_executor(self.executor_name, bench.tasks[0], work, training, folder)
 
-    def rounds(self, executor: Executor, resume: Checkpoint | None, tick: Tick) -> Iterator[RoundEntry]:
+    def rounds(self, executor: Executor, resume: Checkpoint | None, watch: Watch) -> Iterator[RoundEntry]:
         bench, spec = self.bench, self.spec
         fitted = bench.fitted(self.seed, executor)
         panel = bench.panel(fitted, self.seed, executor)
@@ -112,7 +113,9 @@ class FusionRun:
             if self._judges:
                 for step in range((number - 1) * spec.steps + 1, number * spec.steps + 1):
                     self._step(step, desk, optimizer, log)
-                    tick(spec.queries * spec.group, torch.tensor([log.values["policy/loss"][-1]]))
+                    figures = log.last()
+                    watch.tick(spec.queries * spec.group, torch.tensor([figures["policy/loss"]]))
+                    watch.step(step, self.rounds_asked * spec.steps, figures)
             seconds = time.perf_counter() - begin
             entry = self._ended(number, desk, log, seconds, optimizer)
             spent += entry.costs
@@ -286,6 +289,9 @@ class StepLog:
     def add(self, found: Mapping[str, float]) -> None:
         for name, value in found.items():
             self.values[name].append(value)
+
+    def last(self) -> dict[str, float]:
+        return {name: values[-1] for name, values in self.values.items()}
 
     def mean(self, name: str) -> float | None:
         return sum(self.values[name]) / len(self.values[name]) if name in self.values else None

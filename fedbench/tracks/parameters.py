@@ -14,7 +14,6 @@ from fedbench.evaluation.evaluator import Evaluator
 from fedbench.federation.checkpoint import Checkpoint
 from fedbench.federation.clients import Kept, fresh
 from fedbench.federation.executors import Executor, ExecutorName, make_executor
-from fedbench.federation.local import Tick
 from fedbench.federation.loop import evaluated, federate, plan
 from fedbench.federation.sampling import cohort
 from fedbench.federation.task import Task
@@ -24,6 +23,7 @@ from fedbench.methods import Aggregator, Context, State
 from fedbench.params import digest, own
 from fedbench.results.record import RoundEntry
 from fedbench.scenario import Scenario, Training
+from fedbench.tracks.contract import Watch
 from fedbench.tracks.diagnostics import plain
 from fedbench.tracks.examiner import Examiner
 
@@ -95,7 +95,7 @@ class ParameterRun:
         folder = cache_folder() / "executors"
         return make_executor(self.executor_name, self.bench.task, work, training, folder)
 
-    def rounds(self, executor: Executor, resume: Checkpoint | None, tick: Tick) -> Iterator[RoundEntry]:
+    def rounds(self, executor: Executor, resume: Checkpoint | None, watch: Watch) -> Iterator[RoundEntry]:
         bench, scenario = self.bench, self.bench.scenario
         if resume is None:
             params = bench.init(self.seed).to(bench.task.device)
@@ -111,7 +111,7 @@ class ParameterRun:
         for done in federate(
             bench.task, self.aggregator, self.state, self.shards, self.federation, bench.training, executor,
             seed=self.seed, after=resume.round if resume else 0, kept=self.kept, late=self.late, spent=spent,
-            budget=scenario.budget, faults=scenario.faults, twins=bench.twins, tick=tick,
+            budget=scenario.budget, faults=scenario.faults, twins=bench.twins, tick=watch.tick,
         ):  # fmt: skip
             self.state, self.kept, self.late = done.state, done.kept, done.late
             entry = RoundEntry(
