@@ -55,7 +55,7 @@ def make_panel(llm):
         judges = fit_judges(tasks, shards, TRAINING, 4, train, seed=0)
         return ClientPanel(
             judges, tasks, shards, *sides, tuple(answered(llm, 1)), judges[0], make("fedavg"), train,
-            TRAINING, seed=0, rounds=4,
+            TRAINING, passes=4, seed=0, rounds=4,
         )  # fmt: skip
 
     return build
@@ -91,10 +91,11 @@ def test_a_heterogeneous_panel_has_judges_of_several_kinds(llm, make_panel):
 
 
 def test_an_average_is_trained_by_rounds_and_counted(panel):
-    before = panel.costs.uplink_bytes
+    before = panel.costs
     average = panel.averaged()
     assert average.client is None
-    assert panel.costs.uplink_bytes - before == 4 * K * 4 * average.model.space.size
+    assert panel.costs.uplink_bytes - before.uplink_bytes == 4 * K * 4 * average.model.space.size
+    assert panel.costs.client_examples - before.client_examples == 4 * K * EACH, "as the clients' own models"
     better, worse = panel.comparisons
     everything = torch.arange(K * EACH)
     right = (

@@ -90,7 +90,8 @@ def fit_judges(
 @dataclass
 class ClientPanel:
     """A :class:`fedbench.fusers.Panel`. ``chosen`` and ``rejected`` are everybody's answers as the policy's
-    backbone reads them, ``comparisons`` the server's; ``costs`` is what training took."""
+    backbone reads them, ``comparisons`` the server's; ``passes`` over a client's own go into a reward model,
+    alone or averaged; ``costs`` is what training took."""
 
     judges: Sequence[ClientJudge]
     tasks: Sequence[RewardTask]
@@ -102,6 +103,7 @@ class ClientPanel:
     fedavg: Aggregator
     executor: Executor
     training: Training
+    passes: int
     seed: int
     rounds: int = 10
     costs: Costs = field(default_factory=Costs)
@@ -119,7 +121,8 @@ class ClientPanel:
         return [judge.uncalibrated for judge in self.judges]
 
     def averaged(self) -> Judge:
-        """FedAvg over ``rounds`` rounds from one start, calibrated with the mean of the clients' μ and σ."""
+        """FedAvg over ``rounds`` rounds from one start, on as many examples as the clients' own models see;
+        calibrated with the mean of the clients' μ and σ."""
         if count := len({id(task) for task in self.tasks}) - 1:
             raise UsageError(
                 "the clients' reward models can't be averaged",
@@ -128,7 +131,8 @@ class ClientPanel:
             )
         task = self.tasks[0]
         start = task.model.init(torch_stream(self.seed, "reward model", 0)).to(task.device)
-        params = self._train(task, start, self.shards, self.rounds, self.training, "averaged")
+        shards = [epochs(shard, self.passes, self.seed, "averaged", k) for k, shard in enumerate(self.shards)]
+        params = self._train(task, start, shards, self.rounds, self.training, "averaged")
         own = [torch.from_numpy(shard).to(task.device) for shard in self.shards]
         each = [calibrated(None, task, params, index) for index in own]
         mean = float(np.mean([judge.mean for judge in each]))

@@ -120,6 +120,12 @@ class PreferenceBench:
         cache = JudgeCache(cache_folder() / "judges", self.say)
         return cache.get(key, tasks, lambda: self._fit(tasks, seed, executor))
 
+    @property
+    def passes(self) -> int:
+        """Over a client's preferences, by whatever learns from them."""
+        assert self.scenario.rewards
+        return self.scenario.rewards.epochs
+
     def noisy_tasks(self, seed: int) -> list[RewardTask]:
         """The tasks with the seed's label noise."""
         signs = self.signs(seed)
@@ -130,15 +136,13 @@ class PreferenceBench:
         return ClientPanel(
             fitted.judges, self.noisy_tasks(seed), self.shards, self.chosen, self.rejected,
             (self.comparisons.better, self.comparisons.worse), self.gold, self.fedavg, executor,
-            self.scenario.training, seed,
+            self.scenario.training, self.passes, seed,
         )  # fmt: skip
 
     def _fit(self, tasks: Sequence[RewardTask], seed: int, executor: Executor) -> Fitted:
-        rewards, training = self.scenario.rewards, self.scenario.training
-        assert rewards
         begin = time.perf_counter()
-        judges = fit_judges(tasks, self.shards, training, rewards.epochs, executor, seed)
-        examples = rewards.epochs * sum(map(len, self.shards))
+        judges = fit_judges(tasks, self.shards, self.scenario.training, self.passes, executor, seed)
+        examples = self.passes * sum(map(len, self.shards))
         costs = Costs(client_examples=examples, client_seconds=time.perf_counter() - begin)
         learnt = [self.chosen.judged(torch.from_numpy(shard).to(self.device)) for shard in self.shards]
         measures, clients = reward_report(judges, learnt, self.comparisons)
@@ -195,10 +199,8 @@ class DPOExchange:
     @cached_property
     def shards(self) -> Shards:
         """As many passes over them as the reward models get."""
-        rewards = self.scenario.rewards
-        assert rewards
         return tuple(
-            epochs(shard, rewards.epochs, self.seed, "dpo", client)
+            epochs(shard, self.bench.passes, self.seed, "dpo", client)
             for client, shard in enumerate(self.bench.shards)
         )
 
