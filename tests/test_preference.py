@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from conftest import install_plugin
@@ -11,8 +12,10 @@ from fedbench.catalog import Catalog
 from fedbench.errors import FedbenchError, UsageError
 from fedbench.federation.executors import Executor
 from fedbench.federation.faults import FaultModel
+from fedbench.federation.local import LocalWork
 from fedbench.fusers import RewardFuser
 from fedbench.jobs import plan_jobs
+from fedbench.methods import LocalRule
 from fedbench.plugins import Plugins
 from fedbench.results.store import read_record
 from fedbench.runner import Runner, prepare
@@ -20,7 +23,7 @@ from fedbench.scenario import Faults, load_scenario
 from fedbench.testing.contracts import created
 from fedbench.tracks.asking import Desk
 from fedbench.tracks.dpo import BETA
-from fedbench.tracks.preference import check_preferences
+from fedbench.tracks.preference import DPOExchange, check_preferences
 
 SMALL = {"mor.rounds": 2, "mor.steps": 2, "mor.width": 8, "mor.heads": 2, "mor.layers": 1}
 K, STEPS, GROUP, QUERIES, ROUNDS = 3, 2, 4, 3, 3
@@ -231,6 +234,18 @@ def test_dpo_begins_at_log_two_and_follows_its_definition(bench):
     gain = [logp(moved, side) - logp(start, side) for side in rows]
     by_hand = -torch.nn.functional.logsigmoid(BETA * (gain[0] - gain[1])).mean()
     assert found == pytest.approx(float(by_hand), abs=1e-5)
+
+
+def test_dpo_clients_of_unequal_size_train_together_as_alone(bench):
+    task, training = DPOExchange(bench, 0).task, DPOExchange(bench, 0).training
+    work = [LocalWork(k, np.arange(size), 0, 9) for k, size in enumerate((3, 2 * training.batch_size + 1))]
+    start = bench.start.repeat(len(work), 1)
+    found = [
+        Executor(name, chunk).train(task, start, work, lambda ids: LocalRule(), training, lambda *_: None)
+        for name, chunk in (("batched", 2), ("serial", 1))
+    ]
+    assert torch.allclose(found[0].params, found[1].params, atol=1e-6)
+    assert torch.allclose(found[0].loss, found[1].loss) and not torch.equal(found[0].params, start)
 
 
 def test_a_policys_parameters_are_one_vector(bench):

@@ -69,10 +69,12 @@ class DPOTask:
         raise NotImplementedError("a policy's local training shows no visual tokens to a local rule")
 
     def _loss(self, params: Tensor, index: Tensor) -> Tensor:
+        if not len(index):  # has ended before the others
+            return params.new_zeros(())
         chosen, rejected = self._both(params, index.tolist())
         known = self._reference.to(params)[:, index]
         margin = (chosen - known[0]) - (rejected - known[1])
-        return -F.logsigmoid(BETA * self.sign[index] * margin).sum() / max(1, len(index))
+        return -F.logsigmoid(BETA * self.sign[index] * margin).sum() / len(index)
 
     def _both(self, params: Tensor, index: Sequence[int]) -> tuple[Tensor, Tensor]:
         """[n] each: the log-probability of the answers."""
