@@ -13,9 +13,10 @@ import torch
 
 from fedbench.catalog import Catalog
 from fedbench.cli.progress import Progress
+from fedbench.errors import FedbenchError, UsageError
 from fedbench.jobs import plan_jobs
 from fedbench.plugins import Plugins
-from fedbench.runner import Busy, Runner, choose_device
+from fedbench.runner import Runner, choose_device
 
 EXECUTOR = "batched"
 FINDINGS = ("fed_cmp", "mor")
@@ -56,5 +57,7 @@ def run(studies: Sequence[Study], output: Path) -> None:
                 runner.command = study.command(job.method_entry.name, job.scenario.name, seed)
                 try:
                     runner.run(job)
-                except Busy as error:
+                except UsageError:
+                    raise
+                except FedbenchError as error:  # one that fails, or is another process's, stops no other
                     click.echo(error, err=True)
