@@ -15,6 +15,7 @@ from fedbench.federation.faults import FaultModel
 from fedbench.federation.local import LocalWork
 from fedbench.fusers import RewardFuser
 from fedbench.jobs import plan_jobs
+from fedbench.leaderboard.consistency import inconsistencies
 from fedbench.methods import LocalRule
 from fedbench.plugins import Plugins
 from fedbench.results.store import read_record
@@ -171,6 +172,22 @@ def test_a_step_goes_on_without_those_who_do_not_answer(run, fault, why):
     assert "policy/reward" in record.rounds[1].undefined and record.status == "completed"
     kept = run("mor", changes={f"faults.{key}": value for key, value in fault.items()})
     assert kept.status == "completed"
+
+
+@pytest.mark.parametrize("method", ["mor", "reward-single", "reward-fedavg", "gold-reward", "fedavg-dpo"])
+@pytest.mark.parametrize("fault", ["dropout", "straggling", "corruption"])
+def test_a_run_with_faults_agrees_with_itself(run, toy_preferences, method, fault):
+    changes = {f"faults.{fault}": 0.4}
+    scenario = load_scenario(toy_preferences / "toy-preferences.toml", changes)
+    record = run(method, changes=changes)
+    assert list(inconsistencies(record, scenario)) == []
+    left_out = [entry for entry in record.rounds if entry.left_out]
+    assert bool(left_out) == (method in ("mor", "fedavg-dpo")) or method == "reward-single"
+    for entry in left_out:
+        others = [e.model_copy(update={"left_out": {}}) if e is entry else e for e in record.rounds]
+        forged = record.model_copy(update={"rounds": others})
+        if fault != "corruption":
+            assert list(inconsistencies(forged, scenario)), "silence is hidden"
 
 
 def test_an_attacker_is_named_and_turns_its_rewards_round(run):

@@ -13,6 +13,7 @@ from statistics import fmean
 
 import numpy as np
 
+from fedbench.leaderboard.fusion import fuses, policy_rounds
 from fedbench.leaderboard.plan import PlannedRound, communicates, planned, population
 from fedbench.leaderboard.safety import shown
 from fedbench.measures import Costs, Measure
@@ -44,7 +45,7 @@ def inconsistencies(record: Record, scenario: Scenario) -> Iterator[str]:
     if misnumbered := list(_numbering(record, scenario)):
         yield from misnumbered  # everything else goes by the rounds' numbers
         return
-    for check in (*EVERY_TRACK, *ONE_TRACK[record.scenario.track]):
+    for check in (*EVERY_TRACK, ONE_TRACK[record.scenario.track]):
         yield from check(record, scenario)
 
 
@@ -280,4 +281,11 @@ def _apart(record: Record, scenario: Scenario) -> bool:
 EVERY_TRACK: Sequence[Check] = (
     _totals, _clock, _pins, _numbers, _suites, _spread, _clients, _digests,
 )  # fmt: skip
-ONE_TRACK: Mapping[Track, Sequence[Check]] = {"alignment": (_log,), "preference": ()}
+
+
+def _preferences(record: Record, scenario: Scenario) -> Iterator[str]:
+    """Rewards travelled, or the policy's parameters."""
+    yield from (policy_rounds if fuses(record) else _log)(record, scenario)
+
+
+ONE_TRACK: Mapping[Track, Check] = {"alignment": _log, "preference": _preferences}

@@ -30,16 +30,17 @@ class PlannedRound:
     attackers: list[int]
 
 
-def populations(record: Record) -> dict[str, list[int]]:
+def populations(record: Record, scenario: Scenario) -> dict[str, list[int]]:
     """Who may take part, as examples per client: the scenario's clients, all data in one place, nobody."""
-    sizes = record.data.client_examples
+    passes = scenario.rewards.epochs if scenario.rewards else 1
+    sizes = [passes * size for size in record.data.client_examples]
     return {"clients": sizes, "pooled": [sum(sizes)], "nobody": []}
 
 
 def population(record: Record, scenario: Scenario) -> str:
     """Which of :func:`populations` the record's cohorts are of; the scenario's clients if none fits."""
     size = scenario.federation.cohort
-    for name, sizes in populations(record).items():
+    for name, sizes in populations(record, scenario).items():
         if all(e.cohort == list(cohort(record.seed, e.round, len(sizes), size)) for e in record.rounds[1:]):
             return name
     return "clients"
@@ -53,7 +54,7 @@ def communicates(record: Record) -> bool:
 def planned(record: Record, scenario: Scenario) -> Iterator[PlannedRound]:
     """The rounds from 1 on, as many as the record has. Which updates were not finite only a run can tell:
     that is taken from the record where it is possible."""
-    sizes = populations(record)[population(record, scenario)]
+    sizes = populations(record, scenario)[population(record, scenario)]
     federation, seed, clients = scenario.federation, record.seed, len(sizes)
     faults = scenario.faults if scenario.faults and communicates(record) else NO_FAULTS
     trouble = FaultDraws(faults, seed, clients)

@@ -1,0 +1,113 @@
+"""Does a record of fused rewards agree with itself, its scenario and its seed? Arithmetic only, as in
+:mod:`.consistency`.
+
+Which answers a router sends to whom only a run can tell; how many there are, who can have been silent and
+what the numbers cost on their way follows from what the record says of it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from fedbench.federation.draws import NO_FAULTS, FaultDraws
+from fedbench.results.record import Record, RoundEntry
+from fedbench.scenario import PolicyTraining, Scenario
+
+BYTES_OF_A_REWARD = 4
+CLIENT = re.compile(r"client (\d{1,9})")
+SILENCE = {"late": FaultDraws.late, "dropped out": FaultDraws.dropped}
+REASON = re.compile(r"(late|dropped out|not finite) in (\d{1,9}) of (\d{1,9}) steps")
+SHARES = ("policy/gold", "policy/clipped", "policy/unparsed")
+
+
+def fuses(record: Record) -> bool:
+    """Whether judges were asked about answers, rather than parameters exchanged."""
+    return any("asked" in entry.diagnostics for entry in record.rounds)
+
+
+def policy_rounds(record: Record, scenario: Scenario) -> Iterator[str]:
+    """What does not add up in the rounds of policy steps."""
+    spec = scenario.policy
+    assert spec and scenario.rewards
+    clients = scenario.federation.clients
+    draws = FaultDraws(scenario.faults or NO_FAULTS, record.seed, clients)
+    anyone = False
+    for entry in record.rounds[1:]:
+        where = f"round {entry.round}"
+        asked = _asked(entry)
+        if asked is None:
+            yield f"{where}: it does not say whom it asked about how many answers"
+            continue
+        remote = {int(found[1]): n for name, n in asked.items() if (found := CLIENT.fullmatch(name))}
+        anyone |= bool(remote)
+        yield from (f"{where}: {problem}" for problem in _counts(entry, asked, spec, remote, clients))
+        yield from (f"{where}: {problem}" for problem in _silent(entry, list(remote), draws, spec.steps))
+        cohort = sorted(client for client, n in remote.items() if n)
+        if sorted(entry.cohort) != cohort or entry.came_late:
+            yield f"{where}: its cohort is not whom it asked"
+        if entry.attackers != sorted(draws.byzantine & set(cohort)):
+            yield f"{where}: attackers is not what scenario and seed give"
+        yield from (f"{where}: {problem}" for problem in _figures(entry, spec))
+    fitted = scenario.rewards.epochs * sum(record.data.client_examples)
+    if anyone and record.rounds[0].costs.client_examples < fitted:
+        yield (
+            f"round 0: {record.rounds[0].costs.client_examples} client_examples,"
+            f" fitting the clients' reward models takes {fitted}"
+        )
+
+
+def _asked(entry: RoundEntry) -> Mapping[str, int] | None:
+    """How many answers each judge was asked about; None if that is not what the record holds."""
+    asked: Any = entry.diagnostics.get("asked")
+    if not isinstance(asked, Mapping) or not all(type(n) is int and n >= 0 for n in asked.values()):
+        return None
+    return asked
+
+
+def _counts(
+    entry: RoundEntry, asked: Mapping[str, int], spec: PolicyTraining, remote: Mapping[int, int], clients: int
+) -> Iterator[str]:
+    """Nobody is asked about more answers than there are; a number for each came back, nothing else."""
+    answers = spec.steps * spec.queries * spec.group
+    if asked and max(asked.values()) > answers:
+        yield f"somebody was asked about {max(asked.values())} answers, the policy wrote {answers} at most"
+    if remote and max(remote) >= clients:
+        yield f"it asked client {max(remote)} of {clients}"
+    if entry.costs.client_examples:
+        yield f"{entry.costs.client_examples} client_examples, but clients only answer"
+    sent, up = sum(remote.values()), entry.costs.uplink_bytes
+    if up != BYTES_OF_A_REWARD * sent and not (entry.left_out and up < BYTES_OF_A_REWARD * sent):
+        yield f"{up} uplink_bytes, {sent} rewards are {BYTES_OF_A_REWARD * sent}"
+    if (entry.costs.downlink_bytes > 0) != (sent > 0):
+        yield f"{entry.costs.downlink_bytes} downlink_bytes for {sent} answers"
+
+
+def _silent(entry: RoundEntry, remote: list[int], draws: FaultDraws, steps: int) -> Iterator[str]:
+    """Nobody is silent in more steps than scenario and seed make it."""
+    numbers = range((entry.round - 1) * steps + 1, entry.round * steps + 1)
+    most = {reason: Counter(k for n in numbers for k in struck(draws, n, remote))
+            for reason, struck in SILENCE.items()}  # fmt: skip
+    for client, words in entry.left_out.items():
+        found = [REASON.fullmatch(word) for word in words.split(", ")]
+        if not client.isdecimal() or int(client) not in entry.cohort or not all(found):
+            yield "left_out is not what a run says"
+            return
+        for reason, count, of in (match.groups() for match in found if match):
+            ceiling = most[reason][int(client)] if reason in most else steps
+            if int(of) != steps or int(count) > ceiling:
+                yield f"client {client} is {reason} in {count} steps, scenario and seed give {ceiling}"
+
+
+def _figures(entry: RoundEntry, spec: PolicyTraining) -> Iterator[str]:
+    """Means over the round's steps are such as could have come out."""
+    found = {name: measure.value for name, measure in entry.metrics.items()}
+    for name in SHARES:
+        if not 0 <= found.get(name, 0) <= 1:
+            yield f"{name} is {found[name]:g}, not a share"
+    if not 0 <= found.get("policy/tokens", 0) <= spec.max_tokens:
+        yield f"policy/tokens is {found['policy/tokens']:g}, an answer has {spec.max_tokens} at most"
+    if found.get("policy/kl", 0) < -1e-9:
+        yield f"policy/kl is {found['policy/kl']:g}, its estimator is never negative"
