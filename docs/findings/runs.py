@@ -1,7 +1,7 @@
-"""The runs behind a finding; issue it again to finish what is missing.
+"""The runs behind a finding or the boards; issue it again to finish what is missing.
 
-``python docs/findings/runs.py fed_cmp`` or ``mor``. Several of these may run side by side on one output
-folder, a thread each: each passes over what another is at.
+``python docs/findings/runs.py fed_cmp``, ``mor`` or ``boards``. Several of these may run side by side on one
+output folder, a thread each: each passes over what another is at.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from fedbench.errors import UsageError
 
 
 @click.command()
-@click.argument("finding", type=click.Choice(study.FINDINGS))
+@click.argument("what", type=click.Choice(study.WHATS))
 @click.option("--output", type=click.Path(path_type=Path), default=Path("leaderboards/records"))
 @click.option("--backwards", is_flag=True, help="last study first: for a second process beside the first")
-def main(finding: str, output: Path, backwards: bool) -> None:
-    studies = import_module(f"{finding}.studies").STUDIES
+def main(what: str, output: Path, backwards: bool) -> None:
+    studies = import_module(f"{what}.studies").STUDIES
     study.run(studies[::-1] if backwards else studies, output)
 
 

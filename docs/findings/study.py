@@ -13,13 +13,15 @@ import torch
 
 from fedbench.catalog import Catalog
 from fedbench.cli.progress import Progress
-from fedbench.errors import FedbenchError, UsageError
+from fedbench.errors import FedbenchError
 from fedbench.jobs import plan_jobs
 from fedbench.plugins import Plugins
 from fedbench.runner import Runner, choose_device
 
 EXECUTOR = "batched"
 FINDINGS = ("fed_cmp", "mor")
+WHATS = (*FINDINGS, "boards")
+"""What there are runs for."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,5 @@ def run(studies: Sequence[Study], output: Path) -> None:
                 runner.command = study.command(job.method_entry.name, job.scenario.name, seed)
                 try:
                     runner.run(job)
-                except UsageError:
-                    raise
                 except FedbenchError as error:  # one that fails, or is another process's, stops no other
                     click.echo(error, err=True)
