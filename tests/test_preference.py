@@ -265,6 +265,13 @@ def test_dpo_clients_of_unequal_size_train_together_as_alone(bench):
     assert torch.allclose(found[0].loss, found[1].loss) and not torch.equal(found[0].params, start)
 
 
+def test_a_local_rule_that_looks_at_visual_tokens_has_none_to_look_at(bench):
+    task, rule = DPOExchange(bench, 0).task, LocalRule(loss=lambda signals: signals.visual.sum((1, 2, 3)))
+    work, training = [LocalWork(0, np.arange(3), 0, 1)], DPOExchange(bench, 0).training
+    with pytest.raises(UsageError, match="DPOTask shows no visual tokens to a local rule"):
+        SERIAL.train(task, bench.start[None], work, lambda ids: rule, training, lambda *_: None)
+
+
 def test_a_policys_parameters_are_one_vector(bench):
     policy = bench.policy
     policy.load(torch.zeros_like(bench.start))

@@ -7,6 +7,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from fedbench.errors import UsageError
 from fedbench.methods import Signals
 from fedbench.params import ParamSpace
 
@@ -25,5 +26,9 @@ class Task(Protocol):
         ...
 
     def signals(self, params: Tensor, index: Tensor) -> Signals:
-        """What local rules may look at beyond the loss."""
-        ...
+        """What local rules may look at beyond the loss; :class:`UsageError` if there is nothing."""
+        raise UsageError(
+            f"{type(self).__name__} shows no visual tokens to a local rule",
+            why="they are what a projector is trained through",
+            fix="use a method whose local rule looks at gradients only",
+        )

@@ -12,7 +12,7 @@ from torch.func import functional_call
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
-from fedbench.methods import Signals
+from fedbench.federation.task import Task
 from fedbench.models.policy import Policy, Questions
 from fedbench.params import ParamSpace
 
@@ -39,7 +39,7 @@ class Replies:
 
 
 @dataclass(frozen=True)
-class DPOTask:
+class DPOTask(Task):
     """−log σ(β (Δ(y⁺) − Δ(y⁻))), Δ = log π − log π_ref (Rafailov et al. 2023, arXiv 2305.18290, eq. 7).
 
     ``start`` [P] is the reference; ``sign`` [N] is −1 where the two answers are swapped.
@@ -64,9 +64,6 @@ class DPOTask:
         return torch.stack(
             [self._loss(own, rows[rows >= 0]) for own, rows in zip(params, index, strict=True)]
         )
-
-    def signals(self, params: Tensor, index: Tensor) -> Signals:
-        raise NotImplementedError("a policy's local training shows no visual tokens to a local rule")
 
     def _loss(self, params: Tensor, index: Tensor) -> Tensor:
         if not len(index):  # has ended before the others

@@ -13,8 +13,8 @@ from torch.nn.utils.rnn import pad_sequence
 
 from fedbench.data.items import Preference
 from fedbench.evaluation.metrics import matches
+from fedbench.federation.task import Task
 from fedbench.fusers import Judged
-from fedbench.methods import Signals
 from fedbench.models.language import LanguageModel
 from fedbench.models.rewards import RewardModel
 from fedbench.params import ParamSpace
@@ -100,7 +100,7 @@ class Lens:
 
 
 @dataclass(frozen=True)
-class RewardTask:
+class RewardTask(Task):
     """Fit reward models by −log σ(R(x, y⁺) − R(x, y⁻)) (Bradley–Terry; MoR, arXiv 2605.03426, eq. 1).
 
     ``sign`` [N] is −1 where the two answers are swapped: the scenario's label noise. ``lens``: of a client
@@ -130,9 +130,6 @@ class RewardTask:
         margins = self.sign[index.clamp_min(0)] * self.margins(params, index)
         losses = torch.where(real, -F.logsigmoid(margins), 0.0)
         return losses.sum(1) / real.sum(1).clamp_min(1)
-
-    def signals(self, params: Tensor, index: Tensor) -> Signals:
-        raise NotImplementedError("reward models have no visual tokens to show to a local rule")
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from fedbench.federation.loop import federate
 from fedbench.federation.task import Task
 from fedbench.fusers import Judge, RouterLoss
 from fedbench.measures import Costs
-from fedbench.methods import Aggregator, Context, LocalRule, Signals
+from fedbench.methods import Aggregator, Context, LocalRule
 from fedbench.models.functional import Functional
 from fedbench.params import ParamSpace
 from fedbench.rng import derive, numpy_stream, torch_stream
@@ -27,7 +27,7 @@ from fedbench.tracks.judging import Answered, ClientJudge, RewardTask, calibrate
 
 
 @dataclass(frozen=True)
-class RouterTask:
+class RouterTask(Task):
     """Tell whose answer this is: ``answers``, preferred ones and others; ``owner`` [N], the clients."""
 
     network: Functional
@@ -51,9 +51,6 @@ class RouterTask:
             scores = self.network(params, judged.visual, judged.text, judged.mask)
             found = found + self.fit(scores, self.owner[index[:, 0]])
         return found / len(self.answers)
-
-    def signals(self, params: Tensor, index: Tensor) -> Signals:
-        raise NotImplementedError("a router has no visual tokens to show to a local rule")
 
 
 def fit_judges(
