@@ -14,6 +14,8 @@ PACKAGES = (
     "pydantic", "datasets", "evaluate", "pyarrow", "pillow",
 )  # fmt: skip
 
+CODE = (".", ":(exclude)leaderboards", ":(exclude)runs")
+
 
 def describe() -> dict[str, Any]:
     """JSON-ready; imports nothing heavy and names no path of the machine."""
@@ -43,7 +45,8 @@ def _processor() -> str:
 
 
 def _git() -> dict[str, Any] | None:
-    """Commit and cleanliness of the checkout fedbench runs from, if it is one."""
+    """Commit of the checkout fedbench runs from, if it is one, and whether its code is that of the commit:
+    records and their tables are no code."""
     home = Path(__file__).resolve().parent.parent
     if not (home / ".git").exists():
         return None
@@ -53,6 +56,6 @@ def _git() -> dict[str, Any] | None:
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
 
     try:
-        return {"commit": git("rev-parse", "HEAD"), "clean": not git("status", "--porcelain")}
+        return {"commit": git("rev-parse", "HEAD"), "clean": not git("status", "--porcelain", "--", *CODE)}
     except (OSError, subprocess.SubprocessError):
         return None

@@ -90,6 +90,7 @@ class Rewards(Section):
     noise: tuple[Annotated[float, Field(ge=0, le=0.5)], ...] = Field(
         (0.0,), min_length=1, description="share of swapped preferences, for all clients or for each"
     )
+    rounds: int = Field(10, ge=1, description="in which reward models are averaged, by whoever averages them")
 
 
 class PolicyTraining(Section):

@@ -100,18 +100,18 @@ def test_uncertainty_is_one_before_feedback_and_sherman_morrison_after():
     torch.testing.assert_close(thompson.deviations(start, h, lam), torch.ones(6, K))
     after, inverse = start, torch.eye(4, dtype=torch.float64) / lam
     for row in range(6):
-        after = thompson.updated(after, h[row : row + 1], torch.tensor([1]), 1.0, lam, lr=0.0)
+        after = thompson.asked(after, (row + 2) * h[row : row + 1], torch.tensor([1]))
         g = h[row].double()
         inverse = inverse - torch.outer(inverse @ g, inverse @ g) / (1 + g @ inverse @ g)
     probe = unit(5, 4, 2)
-    found = thompson.deviations(after, probe, lam)
+    found = thompson.deviations(after, 3 * probe, lam)
     wanted = (lam * torch.einsum("nd,de,ne->n", probe.double(), inverse, probe.double())).sqrt()
     torch.testing.assert_close(found[:, 1], wanted.float())
     torch.testing.assert_close(found[:, [0, 2]], torch.ones(5, 2)), "other arms know no more than before"
 
 
 def test_the_heads_step_is_the_gradient_of_the_loss():
-    lam, lr, h, arm = 0.7, 0.1, unit(5, 4, 1), torch.tensor([0, 2, 2, 1, 0])
+    lam, lr, h, arm = 0.7, 0.1, 3 * unit(5, 4, 1), torch.tensor([0, 2, 2, 1, 0])
     start = arms()
     moved = {**start, "weight": start["weight"] + 0.3}
     weight, bias = moved["weight"].clone().requires_grad_(), moved["bias"].clone().requires_grad_()
@@ -119,7 +119,7 @@ def test_the_heads_step_is_the_gradient_of_the_loss():
     pull = (weight - start["weight0"]).square().sum() + (bias - start["bias0"]).square().sum()
     loss = 0.5 * (guess - 1.0).square().mean() + lam / 2 * pull
     slopes = torch.autograd.grad(loss, (weight, bias))
-    after = thompson.updated(moved, h, arm, 1.0, lam, lr)
+    after = thompson.told(moved, h, arm, 1.0, lam, lr)
     torch.testing.assert_close(after["weight"], (weight - lr * slopes[0]).detach())
     torch.testing.assert_close(after["bias"], (bias - lr * slopes[1]).detach())
 
@@ -149,6 +149,22 @@ def test_feedback_raises_the_chosen_clients_estimate_after_a_good_step(literal):
     assert (after[0] > before[0]).item() is not literal
     torch.testing.assert_close(after[1:], before[1:])
     assert float(after_state["average"]) == pytest.approx(0.1)
+    assert fuser.diagnostics(after_state)["told"] == 1 and fuser.diagnostics(after_state)["good"] == (
+        not literal
+    )
+
+
+def test_without_feedback_and_exploration_thompson_is_top1(soft):
+    """Whoever is online starts with the router that was fitted, whatever the length of its features."""
+    _, state = soft
+    judged = toy_answers(0, 64, 3)
+    online, still = (
+        MoR(MoROptions(width=16, layers=1, heads=2, nu=0.0, routing=r)) for r in ("thompson", "top1")
+    )
+    head = online._router(state).head
+    arms = {**state, **thompson.first(head.weight.detach(), head.bias.detach(), 1.0)}
+    stream = torch_stream(0, "route")
+    assert torch.equal(online.route(arms, judged, K, stream), still.route(state, judged, K, stream))
 
 
 def test_feedback_from_the_objective_or_validation():
@@ -161,6 +177,7 @@ def test_feedback_from_the_objective_or_validation():
         after = fuser.feedback(state, outcome)
         if name == "delta_val":
             assert torch.equal(after["weight"], state["weight"]), "the first validation is the baseline"
+            assert not torch.equal(after["U"], state["U"]), "whoever was asked is known better"
             after = fuser.feedback(after, outcome)
         assert not torch.equal(after["weight"], state["weight"])
 

@@ -5,18 +5,21 @@ import pytest
 import torch
 from fedbench_mor.mor import MoR
 from fedbench_mor.options import MoROptions
+from PIL import Image
 
 from fedbench.catalog import Catalog
 from fedbench.errors import UsageError
 from fedbench.federation.executors import Executor
+from fedbench.methods import Cohort, Context
 from fedbench.models.language import LanguageModel
 from fedbench.models.rewards import make_reward
+from fedbench.params import ParamSpace
 from fedbench.plugins import Plugins
 from fedbench.rng import torch_stream
-from fedbench.scenario import Training
+from fedbench.scenario import Rewards, Training
 from fedbench.testing.contracts import make
 from fedbench.tracks.judging import Answered, RewardTask
-from fedbench.tracks.panel import ClientPanel, fit_judges
+from fedbench.tracks.panel import ClientPanel, SizeWeighted, fit_judges
 
 K, EACH, FEATURES = 3, 120, 112
 WORDS = (("food", "animals"), ("objects", "symbols"), ("activities", "flags"))
@@ -55,7 +58,7 @@ def make_panel(llm):
         judges = fit_judges(tasks, shards, TRAINING, 4, train, seed=0)
         return ClientPanel(
             judges, tasks, shards, *sides, tuple(answered(llm, 1)), judges[0], make("fedavg"), train,
-            TRAINING, passes=4, seed=0, rounds=4,
+            TRAINING, Rewards(epochs=4, rounds=4), seed=0, images=[Image.new("RGB", (2, 2))] * (K * EACH),
         )  # fmt: skip
 
     return build
@@ -74,6 +77,31 @@ def test_judges_know_their_own_field_best(panel):
         own.append((judge.score(better.judged(rows)) > judge.score(worse.judged(rows))).float().mean())
     assert min(own) > 0.8
     assert panel.agreement().mean() < torch.stack(own).mean(), "on everything they know less"
+
+
+def test_asking_everybody_is_paid_for(panel):
+    before = panel.costs
+    panel.agreement()
+    answers = 2 * K * EACH
+    assert panel.costs.uplink_bytes - before.uplink_bytes == 4 * K * answers
+    words = sum(len(text.encode()) for side in panel.comparisons for pair in side.words for text in pair)
+    assert panel.costs.downlink_bytes - before.downlink_bytes == K * (12 * answers + words)
+
+
+def test_a_router_is_averaged_by_the_clients_data():
+    start = torch.zeros(2)
+    updates = {
+        "params": torch.tensor([[4.0, 0.0], [0.0, 4.0]]),
+        "start": torch.zeros(2, 2),
+        "num_examples": torch.tensor([10, 10]),
+    }
+    cohort = Cohort(
+        1, (0, 2), updates["params"], updates["start"], updates["num_examples"], torch.ones(2), {},
+        ParamSpace({"w": (2,)}), lambda *names: torch_stream(0, *names),
+    )  # fmt: skip
+    weighted = SizeWeighted(make("fedavg"), [300, 7, 100])
+    state = weighted.aggregate(weighted.init(start, Context(cohort.space, 3, 1)), cohort)
+    assert torch.equal(weighted.params_for(state), torch.tensor([3.0, 1.0]))
 
 
 def test_rewards_are_fitted_alike_one_by_one(panel, make_panel):

@@ -23,6 +23,7 @@ from fedbench.runner import Runner, prepare
 from fedbench.scenario import Faults, load_scenario
 from fedbench.testing.contracts import created
 from fedbench.tracks.asking import Desk
+from fedbench.tracks.audit import Learnt, reward_report
 from fedbench.tracks.dpo import BETA
 from fedbench.tracks.preference import DPOExchange, check_preferences
 
@@ -143,10 +144,30 @@ def test_a_router_is_paid_for_and_reported(run):
     router = record.costs.uplink_bytes - sum(entry.costs.uplink_bytes for entry in record.rounds[1:])
     assert router > 0 and router % (SMALL["mor.rounds"] * K * 4) == 0
     assert record.final["router/entropy"].value <= 1.0987
-    for name in ("pairwise_accuracy", "own_accuracy", "brier", "membership_auc", "membership_auc_raw"):
+    for name in ("pairwise_accuracy", "own_accuracy", "brier", "membership_auc", "membership_auc_mixed"):
         assert 0 <= record.final[f"rewards/{name}"].value <= 1
     assert {"policy/gold", "policy/reward", "policy/kl"} <= set(record.rounds[-1].metrics)
     assert [line["client"] for line in record.rounds[0].diagnostics["reward_models"]] == [0, 1, 2]
+
+
+def test_an_attacker_sees_what_each_client_was_taught(bench):
+    """Swapped preferences are what a client learnt; normalisation moves nobody within a client."""
+    judge = bench.fitted(0, SERIAL).judges[1]
+    index = torch.from_numpy(bench.shards[1])
+    learnt = Learnt(
+        bench.chosen.judged(index),
+        bench.rejected.judged(index),
+        torch.tensor([-1.0] + [1.0] * (len(index) - 1)),
+    )
+    found = torch.from_numpy(learnt.preferred(judge))
+    assert float(found[0]) == float(judge.score(learnt.rejected)[0])
+    assert torch.equal(found[1:], judge.score(learnt.chosen)[1:])
+    judges = bench.fitted(0, SERIAL).judges
+    both = [
+        reward_report(which, [learnt] * K, bench.comparisons)[0]["rewards/membership_auc"].value
+        for which in (judges, [judge.uncalibrated for judge in judges])
+    ]
+    assert both[0] == pytest.approx(both[1], abs=1e-3)
 
 
 def test_gold_teaches_what_is_asked(run):

@@ -19,6 +19,9 @@ from fedbench.methods import State
 from fedbench.rng import torch_stream
 from fedbench.tracks.judging import Answered, ClientJudge
 
+DRAWS = 8
+"""Of a routing that is drawn; one for each of the server's comparisons is too few to tell routers apart."""
+
 
 @dataclass(frozen=True)
 class Comparisons:
@@ -43,29 +46,48 @@ class Comparisons:
         return Measure(**mean(values).measure(groups.tolist(), unit, **more))
 
 
+@dataclass(frozen=True)
+class Learnt:
+    """What a client was fitted on: N answers of each kind, and ``sign`` [N], −1 where it prefers the
+    rejected one."""
+
+    chosen: Judged
+    rejected: Judged
+    sign: Tensor
+
+    def preferred(self, judge: Judge) -> np.ndarray:
+        """Rewards [N] of the answers that the client was taught to prefer."""
+        sides = judge.score(self.chosen), judge.score(self.rejected)
+        return torch.where(self.sign > 0, *sides).cpu().numpy()
+
+
 def reward_report(
-    judges: Sequence[ClientJudge], learnt: Sequence[Judged], comparisons: Comparisons
+    judges: Sequence[ClientJudge], learnt: Sequence[Learnt], comparisons: Comparisons
 ) -> tuple[dict[str, Measure], list[dict[str, Any]]]:
-    """Measures over all clients, and a line for each. ``learnt[k]``: answers that k was fitted on.
+    """Measures over all clients, and a line for each. ``learnt[k]`` is what k was fitted on.
 
     ``membership_auc`` is that of an attacker who takes a high reward for a sign that an answer was learnt
-    from, over all clients' own and unseen answers; ``…_raw`` the same on rewards that are not normalised.
+    from, a mean over clients; normalisation, the same for all of a client's rewards, does not alter it.
+    ``…_mixed`` is that of one who can't tell whose a reward is, all pairs of clients weighing the same;
+    ``…_mixed_raw`` the same on rewards that are not normalised.
     """
     found = [comparisons.scores(judge) for judge in judges]
-    right = np.stack([(better > worse).double().numpy() for better, worse in found])
+    right = np.stack([_right(better - worse) for better, worse in found])
     margin = np.stack([(better - worse).double().numpy() for better, worse in found])
     sure = expit(margin * np.array([[judge.deviation] for judge in judges]))
     own = comparisons.owners == np.array([[judge.client] for judge in judges])
     everything = np.tile(np.arange(right.shape[1]), len(judges))
     mine = own.nonzero()[1]
-    seen = [judge.score(own).cpu().numpy() for judge, own in zip(judges, learnt, strict=True)]
+    seen = [own.preferred(judge) for judge, own in zip(judges, learnt, strict=True)]
     unseen = [better.numpy()[row] for (better, _), row in zip(found, own, strict=True)]
+    aucs, tested = _aucs(seen, unseen), sum(map(len, (*seen, *unseen)))
     measures = {
         "rewards/pairwise_accuracy": comparisons.measure(right.ravel(), everything),
         "rewards/own_accuracy": comparisons.measure(right[own], mine),
         "rewards/brier": comparisons.measure((1 - sure[own]) ** 2, mine, better="lower"),
-        "rewards/membership_auc": _auc(seen, unseen),
-        "rewards/membership_auc_raw": _auc(_raw(judges, seen), _raw(judges, unseen)),
+        "rewards/membership_auc": _auc(np.diagonal(aucs), tested),
+        "rewards/membership_auc_mixed": _auc(aucs, tested),
+        "rewards/membership_auc_mixed_raw": _auc(_aucs(_raw(judges, seen), _raw(judges, unseen)), tested),
     }
     lines = [
         {
@@ -82,11 +104,24 @@ def _raw(judges: Sequence[ClientJudge], rewards: Sequence[np.ndarray]) -> list[n
     return [found * judge.deviation + judge.mean for judge, found in zip(judges, rewards, strict=True)]
 
 
-def _auc(members: Sequence[np.ndarray], others: Sequence[np.ndarray]) -> Measure:
-    """P(a member's reward is above another's), pooled over clients."""
-    inside, outside = np.concatenate(members), np.concatenate(others)
-    above = mannwhitneyu(inside, outside).statistic / (len(inside) * len(outside))
-    return Measure(float(above), None, len(inside) + len(outside), "AUC", "lower")
+def _aucs(members: Sequence[np.ndarray], others: Sequence[np.ndarray]) -> np.ndarray:
+    """[K, K]: P(a reward of client i's for what it learnt from is above one of client j's for what it did
+    not)."""
+    return np.array(
+        [
+            [mannwhitneyu(inside, outside).statistic / (len(inside) * len(outside)) for outside in others]
+            for inside in members
+        ]
+    )
+
+
+def _auc(found: np.ndarray, answers: int) -> Measure:
+    return Measure(float(found.mean()), None, answers, "AUC", "lower")
+
+
+def _right(margin: Tensor) -> np.ndarray:
+    """1 where a margin [N] is above zero, ½ for a tie."""
+    return (margin.sign().double().numpy() + 1) / 2
 
 
 class RoutingReport:
@@ -101,15 +136,18 @@ class RoutingReport:
 
     def measures(self, fuser: RewardFuser, state: State) -> dict[str, Measure]:
         """``pairwise_accuracy`` of the fused reward (a tie is half right), the weight on the client whose
-        field it is, and the entropy of the mean routing: 0 where the router has collapsed."""
-        c, fused, shares = self.comparisons, [], []
-        for side, rewards in zip((c.better, c.worse), self.rewards, strict=True):
-            stream = torch_stream(self.seed, "audit")
-            weights = fuser.route(state, side.everything, rewards.shape[1], stream).cpu()
-            fused.append(fuser.fuse(state, rewards.masked_fill(weights == 0, torch.nan), weights))
-            shares.append(weights)
-        right = ((fused[0] - fused[1]).sign().double().numpy() + 1) / 2
-        weights = torch.stack(shares)
+        field it is, and the entropy of the mean routing: 0 where the router has collapsed. Means over DRAWS
+        of every answer's routing."""
+        c, judged, shares = self.comparisons, [], []
+        for draw in range(DRAWS):
+            fused = []
+            for name, side, rewards in zip("+-", (c.better, c.worse), self.rewards, strict=True):
+                stream = torch_stream(self.seed, "audit", name, draw)
+                weights = fuser.route(state, side.everything, rewards.shape[1], stream).cpu()
+                fused.append(fuser.fuse(state, rewards.masked_fill(weights == 0, torch.nan), weights))
+                shares.append(weights)
+            judged.append(_right(fused[0] - fused[1]))
+        right, weights = np.mean(judged, axis=0), torch.stack(shares)
         rows = np.arange(len(right))
         found = {"router/pairwise_accuracy": c.measure(right, rows)}
         if self.own.any():

@@ -124,7 +124,7 @@ class FusionRun:
     def final(self) -> tuple[dict[str, Measure], dict[str, dict[str, Measure]]]:
         found, controls = self._examiner.final(self._models())
         routing = self._routing.measures(self.fuser, self.fuser_state) if self._routing else {}
-        return found | self._found | defined(routing)[0], controls
+        return found | defined(self._found | routing)[0], controls
 
     def _step(self, number: int, desk: Desk, optimizer: torch.optim.AdamW, log: StepLog) -> None:
         """Answers, rewards, an update of the policy, feedback."""
@@ -158,9 +158,9 @@ class FusionRun:
             )  # fmt: skip
 
         for _ in range(spec.updates):
-            now = terms()
-            first = first or now
-            now[1].loss.backward()
+            last = terms()
+            first = first or last
+            last[1].loss.backward()
             self._update(optimizer)
         assert first
         before = float(-first[1].loss.detach())
@@ -177,7 +177,7 @@ class FusionRun:
                 "policy/reward": float(fused[fused.isfinite()].mean()),
                 "policy/gold": float(bench.gold.score(judged).mean()),
                 "policy/kl": float(first[1].kl),
-                "policy/clipped": float(first[1].clipped),
+                "policy/clipped": float(last[1].clipped),
                 "policy/unparsed": 1 - float(answers.ended.float().mean()),
                 "policy/tokens": float(answers.mask.sum(1).float().mean()),
             }

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import ceil
 
 import numpy as np
 import torch
+from PIL.Image import Image
 from torch import Tensor, nn
 
 from fedbench.errors import UsageError
+from fedbench.federation.draws import NO_FAULTS
 from fedbench.federation.executors import Executor
+from fedbench.federation.faults import FaultModel
 from fedbench.federation.local import LocalWork, steps_of
 from fedbench.federation.loop import federate
 from fedbench.federation.task import Task
 from fedbench.fusers import Judge, RouterLoss
 from fedbench.measures import Costs
-from fedbench.methods import Aggregator, Context, LocalRule
+from fedbench.methods import Aggregator, Cohort, Context, LocalRule, State
 from fedbench.models.functional import Functional
 from fedbench.params import ParamSpace
 from fedbench.rng import derive, numpy_stream, torch_stream
-from fedbench.scenario import Federation, Training
+from fedbench.scenario import Federation, Rewards, Training
+from fedbench.tracks.asking import Desk
 from fedbench.tracks.judging import Answered, ClientJudge, RewardTask, calibrated
 
 
@@ -84,11 +88,22 @@ def fit_judges(
     return [judges[client] for client in range(len(tasks))]
 
 
+class SizeWeighted(Aggregator):
+    """``inner`` with weights n_k, the clients' ``sizes``, however little each did in a round (MoR, §3.2)."""
+
+    def __init__(self, inner: Aggregator, sizes: Sequence[int]) -> None:
+        self.inner, self.sizes = inner, torch.tensor(sizes)
+
+    def aggregate(self, state: State, cohort: Cohort) -> State:
+        sizes = self.sizes[list(cohort.clients)].to(cohort.num_examples)
+        return self.inner.aggregate(state, replace(cohort, num_examples=sizes))
+
+
 @dataclass
 class ClientPanel:
     """A :class:`fedbench.fusers.Panel`. ``chosen`` and ``rejected`` are everybody's answers as the policy's
-    backbone reads them, ``comparisons`` the server's; ``passes`` over a client's own go into a reward model,
-    alone or averaged; ``costs`` is what training took."""
+    backbone reads them, ``comparisons`` the server's; ``images`` what all of them are about; ``costs`` is
+    what training and asking took."""
 
     judges: Sequence[ClientJudge]
     tasks: Sequence[RewardTask]
@@ -100,9 +115,9 @@ class ClientPanel:
     fedavg: Aggregator
     executor: Executor
     training: Training
-    passes: int
+    rewards: Rewards
     seed: int
-    rounds: int = 10
+    images: Sequence[Image]
     costs: Costs = field(default_factory=Costs)
 
     @property
@@ -118,8 +133,8 @@ class ClientPanel:
         return [judge.uncalibrated for judge in self.judges]
 
     def averaged(self) -> Judge:
-        """FedAvg over ``rounds`` rounds from one start, on as many examples as the clients' own models see;
-        calibrated with the mean of the clients' μ and σ."""
+        """FedAvg over so many rounds from one start, on as many examples and with the same schedule of
+        learning rates as the clients' own models; calibrated with the mean of the clients' μ and σ."""
         if count := len({id(task) for task in self.tasks}) - 1:
             raise UsageError(
                 "the clients' reward models can't be averaged",
@@ -128,8 +143,12 @@ class ClientPanel:
             )
         task = self.tasks[0]
         start = task.model.init(torch_stream(self.seed, "reward model", 0)).to(task.device)
-        shards = [epochs(shard, self.passes, self.seed, "averaged", k) for k, shard in enumerate(self.shards)]
-        params = self._train(task, start, shards, self.rounds, self.training, "averaged")
+        shards = [
+            epochs(shard, self.rewards.epochs, self.seed, "averaged", k)
+            for k, shard in enumerate(self.shards)
+        ]
+        training = self.training.model_copy(update={"one_schedule": True})
+        params = self._train(task, self.fedavg, start, shards, self.rewards.rounds, training, "averaged")
         own = [torch.from_numpy(shard).to(task.device) for shard in self.shards]
         each = [calibrated(None, task, params, index) for index in own]
         mean = float(np.mean([judge.mean for judge in each]))
@@ -137,9 +156,11 @@ class ClientPanel:
         return ClientJudge(None, task.model, params, mean, deviation, task.lens)
 
     def agreement(self) -> Tensor:
-        better, worse = (side.everything for side in self.comparisons)
-        rates = [(judge.score(better) > judge.score(worse)).float().mean() for judge in self.judges]
-        return torch.stack(rates).cpu()
+        desk = Desk(self.judges, self.images, FaultModel(NO_FAULTS, self.seed, len(self.judges)))
+        everyone = torch.ones(len(self.comparisons[0].images), len(self.judges))
+        better, worse = (desk.ask(0, side.everything, everyone) for side in self.comparisons)
+        self.costs += desk.costs
+        return (better > worse).float().mean(0)
 
     def federate(
         self, network: nn.Module, loss: RouterLoss, *, rounds: int, steps: int, batch_size: int, lr: float
@@ -156,11 +177,13 @@ class ClientPanel:
         ]
         training = Training(batch_size=batch_size, lr=lr, schedule="constant")
         start = function.init(torch_stream(self.seed, "router")).to(task.device)
-        return self._train(task, start, shards, rounds, training, "router").cpu()
+        fedavg = SizeWeighted(self.fedavg, [len(shard) for shard in self.shards])
+        return self._train(task, fedavg, start, shards, rounds, training, "router").cpu()
 
     def _train(
         self,
         task: Task,
+        fedavg: Aggregator,
         start: Tensor,
         shards: Sequence[np.ndarray],
         rounds: int,
@@ -168,15 +191,15 @@ class ClientPanel:
         name: str,
     ) -> Tensor:
         """The parameters [P] after ``rounds`` rounds of the one round loop."""
-        state = self.fedavg.init(start, Context(task.space, len(shards), rounds))
+        state = fedavg.init(start, Context(task.space, len(shards), rounds))
         federation = Federation(clients=len(shards), rounds=max(1, rounds))
         for done in federate(
-            task, self.fedavg, state, shards, federation, training, self.executor,
+            task, fedavg, state, shards, federation, training, self.executor,
             seed=derive(self.seed, name), after=0 if rounds else 1,
         ):  # fmt: skip
             state = done.state
             self.costs += done.costs
-        params: Tensor = self.fedavg.params_for(state)
+        params: Tensor = fedavg.params_for(state)
         return params
 
 

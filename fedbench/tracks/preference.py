@@ -30,8 +30,8 @@ from fedbench.models.projector import Projector
 from fedbench.models.rewards import make_reward
 from fedbench.results.record import DataInfo
 from fedbench.rng import numpy_stream
-from fedbench.scenario import Scenario, Training
-from fedbench.tracks.audit import Comparisons, reward_report
+from fedbench.scenario import Rewards, Scenario, Training
+from fedbench.tracks.audit import Comparisons, Learnt, reward_report
 from fedbench.tracks.contract import Run
 from fedbench.tracks.dpo import DPOTask, Replies
 from fedbench.tracks.fitting import Fitted, JudgeCache, machine
@@ -40,6 +40,9 @@ from fedbench.tracks.judging import Answered, GoldJudge, Lens, RewardTask
 from fedbench.tracks.loading import Loaded, encoded, load
 from fedbench.tracks.panel import ClientPanel, epochs, fit_judges
 from fedbench.tracks.parameters import ParameterRun
+
+REPORT = 2
+"""Of what is cached with the reward models; another one has them fitted, and looked into, again."""
 
 
 @dataclass(frozen=True)
@@ -91,8 +94,7 @@ class PreferenceBench:
 
     def signs(self, seed: int) -> Tensor:
         """[N]: −1 for preferences that a client has the wrong way round, by noise or because it attacks."""
-        assert self.scenario.rewards
-        clients, noise = len(self.shards), self.scenario.rewards.noise
+        clients, noise = len(self.shards), self.rewards.noise
         faults = self.scenario.faults or NO_FAULTS
         flippers = FaultModel(faults, seed, clients).byzantine if faults.attack == "label-flip" else ()
         signs = torch.ones(len(self.data.pairs))
@@ -115,16 +117,16 @@ class PreferenceBench:
             "executor": [executor.name, executor.chunk],
             "machine": machine(self.device),
             "seed": seed,
+            "report": REPORT,
         }
         tasks = self.noisy_tasks(seed)
         cache = JudgeCache(cache_folder() / "judges", self.say)
         return cache.get(key, tasks, lambda: self._fit(tasks, seed, executor))
 
     @property
-    def passes(self) -> int:
-        """Over a client's preferences, by whatever learns from them."""
+    def rewards(self) -> Rewards:
         assert self.scenario.rewards
-        return self.scenario.rewards.epochs
+        return self.scenario.rewards
 
     def noisy_tasks(self, seed: int) -> list[RewardTask]:
         """The tasks with the seed's label noise."""
@@ -136,15 +138,17 @@ class PreferenceBench:
         return ClientPanel(
             fitted.judges, self.noisy_tasks(seed), self.shards, self.chosen, self.rejected,
             (self.comparisons.better, self.comparisons.worse), self.gold, self.fedavg, executor,
-            self.scenario.training, self.passes, seed,
+            self.scenario.training, self.rewards, seed, self.data.images,
         )  # fmt: skip
 
     def _fit(self, tasks: Sequence[RewardTask], seed: int, executor: Executor) -> Fitted:
         begin = time.perf_counter()
-        judges = fit_judges(tasks, self.shards, self.scenario.training, self.passes, executor, seed)
-        examples = self.passes * sum(map(len, self.shards))
+        passes = self.rewards.epochs
+        judges = fit_judges(tasks, self.shards, self.scenario.training, passes, executor, seed)
+        examples = passes * sum(map(len, self.shards))
         costs = Costs(client_examples=examples, client_seconds=time.perf_counter() - begin)
-        learnt = [self.chosen.judged(torch.from_numpy(shard).to(self.device)) for shard in self.shards]
+        signs, own = self.signs(seed), [torch.from_numpy(shard).to(self.device) for shard in self.shards]
+        learnt = [Learnt(self.chosen.judged(i), self.rejected.judged(i), signs[i]) for i in own]
         measures, clients = reward_report(judges, learnt, self.comparisons)
         return Fitted(judges, costs, measures, clients)
 
@@ -200,7 +204,7 @@ class DPOExchange:
     def shards(self) -> Shards:
         """As many passes over them as the reward models get."""
         return tuple(
-            epochs(shard, self.bench.passes, self.seed, "dpo", client)
+            epochs(shard, self.bench.rewards.epochs, self.seed, "dpo", client)
             for client, shard in enumerate(self.bench.shards)
         )
 

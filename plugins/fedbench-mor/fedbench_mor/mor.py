@@ -21,8 +21,8 @@ LOSSES = {"bce": one_hot_bce, "ce": cross_entropy}
 
 
 class MoR(RewardFuser):
-    """State: ``router`` [P] and its ``sizes``; for Thompson sampling the head's arms and the moving average
-    of what tells a good step."""
+    """State: ``router`` [P] and its ``sizes``; for Thompson sampling the head's arms, the moving average of
+    what tells a good step, and ``told``: how many steps told something, and how many that they were good."""
 
     def __init__(self, options: MoROptions) -> None:
         self.options = options
@@ -42,7 +42,7 @@ class MoR(RewardFuser):
         if o.routing == "thompson":
             head = self._router(state).head
             state |= thompson.first(head.weight.detach(), head.bias.detach(), o.lam)
-            state["average"] = torch.full((), torch.nan)
+            state |= {"average": torch.full((), torch.nan), "told": torch.zeros(2)}
         return state
 
     def route(self, state: State, judged: Judged, judges: int, stream: torch.Generator) -> Tensor:
@@ -69,6 +69,8 @@ class MoR(RewardFuser):
         o = self.options
         if o.routing != "thompson" or not outcome.fused.isfinite().any():
             return state
+        h, arm = self._features(state, outcome.judged), outcome.weights.argmax(1)
+        state = {**state, **thompson.asked(state, h, arm)}
         if o.feedback == "delta_j":
             before, after = outcome.objective()
         else:
@@ -76,8 +78,8 @@ class MoR(RewardFuser):
         if after == before:
             return state
         reward = float((after > before) != o.literal_feedback)
-        h, arm = self._features(state, outcome.judged), outcome.weights.argmax(1)
-        return thompson.updated(state, h, arm, reward, o.lam, o.head_lr)
+        state = {**state, "told": state["told"] + torch.tensor([1.0, reward])}
+        return {**state, **thompson.told(state, h, arm, reward, o.lam, o.head_lr)}
 
     @torch.no_grad()
     def scores(self, state: State, judged: Judged) -> Tensor:
@@ -89,7 +91,8 @@ class MoR(RewardFuser):
         if "U" not in state:
             return {}
         asked = torch.linalg.matrix_norm(state["U"] - self.options.lam * torch.eye(state["U"].shape[1]))
-        return {"explored": asked.tolist(), "average": float(state["average"])}
+        told, good = state["told"].tolist()
+        return {"explored": asked.tolist(), "average": float(state["average"]), "told": told, "good": good}
 
     def _against_average(self, state: State, outcome: Outcome) -> tuple[State, float, float]:
         """The moving average of mean reward (or validation) before the step, the step's, and the state with
@@ -104,9 +107,9 @@ class MoR(RewardFuser):
 
     @torch.no_grad()
     def _features(self, state: State, judged: Judged) -> Tensor:
-        """[N, d]: h at unit length."""
+        """[N, d]: h, what the head reads."""
         router = self._router(state).to(judged.visual.device)
-        return F.normalize(router.pooled(judged.visual, judged.text, judged.mask), dim=1).cpu()
+        return router.pooled(judged.visual, judged.text, judged.mask).cpu()
 
     def _router(self, state: State) -> Router:
         """From the state alone, so that a run can be taken up in another process."""

@@ -1,6 +1,7 @@
 """Neural Thompson sampling on the router's linear head (arXiv 2605.03426, §3.4).
 
-Only the head learns online, so U is block-diagonal: one matrix per client, σ²_k = λ hᵀ U_k⁻¹ h.
+Only the head learns online, so U is block-diagonal: one matrix per client, σ²_k = λ gᵀ U_k⁻¹ g. g is the
+head's feature h at unit length, so that λ and ν mean the same whatever the router's scale; the head reads h.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 Arms = Mapping[str, Tensor]
 """``weight`` [K, d] and ``bias`` [K]: the head; ``weight0``, ``bias0``: as fitted; ``U`` [K, d, d]."""
@@ -21,13 +23,13 @@ def first(weight: Tensor, bias: Tensor, lam: float) -> Arms:
 
 
 def estimates(arms: Arms, h: Tensor) -> Tensor:
-    """r̂ = σ(z), [N, K], from unit features h [N, d]."""
+    """r̂ = σ(z), [N, K], from the head's features h [N, d]."""
     return (h @ arms["weight"].T + arms["bias"]).sigmoid()
 
 
 def deviations(arms: Arms, h: Tensor, lam: float) -> Tensor:
-    """σ_k = √(λ hᵀ U_k⁻¹ h), [N, K]."""
-    unit = h.double().T.expand(len(arms["U"]), -1, -1)
+    """σ_k = √(λ gᵀ U_k⁻¹ g), [N, K]."""
+    unit = F.normalize(h.double(), dim=1).T.expand(len(arms["U"]), -1, -1)
     solved = torch.linalg.solve(arms["U"], unit)
     return (lam * (unit * solved).sum(1)).clamp_min(0).sqrt().T.to(h.dtype)
 
@@ -38,16 +40,20 @@ def chosen(arms: Arms, h: Tensor, nu: float, lam: float, stream: torch.Generator
     return (estimates(arms, h) + nu * deviations(arms, h, lam) * noise).argmax(1)
 
 
-def updated(arms: Arms, h: Tensor, arm: Tensor, reward: float, lam: float, lr: float) -> Arms:
-    """After answers with features h [N, d], each given to ``arm`` [N], were worth ``reward``: U_k gains
-    Σ h hᵀ, and the head takes a step on ½(r̂ − r)² + (λ/2)‖φ − φ₀‖²."""
-    mine = torch.nn.functional.one_hot(arm, len(arms["U"])).to(h.dtype)
-    gained = torch.einsum("nk,nd,ne->kde", mine.double(), h.double(), h.double())
+def asked(arms: Arms, h: Tensor, arm: Tensor) -> Arms:
+    """After answers with features h [N, d] were each given to ``arm`` [N]: U_k gains Σ g gᵀ."""
+    unit = F.normalize(h.double(), dim=1)
+    mine = F.one_hot(arm, len(arms["U"])).double()
+    return {**arms, "U": arms["U"] + torch.einsum("nk,nd,ne->kde", mine, unit, unit)}
+
+
+def told(arms: Arms, h: Tensor, arm: Tensor, reward: float, lam: float, lr: float) -> Arms:
+    """After those answers were worth ``reward``: the head takes a step on ½(r̂ − r)² + (λ/2)‖φ − φ₀‖²."""
+    mine = F.one_hot(arm, len(arms["U"])).to(h.dtype)
     found = estimates(arms, h)
     slope = mine * (found - reward) * found * (1 - found) / len(h)
     return {
         **arms,
         "weight": arms["weight"] - lr * (slope.T @ h + lam * (arms["weight"] - arms["weight0"])),
         "bias": arms["bias"] - lr * (slope.sum(0) + lam * (arms["bias"] - arms["bias0"])),
-        "U": arms["U"] + gained,
     }
