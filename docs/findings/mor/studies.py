@@ -29,7 +29,8 @@ ABLATIONS = [
         {"normalise": False},
         {"feedback": "delta_j"},
         {"feedback": "delta_val"},
-        {"literal_feedback": True},
+        {"feedback": "delta_j", "literal_feedback": True},
+        {"head_lr": 0.1},
         {"loss": "ce"},
         {"rounds": 5, "steps": 20},
     )

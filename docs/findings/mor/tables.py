@@ -18,7 +18,8 @@ FEEDBACK: dict[str, Options] = {
     "mean reward over its moving average (the default)": {},
     "ΔJ": {"feedback": "delta_j"},
     "validation over its moving average": {"feedback": "delta_val"},
-    "as printed: 1 where the objective fell": {"literal_feedback": True},
+    "as printed: 1 where J fell": {"feedback": "delta_j", "literal_feedback": True},
+    "the default, with a head that learns a hundred times faster": {"head_lr": 0.1},
 }
 
 
