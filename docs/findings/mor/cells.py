@@ -13,10 +13,16 @@ Options = dict[str, Any]
 
 
 def cell(
-    results: Results, method: str, scenario: str, read: Reader = primary, options: Options | None = None
+    results: Results,
+    method: str,
+    scenario: str,
+    read: Reader = primary,
+    options: Options | None = None,
+    seeds: int | None = None,
 ) -> str:
-    """Mean ± standard error over seeds; empty where nothing has been run."""
-    return with_error(results.values(Study(options=options or {}), method, scenario, read).values())
+    """Mean ± standard error over seeds (the first ``seeds`` of them); empty where nothing has been run."""
+    found = results.values(Study(options=options or {}), method, scenario, read)
+    return with_error(value for seed, value in found.items() if seeds is None or seed < seeds)
 
 
 def gap(

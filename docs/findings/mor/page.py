@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from functools import partial
+from math import inf
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -14,7 +15,7 @@ from mor import audit, tables
 from mor.cells import cell, gap
 from mor.claims import ACCURACY, CLAIMS, HETEROGENEITY, MECHANISM, claims_table, tally
 from mor.readers import MEASURES, before, best_client, moved
-from mor.setting import setting, setting_table, training_table
+from mor.setting import Setting, setting, setting_table, training_table
 from mor.studies import ANCHORS, BENCHMARKS, EVERYONE, HETEROGENEOUS, MAIN, MORE, OTHERS, STUDIES
 from reporting import curves, verdict
 from results import Reader, Results, final, primary
@@ -34,6 +35,9 @@ def contents(results: Results, runner: Runner) -> dict[str, Any]:
         "benchmarks": BENCHMARKS,
         "others": (*OTHERS, HETEROGENEOUS),
         "scenarios": {name: found.scenario for name, found in settings.items()},
+        "items": min(items(results, name) for name in SCENARIOS),
+        "router_rounds": runner.catalog.methods["mor"].options().rounds,
+        "reward_rounds": " or ".join(sorted({str(rounds_of(found)) for found in settings.values()})),
         "steps": " or ".join(sorted({str(found.steps) for found in settings.values()})),
         "measures": MEASURES,
         "mean": partial(mean, results),
@@ -65,6 +69,18 @@ def contents(results: Results, runner: Runner) -> dict[str, Any]:
         "pursuit_table": partial(audit.pursuit_table, results),
         "privacy": audit.privacy_table(results, SCENARIOS),
     }
+
+
+def items(results: Results, scenario: str) -> float:
+    """Test items of the clients' own tasks; infinite where nothing has been run."""
+    found = results.values(Study(), "start", scenario, lambda record: record.final[record.primary].n)
+    return min(found.values(), default=inf)
+
+
+def rounds_of(found: Setting) -> int:
+    """In which reward models are averaged."""
+    assert found.scenario.rewards
+    return found.scenario.rewards.rounds
 
 
 def value(results: Results, *place: Any, **more: Any) -> str | None:

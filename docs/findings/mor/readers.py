@@ -63,6 +63,12 @@ def best_client(record: Record) -> float | None:
     return max((model["accuracy"] for model in models), default=None)
 
 
+def called_good(record: Record) -> float | None:
+    """Of the steps after which the router was told something, the share it was told were good."""
+    found = record.rounds[-1].diagnostics
+    return found["good"] / found["told"] if found.get("told") else None
+
+
 def up(record: Record) -> float:
     return record.costs.uplink_bytes / MEGABYTE
 

@@ -7,7 +7,7 @@ from itertools import product
 from statistics import fmean
 
 from mor.cells import Options, cell, gap, online
-from mor.readers import MEASURES
+from mor.readers import MEASURES, called_good
 from mor.studies import ABLATIONS, EVERYONE
 from reporting import named, table, text
 from results import Reader, Results, primary
@@ -50,8 +50,10 @@ def difference_table(
 
 
 def ablation_table(results: Results, scenarios: Sequence[str], read: Reader = primary) -> str:
-    """MoR under each study's options, and its paired differences to MoR as it stands."""
-    rows = [{"mor with": STANDS} | {name: cell(results, "mor", name, read) for name in scenarios}]
+    """MoR under each study's options, and its paired differences to MoR as it stands, on the same seeds."""
+    seeds = min(study.seeds for study in ABLATIONS)
+    stands = {name: cell(results, "mor", name, read, seeds=seeds) for name in scenarios}
+    rows = [{"mor with": STANDS} | stands]
     for study in ABLATIONS:
         row = {"mor with": named(study, STANDS)}
         for name in scenarios:
@@ -67,6 +69,8 @@ def feedback_table(results: Results, scenarios: Sequence[str]) -> str:
     rows = []
     for words, options in FEEDBACK.items():
         row = {"feedback": words}
+        for name in scenarios:
+            row[f"{name}, good steps"] = cell(results, "mor", name, called_good, options)
         for name in scenarios:
             found = gap(results, name, "mor", "mor", ours=options, theirs={"routing": "top1"})
             row[f"{name}, minus top1"] = text(found)
