@@ -1,6 +1,6 @@
 """A policy step beside TRL's: the same model, questions, group, longest answer and updates. ``make bench``.
 
-TRL's has no image to read; ours reads the visual tokens besides. Both sample, score under the reference,
+TRL's has no image to read: it gets as many tokens of text instead. Both sample, score under the reference,
 differentiate and update; the rewards cost nothing.
 """
 
@@ -21,6 +21,8 @@ from fedbench.tracks.asking import Desk
 from fedbench.tracks.fusion import StepLog
 
 GROUP = "policy step: 8 questions, 5 answers each"
+INSTEAD = " artist"
+"""A token of text, for each visual one."""
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +50,11 @@ def test_ours(benchmark, run):
 def test_trl(benchmark, run, tmp_path):
     spec, bench = run.spec, run.bench
     answers = spec.queries * spec.group
-    said = Dataset.from_dict({"prompt": [query.prompt for query in bench.data.queries]})
+    tokenizer, visual = bench.loaded.backbone.tokenizer, bench.loaded.features.shape[1]
+    prompts = [query.prompt + visual * INSTEAD for query in bench.data.queries]
+    ours = bench.llm.prompt_ids([query.prompt for query in bench.data.queries])
+    assert [len(ids) + visual for ids in ours] == [len(tokenizer(prompt)["input_ids"]) for prompt in prompts]
+    said = Dataset.from_dict({"prompt": prompts})
     config = GRPOConfig(
         output_dir=str(tmp_path), per_device_train_batch_size=answers, num_generations=spec.group,
         max_completion_length=spec.max_tokens, beta=spec.kl_weight, epsilon=spec.clip_low,
@@ -58,7 +64,6 @@ def test_trl(benchmark, run, tmp_path):
     )  # fmt: skip
     weights = deepcopy(bench.loaded.backbone.llm).requires_grad_(True)
     weights.set_attn_implementation("sdpa")
-    tokenizer = bench.loaded.backbone.tokenizer
     trainer = GRPOTrainer(
         weights, lambda completions, **_: [float(len(text) % 2) for text in completions], config, said,
         processing_class=tokenizer,
