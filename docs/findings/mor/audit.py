@@ -73,6 +73,8 @@ def router_table(results: Results, scenario: str) -> str:
     fixed = [(name, Study(), name) for name in FUSERS if name != "mor"]
     rows = []
     for method, study, words in mixtures + fixed:
+        if not results.get(study, method, scenario):
+            continue
         row = {"fused by": words}
         for title, name in ROUTING.items():
             row[f"{title}, fitted"] = cell(results, method, scenario, at_start(name), study.options)

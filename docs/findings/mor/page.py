@@ -14,9 +14,19 @@ from fedbench.runner import Runner
 from mor import audit, tables
 from mor.cells import cell, gap
 from mor.claims import ACCURACY, CLAIMS, HETEROGENEITY, MECHANISM, claims_table, tally
-from mor.readers import MEASURES, before, best_client, moved
+from mor.readers import MEASURES, at_start, before, best_client, moved
 from mor.setting import Setting, setting, setting_table, training_table
-from mor.studies import ANCHORS, BENCHMARKS, EVERYONE, HETEROGENEOUS, MAIN, MORE, OTHERS, STUDIES
+from mor.studies import (
+    ANCHORS,
+    BENCHMARKS,
+    EVERYONE,
+    HETEROGENEOUS,
+    MAIN,
+    MORE,
+    OTHERS,
+    SKEWED,
+    STUDIES,
+)
 from reporting import curves, verdict
 from results import Reader, Results, final, primary
 from study import Study
@@ -33,6 +43,7 @@ def contents(results: Results, runner: Runner) -> dict[str, Any]:
         "seeds": results.seeds,
         "studies": {name: study for study in (*MAIN, *MORE) for name in study.scenarios},
         "benchmarks": BENCHMARKS,
+        "skewed": SKEWED,
         "others": (*OTHERS, HETEROGENEOUS),
         "scenarios": {name: found.scenario for name, found in settings.items()},
         "items": min(items(results, name) for name in SCENARIOS),
@@ -43,6 +54,8 @@ def contents(results: Results, runner: Runner) -> dict[str, Any]:
         "mean": partial(mean, results),
         "value": partial(value, results),
         "final": final,
+        "at_start": at_start,
+        "moved": moved,
         "best_client": best_client,
         "gap": partial(gap, results),
         "verdict": verdict,
@@ -61,7 +74,7 @@ def contents(results: Results, runner: Runner) -> dict[str, Any]:
         "main_table": partial(tables.main_table, results),
         "difference_table": partial(tables.difference_table, results),
         "ablations": partial(tables.ablation_table, results, BENCHMARKS),
-        "feedback": tables.feedback_table(results, BENCHMARKS),
+        "feedback": tables.feedback_table(results, (*BENCHMARKS, SKEWED)),
         "reward_models": audit.reward_table(results, settings),
         "judging": audit.judging_table(results, SCENARIOS),
         "router_table": partial(audit.router_table, results),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from study import Study
 
 BENCHMARKS = ("prefs-emoji-tasks", "prefs-domains")
-OTHERS = ("prefs-easyvqa-tasks", "prefs-skewed")
+SKEWED = "prefs-skewed"
+OTHERS = ("prefs-easyvqa-tasks", SKEWED)
 HETEROGENEOUS = "prefs-heterogeneous"
 ANCHORS = ("start", "gold-reward")
 FUSERS = (
@@ -35,4 +36,15 @@ ABLATIONS = [
         {"rounds": 5, "steps": 20},
     )
 ]
-STUDIES = [*MAIN, *ABLATIONS, *MORE]
+ONLINE = [
+    Study(scenarios=(SKEWED,), methods=("mor",), options=options)
+    for options in (
+        {"routing": "top1"},
+        {"feedback": "delta_j"},
+        {"feedback": "delta_val"},
+        {"feedback": "delta_j", "literal_feedback": True},
+        {"head_lr": 0.1},
+    )
+]
+"""Where the fitted router is not always right."""
+STUDIES = [*MAIN, *ABLATIONS, *MORE, *ONLINE]
