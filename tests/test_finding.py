@@ -141,7 +141,8 @@ def preference_record(catalog, scenario, method, seed, options):
     own, value = "test/own/exact_match", 0.3 + GAINS.get(method, 0.15) + 0.01 * seed
     judged = method not in ("start", "fedavg-dpo")
     measures = {own: value, "test/held-out/exact_match": value, "test/overall/exact_match": value}
-    routing = {"router/pairwise_accuracy": 0.7, "router/own_client": 0.9, "router/entropy": 1.0}
+    entropy = 0.7 if scenario == "prefs-skewed" else 1.0
+    routing = {"router/pairwise_accuracy": 0.7, "router/own_client": 0.9, "router/entropy": entropy}
     mixed = "rewards/membership_auc_mixed"
     audit = {"rewards/membership_auc": 0.5, mixed: 0.5 + 0.01 * (-1) ** seed, f"{mixed}_raw": 0.5}
     told = {"policy/reward": 0.1, "policy/gold": 0.2, "policy/kl": 0.01} if judged else {}
@@ -219,7 +220,7 @@ def test_verdicts_follow_from_the_runs(findings, mor):
         == 2
     )
     with pytest.raises(UsageError, match="no longer holds"):
-        rendered(TEMPLATE, contents | {"mean": lambda method, scenario: 0.5})
+        rendered(TEMPLATE, contents | {"mean": lambda method, scenario, read=None: 0.5})
 
 
 def test_a_reward_is_overoptimised_if_it_rises_while_the_truth_falls(findings):
