@@ -9,14 +9,16 @@ from PIL import Image
 
 from fedbench.catalog import Catalog
 from fedbench.errors import UsageError
+from fedbench.federation.draws import NO_FAULTS
 from fedbench.federation.executors import Executor
+from fedbench.federation.faults import FaultModel
 from fedbench.methods import Cohort, Context
 from fedbench.models.language import LanguageModel
 from fedbench.models.rewards import make_reward
 from fedbench.params import ParamSpace
 from fedbench.plugins import Plugins
 from fedbench.rng import torch_stream
-from fedbench.scenario import Rewards, Training
+from fedbench.scenario import Faults, Rewards, Training
 from fedbench.testing.contracts import make
 from fedbench.tracks.judging import Answered, RewardTask
 from fedbench.tracks.panel import ClientPanel, SizeWeighted, fit_judges
@@ -51,7 +53,7 @@ def make_panel(llm):
     sides, shards = answered(llm, 0), [np.arange(EACH * k, EACH * (k + 1)) for k in range(K)]
     shared = make_reward("dual", llm, FEATURES, 16)
 
-    def build(models=None, executor="batched"):
+    def build(models=None, executor="batched", trouble=None):
         train = Executor(executor, K if executor == "batched" else 1)
         made = {id(model): RewardTask(model, *sides, torch.ones(K * EACH)) for model in models or [shared]}
         tasks = [made[id(model)] for model in models or [shared] * K]
@@ -59,6 +61,7 @@ def make_panel(llm):
         return ClientPanel(
             judges, tasks, shards, *sides, tuple(answered(llm, 1)), judges[0], make("fedavg"), train,
             TRAINING, Rewards(epochs=4, rounds=4), seed=0, images=[Image.new("RGB", (2, 2))] * (K * EACH),
+            trouble=trouble or FaultModel(NO_FAULTS, 0, K),
         )  # fmt: skip
 
     return build
@@ -86,6 +89,13 @@ def test_asking_everybody_is_paid_for(panel):
     assert panel.costs.uplink_bytes - before.uplink_bytes == 4 * K * answers
     words = sum(len(text.encode()) for side in panel.comparisons for pair in side.words for text in pair)
     assert panel.costs.downlink_bytes - before.downlink_bytes == K * (12 * answers + words)
+
+
+def test_faults_befall_whoever_is_asked(make_panel):
+    liars = FaultModel(Faults(byzantine=0.4), 0, K)
+    told, honest = make_panel(trouble=liars).agreement(), make_panel().agreement()
+    assert {k for k in range(K) if told[k] != honest[k]} == set(liars.byzantine)
+    assert (make_panel(trouble=FaultModel(Faults(dropout=1.0), 0, K)).agreement() == 0).all()
 
 
 def test_a_router_is_averaged_by_the_clients_data():

@@ -391,7 +391,7 @@ NOT_FUSED_SO = {
     "fewer bytes up": (_cost_of_a_round("uplink_bytes", 0.5), "800 uplink_bytes, 400 rewards are 1600"),
     "no bytes down": (_cost_of_a_round("downlink_bytes", 0), "0 downlink_bytes for 400 answers"),
     "fewer asked": (
-        lambda r: _first(r)["diagnostics"]["asked"].update({"client 0": 0}), "uplink_bytes, 272 rewards are",
+        lambda r: _first(r)["diagnostics"]["asked"].update({"client 0": 0}), "1600 uplink_bytes, ",
     ),
     "more asked than answered": (
         lambda r: _first(r)["diagnostics"]["asked"].update({"client 0": 500}),
@@ -399,6 +399,17 @@ NOT_FUSED_SO = {
     ),
     "nobody says who was asked": (
         lambda r: _first(r)["diagnostics"].pop("asked"), "it does not say whom it asked",
+    ),
+    "nobody was asked": (
+        lambda r: _first(r)["diagnostics"].update(asked={}), "it does not say whom it asked",
+    ),
+    "others were asked in another round": (
+        lambda r: r["rounds"][2]["diagnostics"]["asked"].pop("client 0"),
+        "round 2: it does not say whom it asked",
+    ),
+    "the true reward": (
+        lambda r: [entry["diagnostics"]["asked"].update(gold=0) for entry in r["rounds"][1:]],
+        "it asks for the true reward, which is for the anchor gold-reward only",
     ),
     "asked is a text": (
         lambda r: _first(r)["diagnostics"].update(asked="everybody"), "it does not say whom it asked",
@@ -417,6 +428,18 @@ NOT_FUSED_SO = {
     "somebody silent for another reason": (
         lambda r: _first(r).update(left_out={"1": "on holiday"}), "left_out is not what a run says",
     ),
+    "silence that cost nothing": (
+        lambda r: (
+            _first(r).update(left_out={"1": "not finite in 1 of 10 steps"}),
+            _cost_of_a_round("uplink_bytes", 0.5)(r),
+        ),
+        "800 uplink_bytes, 400 rewards are 1600",
+    ),
+    "silence in no step": (
+        lambda r: _first(r).update(left_out={"1": "not finite in 0 of 10 steps"}),
+        "client 1 is not finite in 0 steps, scenario and seed give 10",
+    ),
+    "a byte for all images": (_cost_of_a_round("downlink_bytes", 1e-6), "downlink_bytes for 400 answers"),
     "training on the way": (_trained_on_the_way, "10 client_examples, but clients only answer"),
     "reward models for nothing": (
         _fitted_for_nothing, "round 0: 0 client_examples, fitting the clients' reward models takes 4800",

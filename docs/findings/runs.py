@@ -21,7 +21,8 @@ from fedbench.errors import UsageError
 @click.option("--backwards", is_flag=True, help="last study first: for a second process beside the first")
 def main(what: str, output: Path, backwards: bool) -> None:
     studies = import_module(f"{what}.studies").STUDIES
-    study.run(studies[::-1] if backwards else studies, output)
+    if failed := study.run(studies[::-1] if backwards else studies, output):
+        raise SystemExit(f"{failed} runs failed")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from fedbench.cli.progress import Progress
 from fedbench.errors import FedbenchError
 from fedbench.jobs import plan_jobs
 from fedbench.plugins import Plugins
-from fedbench.runner import Runner, choose_device
+from fedbench.runner import Busy, Runner, choose_device
 
 EXECUTOR = "batched"
 FINDINGS = ("fed_cmp", "mor")
@@ -42,11 +42,12 @@ class Study:
         return ["fedbench", "run", *named, *options, *changes]
 
 
-def run(studies: Sequence[Study], output: Path) -> None:
-    """Run what is not done yet, all studies' first seeds before their second ones."""
+def run(studies: Sequence[Study], output: Path) -> int:
+    """Run what is not done yet, all studies' first seeds before their second ones; how many runs failed."""
     catalog = Catalog(Plugins())
     torch.set_num_threads(1)
     runner = Runner(catalog, choose_device("auto"), EXECUTOR, Progress())
+    failed = 0
     for seed in range(max(study.seeds for study in studies)):
         for study in (study for study in studies if seed < study.seeds):
             jobs = plan_jobs(
@@ -59,5 +60,9 @@ def run(studies: Sequence[Study], output: Path) -> None:
                 runner.command = study.command(job.method_entry.name, job.scenario.name, seed)
                 try:
                     runner.run(job)
-                except FedbenchError as error:  # one that fails, or is another process's, stops no other
+                except Busy as error:
                     click.echo(error, err=True)
+                except FedbenchError as error:  # stops no other
+                    click.echo(error, err=True)
+                    failed += 1
+    return failed

@@ -2,7 +2,7 @@
 :mod:`.consistency`.
 
 Which answers a router sends to whom only a run can tell; how many there are, who can have been silent and
-what the numbers cost on their way follows from what the record says of it.
+what the numbers cost on their way follows from what the engine notes of it.
 """
 
 from __future__ import annotations
@@ -13,10 +13,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fedbench.federation.draws import NO_FAULTS, FaultDraws
+from fedbench.results.anchors import ANCHORS
 from fedbench.results.record import Record, RoundEntry
 from fedbench.scenario import PolicyTraining, Scenario
 
 BYTES_OF_A_REWARD = 4
+BYTES_OF_AN_IMAGE = 3
+"""At least: a pixel."""
+ROUNDING = 1e-6
+GOLD, AVERAGE = "gold", "average"
 CLIENT = re.compile(r"client (\d{1,9})")
 SILENCE = {"late": FaultDraws.late, "dropped out": FaultDraws.dropped}
 REASON = re.compile(r"(late|dropped out|not finite) in (\d{1,9}) of (\d{1,9}) steps")
@@ -24,8 +29,9 @@ SHARES = ("policy/gold", "policy/clipped", "policy/unparsed")
 
 
 def fuses(record: Record) -> bool:
-    """Whether judges were asked about answers, rather than parameters exchanged."""
-    return any("asked" in entry.diagnostics for entry in record.rounds)
+    """Whether judges were asked about answers, rather than parameters exchanged: only then does the engine
+    note in round 0 whom a routing believes, and no method can."""
+    return "routing" in record.rounds[0].diagnostics
 
 
 def policy_rounds(record: Record, scenario: Scenario) -> Iterator[str]:
@@ -34,25 +40,31 @@ def policy_rounds(record: Record, scenario: Scenario) -> Iterator[str]:
     assert spec and scenario.rewards
     clients = scenario.federation.clients
     draws = FaultDraws(scenario.faults or NO_FAULTS, record.seed, clients)
-    anyone = False
+    judges: set[str] = set()
     for entry in record.rounds[1:]:
         where = f"round {entry.round}"
         asked = _asked(entry)
-        if asked is None:
+        if not asked or (judges and judges != set(asked)):
             yield f"{where}: it does not say whom it asked about how many answers"
             continue
+        judges = set(asked)
         remote = {int(found[1]): n for name, n in asked.items() if (found := CLIENT.fullmatch(name))}
-        anyone |= bool(remote)
-        yield from (f"{where}: {problem}" for problem in _counts(entry, asked, spec, remote, clients))
-        yield from (f"{where}: {problem}" for problem in _silent(entry, list(remote), draws, spec.steps))
+        silent, problems = _silent(entry, list(remote), draws, spec.steps)
+        problems += _counts(entry, asked, spec, remote, clients)
+        problems += _bytes(entry, remote, silent, spec)
+        yield from (f"{where}: {problem}" for problem in problems)
         cohort = sorted(client for client, n in remote.items() if n)
         if sorted(entry.cohort) != cohort or entry.came_late:
             yield f"{where}: its cohort is not whom it asked"
         if entry.attackers != sorted(draws.byzantine & set(cohort)):
             yield f"{where}: attackers is not what scenario and seed give"
         yield from (f"{where}: {problem}" for problem in _figures(entry, spec))
+    ceiling = ANCHORS[record.scenario.track].ceiling
+    if GOLD in judges and record.method.name != ceiling:
+        yield f"it asks for the true reward, which is for the anchor {ceiling} only"
     fitted = scenario.rewards.epochs * sum(record.data.client_examples)
-    if anyone and record.rounds[0].costs.client_examples < fitted:
+    taught = AVERAGE in judges or any(CLIENT.fullmatch(name) for name in judges)
+    if taught and record.rounds[0].costs.client_examples < fitted:
         yield (
             f"round 0: {record.rounds[0].costs.client_examples} client_examples,"
             f" fitting the clients' reward models takes {fitted}"
@@ -70,35 +82,53 @@ def _asked(entry: RoundEntry) -> Mapping[str, int] | None:
 def _counts(
     entry: RoundEntry, asked: Mapping[str, int], spec: PolicyTraining, remote: Mapping[int, int], clients: int
 ) -> Iterator[str]:
-    """Nobody is asked about more answers than there are; a number for each came back, nothing else."""
+    """Nobody is asked about more answers than there are, and nobody trains."""
     answers = spec.steps * spec.queries * spec.group
-    if asked and max(asked.values()) > answers:
+    if max(asked.values()) > answers:
         yield f"somebody was asked about {max(asked.values())} answers, the policy wrote {answers} at most"
     if remote and max(remote) >= clients:
         yield f"it asked client {max(remote)} of {clients}"
     if entry.costs.client_examples:
         yield f"{entry.costs.client_examples} client_examples, but clients only answer"
-    sent, up = sum(remote.values()), entry.costs.uplink_bytes
-    if up != BYTES_OF_A_REWARD * sent and not (entry.left_out and up < BYTES_OF_A_REWARD * sent):
-        yield f"{up} uplink_bytes, {sent} rewards are {BYTES_OF_A_REWARD * sent}"
-    if (entry.costs.downlink_bytes > 0) != (sent > 0):
-        yield f"{entry.costs.downlink_bytes} downlink_bytes for {sent} answers"
 
 
-def _silent(entry: RoundEntry, remote: list[int], draws: FaultDraws, steps: int) -> Iterator[str]:
-    """Nobody is silent in more steps than scenario and seed make it."""
+def _bytes(
+    entry: RoundEntry, remote: Mapping[int, int], silent: Mapping[int, int], spec: PolicyTraining
+) -> Iterator[str]:
+    """Every answer went out with its image; a number came back for each but those of ``silent`` steps."""
+    sent, up, down = sum(remote.values()), entry.costs.uplink_bytes, entry.costs.downlink_bytes
+    a_step = spec.queries * spec.group
+    most = sent - sum(silent.values())
+    least = sent - sum(min(n, silent[client] * a_step) for client, n in remote.items())
+    if up % BYTES_OF_A_REWARD or not least <= up // BYTES_OF_A_REWARD <= most:
+        between = BYTES_OF_A_REWARD * most if least == most else f"{BYTES_OF_A_REWARD * least} or more"
+        yield f"{up} uplink_bytes, {sent} rewards are {between}"
+    if down < BYTES_OF_AN_IMAGE * sent or (down and not sent):
+        yield f"{down} downlink_bytes for {sent} answers"
+
+
+def _silent(
+    entry: RoundEntry, remote: list[int], draws: FaultDraws, steps: int
+) -> tuple[Mapping[int, int], list[str]]:
+    """In how many steps each client was silent, and what is wrong with that: nobody is in more than scenario
+    and seed make it."""
+    silent: Counter[int] = Counter()
     numbers = range((entry.round - 1) * steps + 1, entry.round * steps + 1)
     most = {reason: Counter(k for n in numbers for k in struck(draws, n, remote))
             for reason, struck in SILENCE.items()}  # fmt: skip
     for client, words in entry.left_out.items():
         found = [REASON.fullmatch(word) for word in words.split(", ")]
-        if not client.isdecimal() or int(client) not in entry.cohort or not all(found):
-            yield "left_out is not what a run says"
-            return
+        reasons = [match[1] for match in found if match]
+        sound = client.isdecimal() and int(client) in entry.cohort and len(set(reasons)) == len(found)
+        if not sound:
+            return silent, ["left_out is not what a run says"]
         for reason, count, of in (match.groups() for match in found if match):
             ceiling = most[reason][int(client)] if reason in most else steps
-            if int(of) != steps or int(count) > ceiling:
-                yield f"client {client} is {reason} in {count} steps, scenario and seed give {ceiling}"
+            if int(of) != steps or not 1 <= int(count) <= ceiling:
+                words = f"client {client} is {reason} in {count} steps, scenario and seed give {ceiling}"
+                return silent, [words]
+            silent[int(client)] += int(count) if reason in most else 0
+    return silent, []
 
 
 def _figures(entry: RoundEntry, spec: PolicyTraining) -> Iterator[str]:
@@ -109,5 +139,5 @@ def _figures(entry: RoundEntry, spec: PolicyTraining) -> Iterator[str]:
             yield f"{name} is {found[name]:g}, not a share"
     if not 0 <= found.get("policy/tokens", 0) <= spec.max_tokens:
         yield f"policy/tokens is {found['policy/tokens']:g}, an answer has {spec.max_tokens} at most"
-    if found.get("policy/kl", 0) < -1e-9:
+    if found.get("policy/kl", 0) < -ROUNDING:
         yield f"policy/kl is {found['policy/kl']:g}, its estimator is never negative"

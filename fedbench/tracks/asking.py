@@ -32,6 +32,18 @@ class Desk:
     unanswered: dict[int, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     asked: Counter[str] = field(default_factory=Counter)
 
+    def __post_init__(self) -> None:
+        if len(set(self.names)) < len(self.judges):
+            raise FedbenchError(
+                f"two of the judges are called alike: {', '.join(self.names)}",
+                why="what each is asked and answers is counted by name, a client's by the client",
+            )
+
+    @cached_property
+    def names(self) -> list[str]:
+        """Of the judges, as a record has them."""
+        return [j.name if j.client is None else f"client {j.client}" for j in self.judges]
+
     def ask(self, step: int, judged: Judged, weights: Tensor) -> Tensor:
         """Rewards [N, K]; NaN where ``weights`` [N, K] is 0, nobody answered, or what came is no number."""
         rewards = torch.full(weights.shape, torch.nan)
@@ -42,7 +54,7 @@ class Desk:
             rows = weights[:, column].nonzero().squeeze(1)
             if not len(rows):
                 continue
-            self.asked[judge.name] += len(rows)
+            self.asked[self.names[column]] += len(rows)
             if judge.client is None:
                 rewards[rows, column] = self._scalars(judge, judged.rows(rows))
                 continue
@@ -68,7 +80,7 @@ class Desk:
             str(client): ", ".join(f"{why} in {count} of {steps} steps" for why, count in reasons.items())
             for client, reasons in sorted(self.unanswered.items())
         }
-        asked = {judge.name: self.asked[judge.name] for judge in self.judges}
+        asked = {name: self.asked[name] for name in self.names}
         self.unanswered.clear()
         self.asked.clear()
         return costs, left_out, asked

@@ -19,9 +19,7 @@ from fedbench.data.features import cache_folder
 from fedbench.evaluation.estimates import mean
 from fedbench.federation.checkpoint import Checkpoint
 from fedbench.federation.clients import Kept
-from fedbench.federation.draws import NO_FAULTS
 from fedbench.federation.executors import Executor, ExecutorName, make_executor
-from fedbench.federation.faults import FaultModel
 from fedbench.federation.ledger import exceeded
 from fedbench.federation.local import LocalWork
 from fedbench.federation.updates import Updates
@@ -58,7 +56,7 @@ class FusionRun:
         self.state: State = {}
         self.kept: Kept = {}
         self.late: Updates = {}
-        self.trouble = FaultModel(bench.scenario.faults or NO_FAULTS, seed, len(bench.shards))
+        self.trouble = bench.trouble(seed)
         self._examiner = Examiner(
             bench.scenario.evaluation, bench.evaluator, seed, len(bench.shards), rival=bench.start
         )
@@ -225,7 +223,7 @@ class FusionRun:
         if self._judges:
             routing = self._routing.measures(self.fuser, self.fuser_state) if self._routing else {}
             first = {name: measure.value for name, measure in routing.items()}
-            told = {"reward_models": clients, "routing": first, **self.fuser.diagnostics(self.fuser_state)}
+            told = {**self.fuser.diagnostics(self.fuser_state), "reward_models": clients, "routing": first}
             entry = entry.model_copy(update={"diagnostics": plain(told)})
         self._keep(optimizer)
         return self._examiner.measured(entry, self._models())
@@ -236,7 +234,11 @@ class FusionRun:
         costs, left_out, asked = desk.closed(self.spec.steps)
         server = Costs(server_seconds=seconds - costs.client_seconds)
         byzantine = self.trouble.byzantine
-        cohort = [j.client for j in self._judges if j.client is not None and asked[j.name]]
+        cohort = sorted(
+            judge.client
+            for judge, name in zip(self._judges, desk.names, strict=True)
+            if judge.client is not None and asked[name]
+        )
         entry = RoundEntry(
             round=number,
             cohort=cohort,
@@ -246,7 +248,7 @@ class FusionRun:
             costs=costs + server,
             loss=log.mean("policy/loss"),
             diagnostics=plain(
-                {"asked": asked, **self.fuser.diagnostics(self.fuser_state)} if log.values else {}
+                {**self.fuser.diagnostics(self.fuser_state), "asked": asked} if log.values else {}
             ),
         )
         self._keep(optimizer)

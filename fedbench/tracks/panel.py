@@ -13,7 +13,6 @@ from PIL.Image import Image
 from torch import Tensor, nn
 
 from fedbench.errors import UsageError
-from fedbench.federation.draws import NO_FAULTS
 from fedbench.federation.executors import Executor
 from fedbench.federation.faults import FaultModel
 from fedbench.federation.local import LocalWork, steps_of
@@ -102,8 +101,8 @@ class SizeWeighted(Aggregator):
 @dataclass
 class ClientPanel:
     """A :class:`fedbench.fusers.Panel`. ``chosen`` and ``rejected`` are everybody's answers as the policy's
-    backbone reads them, ``comparisons`` the server's; ``images`` what all of them are about; ``costs`` is
-    what training and asking took."""
+    backbone reads them, ``comparisons`` the server's; ``images`` what all of them are about, ``trouble``
+    what befalls whoever is asked; ``costs`` is what training and asking took."""
 
     judges: Sequence[ClientJudge]
     tasks: Sequence[RewardTask]
@@ -118,6 +117,7 @@ class ClientPanel:
     rewards: Rewards
     seed: int
     images: Sequence[Image]
+    trouble: FaultModel
     costs: Costs = field(default_factory=Costs)
 
     @property
@@ -156,11 +156,12 @@ class ClientPanel:
         return ClientJudge(None, task.model, params, mean, deviation, task.lens)
 
     def agreement(self) -> Tensor:
-        desk = Desk(self.judges, self.images, FaultModel(NO_FAULTS, self.seed, len(self.judges)))
+        desk = Desk(self.judges, self.images, self.trouble)
         everyone = torch.ones(len(self.comparisons[0].images), len(self.judges))
         better, worse = (desk.ask(0, side.everything, everyone) for side in self.comparisons)
         self.costs += desk.costs
-        return (better > worse).float().mean(0)
+        right = (better > worse).float().masked_fill(~(better - worse).isfinite(), torch.nan)
+        return right.nanmean(0).nan_to_num(0.0)
 
     def federate(
         self, network: nn.Module, loss: RouterLoss, *, rounds: int, steps: int, batch_size: int, lr: float

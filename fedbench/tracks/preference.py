@@ -92,11 +92,15 @@ class PreferenceBench:
             return FusionRun(self, method, seed, executor)
         return ParameterRun(DPOExchange(self, seed), method, seed, executor)
 
+    def trouble(self, seed: int) -> FaultModel:
+        """What goes wrong under ``seed``."""
+        return FaultModel(self.scenario.faults or NO_FAULTS, seed, len(self.shards))
+
     def signs(self, seed: int) -> Tensor:
         """[N]: −1 for preferences that a client has the wrong way round, by noise or because it attacks."""
-        clients, noise = len(self.shards), self.rewards.noise
-        faults = self.scenario.faults or NO_FAULTS
-        flippers = FaultModel(faults, seed, clients).byzantine if faults.attack == "label-flip" else ()
+        noise = self.rewards.noise
+        trouble = self.trouble(seed)
+        flippers = trouble.byzantine if trouble.spec.attack == "label-flip" else ()
         signs = torch.ones(len(self.data.pairs))
         for client, shard in enumerate(self.shards):
             rate = noise[client % len(noise)]
@@ -138,7 +142,7 @@ class PreferenceBench:
         return ClientPanel(
             fitted.judges, self.noisy_tasks(seed), self.shards, self.chosen, self.rejected,
             (self.comparisons.better, self.comparisons.worse), self.gold, self.fedavg, executor,
-            self.scenario.training, self.rewards, seed, self.data.images,
+            self.scenario.training, self.rewards, seed, self.data.images, self.trouble(seed),
         )  # fmt: skip
 
     def _fit(self, tasks: Sequence[RewardTask], seed: int, executor: Executor) -> Fitted:

@@ -10,6 +10,8 @@ from fedbench.plugins import Plugins
 from fedbench.results.anchors import ANCHORS
 from study import Study
 
+REFUSED = {("reward-fedavg", "prefs-heterogeneous")}
+"""Reward models of several kinds have no average."""
 BOARDS = ("alignment-nano", "preference-nano")
 
 
@@ -22,7 +24,8 @@ def studies(name: str, catalog: Catalog) -> Iterator[Study]:
     scenarios = [scenario.partition("@")[0] for scenario in board.scenarios]
     for group in (anchors.all, others):
         for scenario in scenarios:
-            yield Study((scenario,), tuple(group), seeds=len(board.seeds))
+            taking_part = tuple(method for method in group if (method, scenario) not in REFUSED)
+            yield Study((scenario,), taking_part, seeds=len(board.seeds))
 
 
 STUDIES = [study for name in BOARDS for study in studies(name, Catalog(Plugins()))]

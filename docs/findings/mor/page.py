@@ -12,9 +12,9 @@ from typing import Any
 from fedbench.results.plots import paths, save
 from fedbench.runner import Runner
 from mor import audit, tables
-from mor.cells import cell, gap
+from mor.cells import Options, cell, gap
 from mor.claims import ACCURACY, CLAIMS, HETEROGENEITY, MECHANISM, claims_table, tally
-from mor.readers import MEASURES, at_start, before, best_client, moved
+from mor.readers import MEASURES, at_start, before, best_client, called_good, moved
 from mor.setting import Setting, setting, setting_table, training_table
 from mor.studies import (
     ANCHORS,
@@ -56,6 +56,7 @@ def contents(results: Results, runner: Runner) -> dict[str, Any]:
         "final": final,
         "at_start": at_start,
         "moved": moved,
+        "called_good": called_good,
         "best_client": best_client,
         "gap": partial(gap, results),
         "verdict": verdict,
@@ -101,8 +102,10 @@ def value(results: Results, *place: Any, **more: Any) -> str | None:
     return cell(results, *place, **more) or None
 
 
-def mean(results: Results, method: str, scenario: str, read: Reader = primary) -> float | None:
-    found = results.values(Study(), method, scenario, read).values()
+def mean(
+    results: Results, method: str, scenario: str, read: Reader = primary, options: Options | None = None
+) -> float | None:
+    found = results.values(Study(options=options or {}), method, scenario, read).values()
     return fmean(found) if found else None
 
 
