@@ -68,7 +68,8 @@ def judging_table(results: Results, scenarios: Iterable[str]) -> str:
 
 
 def router_table(results: Results, scenario: str) -> str:
-    """How right a fused reward is and whom it asks, as fitted and at the end."""
+    """How right a fused reward is and whom it asks, as fitted and at the end, over the ablations' seeds."""
+    seeds = min(study.seeds for study in ABLATIONS)
     mixtures = [("mor", study, named(study, "mor")) for study in (Study(), *ABLATIONS)]
     fixed = [(name, Study(), name) for name in FUSERS if name != "mor"]
     rows = []
@@ -77,8 +78,8 @@ def router_table(results: Results, scenario: str) -> str:
             continue
         row = {"fused by": words}
         for title, name in ROUTING.items():
-            row[f"{title}, fitted"] = cell(results, method, scenario, at_start(name), study.options)
-            row[f"{title}, at the end"] = cell(results, method, scenario, final(name), study.options)
+            for when, read in (("fitted", at_start(name)), ("at the end", final(name))):
+                row[f"{title}, {when}"] = cell(results, method, scenario, read, study.options, seeds)
         rows.append(row)
     return table(rows)
 
