@@ -17,9 +17,9 @@ EVERYONE = (*ANCHORS, *FUSERS, *EXCHANGES)
 
 MAIN = [Study(scenarios=(name,), methods=EVERYONE, seeds=5) for name in BENCHMARKS]
 MORE = [
-    *(Study(scenarios=(name,), methods=EVERYONE) for name in OTHERS),
+    *(Study(scenarios=(name,), methods=EVERYONE, seeds=5) for name in OTHERS),
     # Reward models of three architectures have no average.
-    Study(scenarios=(HETEROGENEOUS,), methods=(*ANCHORS, *FUSERS, "fedavg-dpo")),
+    Study(scenarios=(HETEROGENEOUS,), methods=(*ANCHORS, *FUSERS, "fedavg-dpo"), seeds=5),
 ]
 ABLATIONS = [
     Study(scenarios=BENCHMARKS, methods=("mor",), options=options)
