@@ -440,6 +440,10 @@ NOT_FUSED_SO = {
         "client 1 is not finite in 0 steps, scenario and seed give 10",
     ),
     "a byte for all images": (_cost_of_a_round("downlink_bytes", 1e-6), "downlink_bytes for 400 answers"),
+    "somebody whose number has 5000 digits": (
+        lambda r: _first(r).update(left_out={"9" * 5000: "late in 1 of 10 steps"}),
+        "left_out is not what a run says",
+    ),
     "training on the way": (_trained_on_the_way, "10 client_examples, but clients only answer"),
     "reward models for nothing": (
         _fitted_for_nothing, "round 0: 0 client_examples, fitting the clients' reward models takes 4800",

@@ -119,14 +119,13 @@ def _silent(
     for client, words in entry.left_out.items():
         found = [REASON.fullmatch(word) for word in words.split(", ")]
         reasons = [match[1] for match in found if match]
-        sound = client.isdecimal() and int(client) in entry.cohort and len(set(reasons)) == len(found)
-        if not sound:
+        if client not in map(str, entry.cohort) or len(set(reasons)) < len(found):
             return silent, ["left_out is not what a run says"]
         for reason, count, of in (match.groups() for match in found if match):
             ceiling = most[reason][int(client)] if reason in most else steps
             if int(of) != steps or not 1 <= int(count) <= ceiling:
-                words = f"client {client} is {reason} in {count} steps, scenario and seed give {ceiling}"
-                return silent, [words]
+                drawn = f"scenario and seed give {ceiling}"
+                return silent, [f"client {client} is {reason} in {count} steps, {drawn}"]
             silent[int(client)] += int(count) if reason in most else 0
     return silent, []
 
