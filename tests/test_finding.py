@@ -141,8 +141,8 @@ def preference_record(catalog, scenario, method, seed, options):
     own, value = "test/own/exact_match", 0.3 + GAINS.get(method, 0.15) + 0.01 * seed
     judged = method not in ("start", "fedavg-dpo")
     measures = {own: value, "test/held-out/exact_match": value, "test/overall/exact_match": value}
-    entropy = 0.7 if scenario == "prefs-skewed" else 1.0
-    routing = {"router/pairwise_accuracy": 0.7, "router/own_client": 0.9, "router/entropy": entropy}
+    own_client, entropy = (0.6, 0.7) if scenario == "prefs-skewed" else (1.0, 1.0)
+    routing = {"router/pairwise_accuracy": 0.7, "router/own_client": own_client, "router/entropy": entropy}
     mixed = "rewards/membership_auc_mixed"
     audit = {"rewards/membership_auc": 0.5, mixed: 0.5 + 0.01 * (-1) ** seed, f"{mixed}_raw": 0.5}
     told = {"policy/reward": 0.1, "policy/gold": 0.2, "policy/kl": 0.01} if judged else {}

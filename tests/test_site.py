@@ -232,10 +232,7 @@ def test_a_table_filters(site, visit):
     controls.get_by_role("combobox").select_option("reproduced")
     assert len(shown(page)) < len(everybody)
     controls.get_by_role("combobox").select_option("anything")
-    unranked = page.locator("#overall tbody.unranked tr").count()
-    controls.get_by_role("checkbox", name="unranked").uncheck()
-    assert len(shown(page)) == len(everybody) - unranked
-    assert unranked
+    assert shown(page) == everybody
 
 
 def test_from_a_board_to_a_record(site, visit):
@@ -488,6 +485,17 @@ def small(tmp_path):
         'name = "small"\ntitle = "Small"\nsummary = "s"\ntrack = "alignment"\nscenarios = ["emoji-tt@1"]\n'
     )
     return ["leaderboard", "build", folder / "small.toml", "--records", folder / "records"]
+
+
+def test_whoever_has_no_rank_can_be_left_out(fedbench, small, visit, tmp_path):
+    one_seed = Path("records", "emoji-tt@1", "fedprox", "seed-0")
+    shutil.copytree(RECORDS / one_seed.relative_to("records"), tmp_path / "boards" / one_seed)
+    assert fedbench(*small)[0] == 0
+    page = visit(tmp_path / "boards" / "site", "boards/small/index.html")
+    everybody, unranked = shown(page), page.locator("#overall tbody.unranked .who").all_inner_texts()
+    assert [text.split()[0] for text in unranked] == ["fedprox"]
+    page.get_by_role("checkbox", name="unranked").uncheck()
+    assert shown(page) == [text for text in everybody if text not in unranked]
 
 
 def test_a_site_elsewhere_takes_its_records_along(fedbench, small, tmp_path):
