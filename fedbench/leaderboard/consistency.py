@@ -14,7 +14,7 @@ from statistics import fmean
 import numpy as np
 
 from fedbench.leaderboard.fusion import fuses, policy_rounds
-from fedbench.leaderboard.plan import PlannedRound, communicates, planned, population
+from fedbench.leaderboard.plan import BYTES_OF_A_NUMBER, PlannedRound, communicates, planned, population
 from fedbench.leaderboard.safety import shown
 from fedbench.measures import Costs, Measure
 from fedbench.results.anchors import ANCHORS
@@ -24,7 +24,6 @@ from fedbench.specs import Track
 
 Check = Callable[[Record, Scenario], Iterator[str]]
 
-BYTES_OF_A_NUMBER = 4
 CLOCK = 2.0
 """Seconds by which moments that are written in whole seconds may be off."""
 

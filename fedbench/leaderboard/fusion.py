@@ -13,11 +13,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fedbench.federation.draws import NO_FAULTS, FaultDraws
+from fedbench.leaderboard.plan import BYTES_OF_A_NUMBER
 from fedbench.results.anchors import ANCHORS
 from fedbench.results.record import Record, RoundEntry
 from fedbench.scenario import PolicyTraining, Scenario
 
-BYTES_OF_A_REWARD = 4
 BYTES_OF_AN_IMAGE = 3
 """At least: a pixel."""
 ROUNDING = 1e-6
@@ -100,8 +100,8 @@ def _bytes(
     a_step = spec.queries * spec.group
     most = sent - sum(silent.values())
     least = sent - sum(min(n, silent[client] * a_step) for client, n in remote.items())
-    if up % BYTES_OF_A_REWARD or not least <= up // BYTES_OF_A_REWARD <= most:
-        between = BYTES_OF_A_REWARD * most if least == most else f"{BYTES_OF_A_REWARD * least} or more"
+    if up % BYTES_OF_A_NUMBER or not least <= up // BYTES_OF_A_NUMBER <= most:
+        between = BYTES_OF_A_NUMBER * most if least == most else f"{BYTES_OF_A_NUMBER * least} or more"
         yield f"{up} uplink_bytes, {sent} rewards are {between}"
     if down < BYTES_OF_AN_IMAGE * sent or (down and not sent):
         yield f"{down} downlink_bytes for {sent} answers"

@@ -14,6 +14,8 @@ from fedbench.federation.sampling import cohort, turns
 from fedbench.results.record import Record, RoundEntry
 from fedbench.scenario import Scenario
 
+BYTES_OF_A_NUMBER = 4
+"""A parameter or a reward, on its way."""
 NOT_FINITE = "not finite"
 DIVERGENT = {"nan", "inf"}
 

@@ -72,8 +72,8 @@ def reward_report(
     ``…_mixed_raw`` the same on rewards that are not normalised.
     """
     found = [comparisons.scores(judge) for judge in judges]
-    right = np.stack([_right(better - worse) for better, worse in found])
-    margin = np.stack([(better - worse).double().numpy() for better, worse in found])
+    margins = [better - worse for better, worse in found]
+    right, margin = np.stack([_right(m) for m in margins]), torch.stack(margins).double().numpy()
     sure = expit(margin * np.array([[judge.deviation] for judge in judges]))
     own = comparisons.owners == np.array([[judge.client] for judge in judges])
     everything = np.tile(np.arange(right.shape[1]), len(judges))
