@@ -15,11 +15,13 @@ from torch.nn import functional as F
 from fedbench.catalog import Catalog
 from fedbench.cli.main import main
 from fedbench.errors import FedbenchError, UsageError
+from fedbench.evaluation.evaluator import Evaluator
 from fedbench.federation.executors import Executor
 from fedbench.federation.loop import plan
 from fedbench.federation.optim import rate
 from fedbench.jobs import plan_jobs
 from fedbench.methods import LocalRule
+from fedbench.params import digest
 from fedbench.plugins import Plugins
 from fedbench.results.store import find_records, read_record
 from fedbench.rng import torch_stream
@@ -117,6 +119,23 @@ def test_anchors_frame_every_method(run):
     at_the_start = [r.rounds[0].metrics[r.primary].value for r in (start, local, run("fedavg"))]
     assert len(set(at_the_start)) == 1
     assert run("centralized").costs.client_examples == local.costs.client_examples
+
+
+def test_equal_models_are_evaluated_once(run, monkeypatch):
+    asked = []
+    rows = Evaluator.rows
+
+    def counting(self, params, key, *, shuffle=None):
+        asked.append((key, shuffle is None, digest(params)))
+        return rows(self, params, key, shuffle=shuffle)
+
+    monkeypatch.setattr(Evaluator, "rows", counting)
+    record = run("local", changes={"federation.cohort": 1, "federation.rounds": 3})
+    trained = {client for entry in record.rounds for client in entry.cohort}
+    assert len(asked) == len(set(asked)), "nothing is evaluated twice"
+    # The start and a model a round; in the end the start, if it is still somebody's, and the trained ones.
+    assert sum(key == "unseen-concept/category" and true for key, true, _ in asked) == 1 + 3
+    assert sum(key == "unseen-concept/name" for key, _, _ in asked) == len(trained) + (len(trained) < 3)
 
 
 def test_serial_and_batched_agree(runner, run):

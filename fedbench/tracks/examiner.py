@@ -35,7 +35,7 @@ class Examiner:
     personalised: bool = False
     rival: Tensor | None = None
     _last: RoundEntry | None = None
-    _known: dict[tuple[str, str], Rows] = field(default_factory=dict)  # suite, model's digest
+    _known: dict[str, dict[str, Rows]] = field(default_factory=dict)  # by suite and model's digest
 
     def measured(self, entry: RoundEntry, models: Tensor) -> RoundEntry:
         """The entry with its round's measures; personalised models are measured together.
@@ -49,14 +49,8 @@ class Examiner:
         primary_suite = self.spec.primary.rpartition("/")[0]
         metrics: dict[str, Measure] = {}
         clients: dict[str, Measure] = {}
-        digests = [digest(model) for model in models]
-        known, self._known = self._known, {}
         for key in self.spec.each_round:
-            per_model = []
-            for name, model in zip(digests, models, strict=True):
-                rows = known.get((key, name)) or self.evaluator.rows(model, key)
-                self._known[key, name] = rows
-                per_model.append(rows)
+            per_model, self._known[key] = self._per_model(models, key)
             metrics |= self.evaluator.measure(_joined(per_model), key)
             if key == primary_suite:
                 clients = defined(self._by_client(per_model))[0]
@@ -93,10 +87,19 @@ class Examiner:
         return {str(k): found[model][k] for k, model in enumerate(own) if k in found[model]}
 
     def _rows(self, models: Tensor, key: str, shuffle: int | None = None) -> Rows:
-        if shuffle is None:
-            known = [self._known.get((key, digest(model))) for model in models]
-            return _joined([k or self.evaluator.rows(m, key) for k, m in zip(known, models, strict=True)])
-        return _joined([self.evaluator.rows(model, key, shuffle=shuffle) for model in models])
+        return _joined(self._per_model(models, key, shuffle)[0])
+
+    def _per_model(
+        self, models: Tensor, key: str, shuffle: int | None = None
+    ) -> tuple[list[Rows], dict[str, Rows]]:
+        """Each model's rows, also by digest. Equal models, and the last round's, are evaluated once."""
+        known = self._known.get(key, {}) if shuffle is None else {}
+        digests = [digest(model) for model in models]
+        found: dict[str, Rows] = {}
+        for name, model in zip(digests, models, strict=True):
+            if name not in found:
+                found[name] = known.get(name) or self.evaluator.rows(model, key, shuffle=shuffle)
+        return [found[name] for name in digests], found
 
 
 def _win_rate(rows: Rows, rival: Rows, models: int) -> Measure:
