@@ -3,62 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.figure import Figure
-from scipy.stats import ttest_1samp
 from tabulate import tabulate
 
 from fedbench.errors import UsageError
 from fedbench.results.plots import learning_curves
 from fedbench.results.record import Record
 from fedbench.results.runs import run_of
-from fedbench.results.statistics import standard_error
+from fedbench.results.statistics import Interval, interval, standard_error
 from study import Study
-
-CONFIDENCE = 0.95
-EQUAL = 1e-9
-"""Differences that are all the same have no interval."""
-
-
-@dataclass(frozen=True)
-class Paired:
-    """A mean difference over shared seeds with its t interval."""
-
-    mean: float
-    low: float | None
-    high: float | None
-    seeds: int
-
-    @property
-    def clear(self) -> bool:
-        """Whether the interval leaves zero out."""
-        return self.low is not None and self.high is not None and not self.low <= 0 <= self.high
-
-    def __str__(self) -> str:
-        if self.low is None:
-            return f"{self.mean:+.3f}"
-        return f"{self.mean:+.3f} [{self.low:+.3f}, {self.high:+.3f}]" + (" *" if self.clear else "")
-
-
-def paired(differences: Sequence[float]) -> Paired:
-    mean, count = fmean(differences), len(differences)
-    if count < 2 or max(differences) - min(differences) < EQUAL:
-        return Paired(mean, None, None, count)
-    low, high = ttest_1samp(differences, 0).confidence_interval(CONFIDENCE)
-    return Paired(mean, float(low), float(high), count)
 
 
 def difference(
     ours: Mapping[int, float], theirs: Mapping[int, float], seeds: Iterable[int] | None = None
-) -> Paired | None:
+) -> Interval | None:
     """``ours`` minus ``theirs``, paired by seed (by ``seeds`` only, if given); None without a shared one."""
     shared = sorted(set(ours) & set(theirs) & set(ours if seeds is None else seeds))
-    return paired([ours[seed] - theirs[seed] for seed in shared]) if shared else None
+    return interval([ours[seed] - theirs[seed] for seed in shared]) if shared else None
 
 
 def with_error(values: Iterable[float]) -> str:
@@ -70,13 +36,13 @@ def with_error(values: Iterable[float]) -> str:
     return f"{fmean(values):.3f}" + (f" ± {error:.3f}" if error is not None else "")
 
 
-def verdict(found: Paired | None) -> str:
-    """On the claim that a difference is above zero; where it has no interval, seeds that agree decide."""
+def verdict(found: Interval | None) -> str:
+    """On the claim that a difference is above zero; seeds that all agree that it is none decide as well."""
     if found is None:
         return "no runs yet"
-    if found.seeds < 2 or (found.low is not None and not found.clear):
+    if found.n < 2 or not (found.clear or found.low == found.high):
         return "can't be told here"
-    return "holds here" if found.mean > EQUAL else "does not hold here"
+    return "holds here" if found.clear and found.mean > 0 else "does not hold here"
 
 
 def curves(panels: Mapping[str, Mapping[str, Sequence[Record]]]) -> Figure:
@@ -89,8 +55,13 @@ def curves(panels: Mapping[str, Mapping[str, Sequence[Record]]]) -> Figure:
     )
 
 
-def text(found: Paired | None) -> str:
-    return "" if found is None else str(found)
+def text(found: Interval | None) -> str:
+    """An interval is given where seeds differ; a star where it leaves zero out."""
+    if found is None:
+        return ""
+    if found.low == found.high:
+        return f"{found.mean:+.3f}"
+    return f"{found.mean:+.3f} [{found.low:+.3f}, {found.high:+.3f}]" + (" *" if found.clear else "")
 
 
 def named(study: Study, plain: str) -> str:
@@ -114,6 +85,12 @@ def rendered(template: Path, contents: Mapping[str, Any]) -> str:
         loader=FileSystemLoader(template.parent),
         undefined=StrictUndefined,
         keep_trailing_newline=True,
-        finalize=lambda value: "(no runs yet)" if value is None else value,
+        finalize=_said,
     )
     return environment.get_template(template.name).render(holds=holds, **contents)
+
+
+def _said(value: object) -> object:
+    if value is None:
+        return "(no runs yet)"
+    return text(value) if isinstance(value, Interval) else value

@@ -30,7 +30,7 @@ class Interval:
     @property
     def clear(self) -> bool:
         """Whether zero lies outside."""
-        return self.low is not None and self.high is not None and not self.low <= 0 <= self.high
+        return self.low is not None and self.high is not None and (self.low > EQUAL or self.high < -EQUAL)
 
 
 def interval(values: Sequence[float]) -> Interval:

@@ -44,6 +44,12 @@ class Desk:
         """Of the judges, as a record has them."""
         return [j.name if j.client is None else f"client {j.client}" for j in self.judges]
 
+    @property
+    def cohort(self) -> list[int]:
+        """The clients that have been asked this round."""
+        named = zip(self.judges, self.names, strict=True)
+        return sorted(j.client for j, name in named if j.client is not None and self.asked[name])
+
     def ask(self, step: int, judged: Judged, weights: Tensor) -> Tensor:
         """Rewards [N, K]; NaN where ``weights`` [N, K] is 0, nobody answered, or what came is no number."""
         rewards = torch.full(weights.shape, torch.nan)

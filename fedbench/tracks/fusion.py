@@ -231,14 +231,10 @@ class FusionRun:
     def _ended(
         self, number: int, desk: Desk, log: StepLog, seconds: float, optimizer: torch.optim.AdamW
     ) -> RoundEntry:
+        cohort = desk.cohort
         costs, left_out, asked = desk.closed(self.spec.steps)
         server = Costs(server_seconds=seconds - costs.client_seconds)
         byzantine = self.trouble.byzantine
-        cohort = sorted(
-            judge.client
-            for judge, name in zip(self._judges, desk.names, strict=True)
-            if judge.client is not None and asked[name]
-        )
         entry = RoundEntry(
             round=number,
             cohort=cohort,

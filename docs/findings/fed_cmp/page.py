@@ -17,9 +17,10 @@ from fedbench.data.heterogeneity import heterogeneity
 from fedbench.data.loading import load_data, load_partition
 from fedbench.results.curves import curve
 from fedbench.results.plots import save
+from fedbench.results.statistics import Interval, interval
 from fedbench.runner import Runner
 from fedbench.scenario import load_scenario
-from reporting import Paired, curves, difference, named, paired, table, text, with_error
+from reporting import curves, difference, named, table, text, with_error
 from results import Reader, Results, final, primary
 from study import Study
 
@@ -35,7 +36,7 @@ def to_fedavg(
     reference: Study | None = None,
     read: Reader = primary,
     seeds: Sequence[int] | None = None,
-) -> Paired | None:
+) -> Interval | None:
     """``method`` minus FedAvg (under the options of ``reference``), paired by seed."""
     ours = results.values(study, method, scenario, read)
     theirs = results.values(reference or Study(), REFERENCE, scenario, read)
@@ -83,7 +84,7 @@ def study_table(results: Results, studies: Sequence[Study], scenario: str = "emo
                 "fed-cmp with": named(study, PRINTED),
                 "measure": with_error([values[seed] for seed in shared]),
                 "minus fedavg": text(to_fedavg(results, study, "fed-cmp", scenario, seeds=shared)),
-                "minus the printed method": text(paired(against) if study.options else None),
+                "minus the printed method": text(interval(against) if study.options else None),
             }
         )
     return f"Seeds {', '.join(map(str, shared))}.\n\n" + table(rows)

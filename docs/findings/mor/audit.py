@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from math import log
 from statistics import fmean
 
+from fedbench.results.statistics import Interval
 from mor.cells import cell, over_rounds, within
 from mor.readers import (
     after_first_round,
@@ -21,7 +22,7 @@ from mor.readers import (
 )
 from mor.setting import Setting
 from mor.studies import ABLATIONS, ANCHORS, EVERYONE, FUSERS
-from reporting import Paired, named, table, text
+from reporting import named, table, text
 from results import Reader, Results, final, primary
 from study import Study
 
@@ -124,7 +125,7 @@ def pursuit_table(results: Results, scenario: str) -> str:
     return table(rows)
 
 
-def overoptimised(proxy: Paired | None, truth: Paired | None) -> str:
+def overoptimised(proxy: Interval | None, truth: Interval | None) -> str:
     """Whether the judges got happier with answers that got worse."""
     if proxy is None or truth is None or not truth.clear:
         return "can't be told"

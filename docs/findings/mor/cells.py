@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from fedbench.results.statistics import Interval
 from mor.readers import at_start, first, last
-from reporting import Paired, difference, with_error
+from reporting import difference, with_error
 from results import Reader, Results, final, primary
 from study import Study
 
@@ -33,7 +34,7 @@ def gap(
     read: Reader = primary,
     ours: Options | None = None,
     theirs: Options | None = None,
-) -> Paired | None:
+) -> Interval | None:
     """``method`` under options ``ours`` minus ``reference`` under ``theirs``, paired by seed."""
     return difference(
         results.values(Study(options=ours or {}), method, scenario, read),
@@ -48,7 +49,7 @@ def within(
     theirs: Reader,
     method: str = "mor",
     options: Options | None = None,
-) -> Paired | None:
+) -> Interval | None:
     """One number of a method's records minus another of the same records."""
     study = Study(options=options or {})
     return difference(
@@ -56,11 +57,11 @@ def within(
     )
 
 
-def over_rounds(results: Results, scenario: str, method: str, name: str) -> Paired | None:
+def over_rounds(results: Results, scenario: str, method: str, name: str) -> Interval | None:
     """A round's measure, last round minus first."""
     return within(results, scenario, last(name), first(name), method)
 
 
-def online(results: Results, scenario: str, name: str, options: Options | None = None) -> Paired | None:
+def online(results: Results, scenario: str, name: str, options: Options | None = None) -> Interval | None:
     """A measure of MoR's routing at the end minus the same before any feedback."""
     return within(results, scenario, final(name), at_start(name), "mor", options)

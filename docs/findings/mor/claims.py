@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fedbench.results.statistics import Interval
 from mor.cells import gap, within
 from mor.readers import MEASURES, best_client, moved
 from mor.studies import BENCHMARKS, HETEROGENEOUS
-from reporting import Paired, table, text, verdict
+from reporting import table, text, verdict
 from results import Reader, Results, final, primary
 
 PUBLISHED = {
@@ -30,7 +31,7 @@ MIXED = {"reward-single": 76.11, "reward-mean": 74.19, "reward-random": 67.58, "
 GUESSING = 0.55
 """An AUC below this is little better than guessing."""
 
-Gap = Callable[[Results, str], Paired | None]
+Gap = Callable[[Results, str], Interval | None]
 
 
 @dataclass(frozen=True)
