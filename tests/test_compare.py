@@ -68,7 +68,7 @@ def test_equal_runs_have_no_effect_and_no_verdict():
 
 def test_the_reference_is_not_held_against_itself():
     reference = runs("fedavg", THEIRS)
-    rows = compare([*reference, *runs("good", OURS)], reference)
+    rows = compare({"": [*reference, *runs("good", OURS)]}, reference)
     assert [(row.summary.method, row.difference is None) for row in rows] == [
         ("good", False),
         ("fedavg", True),
@@ -91,6 +91,35 @@ def test_the_others_are_held_against_the_first(fedbench, folders):
     assert rows["good"]["interval"]["n"] == 3 and rows["good"]["effect"] > 10
     _, out, _ = fedbench("compare", "fedavg", "good", "--records", folders, "--format", "markdown")
     assert "| method   |" in out and "| better    |" in out
+
+
+def test_the_same_method_from_elsewhere_has_a_row_of_its_own(fedbench, folders, tmp_path):
+    """Old runs against new ones, also if there are more of the new, or other methods among them."""
+    for record in records("good", [*(0.5 * value for value in OURS), 0.3]):
+        write_record(tmp_path / "new" / "good" / f"seed-{record.seed}", record)
+    old, new = folders / "made-up@1" / "good", tmp_path / "new"
+    code, out, err = fedbench("compare", old, new, "--fail-on", "accuracy:-1%")
+    assert code == 1 and f"good ({new})" in out and "-50.00% against good" in err
+    _, out, _ = fedbench("compare", "good", folders, new, "--records", folders, "--format", "json")
+    rows = {(row["method"], row["source"]): row for row in json.loads(out)}
+    others = {(method, "") for method in ("bad", "alike", "fedavg")}
+    assert set(rows) == {("good", "good"), ("good", str(new)), *others}, "the same records are no others"
+    assert rows["good", str(new)]["difference"]["verdict"] == "worse"
+
+
+def test_parts_of_one_method_are_one_row(fedbench, folders):
+    parts = sorted((folders / "made-up@1" / "good").iterdir())
+    code, out, err = fedbench("compare", *parts, folders / "made-up@1" / "bad", "--format", "json")
+    rows = {row["method"]: row for row in json.loads(out)}
+    assert (code, err) == (0, "") and rows["good"]["seeds"] == [0, 1, 2] and rows["good"]["source"] == ""
+
+
+def test_two_records_of_a_seed_in_one_place_are_no_choice_of_ours(fedbench, folders, tmp_path):
+    for value in OURS[:2]:
+        (record,) = records("good", [value])
+        write_record(tmp_path / "both" / f"{value}", record)
+    code, out, err = fedbench("compare", tmp_path / "both")
+    assert (code, out) == (2, "") and "two records of good on made-up@1 with seed 0" in err
 
 
 def test_another_reference_by_path(fedbench, folders):

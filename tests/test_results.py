@@ -170,7 +170,7 @@ def test_a_summary_is_over_seeds_and_never_mixes_scenarios():
     record = example_record()
     other = record.scenario.model_copy(update={"fingerprint": "another"})
     rows = summarise(
-        [record, record.model_copy(update={"seed": 1}), record.model_copy(update={"scenario": other})]
+        [record, *(record.model_copy(update=u).sealed() for u in ({"seed": 1}, {"scenario": other}))]
     )
     assert [row.seeds for row in rows] == [(0, 1), (0,)]
     assert rows[0].se == 0.0 and rows[1].se is None

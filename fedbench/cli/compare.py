@@ -7,17 +7,20 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
-from statistics import mode
 from typing import Any
 
 import click
 
+from fedbench.cli.main import App
 from fedbench.cli.tables import PageFormat, page_format_option, print_rows
 from fedbench.errors import UsageError, suggest
+from fedbench.leaderboard.board import installed_methods
 from fedbench.results.compare import Compared, Summary, compare
 from fedbench.results.guards import Guard
-from fedbench.results.runs import Run, run_of
+from fedbench.results.runs import Run, run_of, unusual
 from fedbench.results.store import RECORDS, find_records, read_record
+
+Labels = dict[tuple[str, str], str]
 
 
 @click.command("compare")
@@ -40,7 +43,9 @@ from fedbench.results.store import RECORDS, find_records, read_record
     help="Where methods that are named are looked up.",
 )  # fmt: skip
 @page_format_option
+@click.pass_obj
 def command(
+    app: App,
     what: tuple[str, ...],
     against: str | None,
     metric: str | None,
@@ -55,6 +60,9 @@ def command(
     ± items: standard error within a run. gap closed: share of the way from the start to the ceiling. drop:
     mean drop from the running best, over rounds. rounds, MB to target: of the seeds that reached it.
 
+    A method is shown with its options that are not the defaults. If several of WHAT hold other records of one
+    method and seed, each has a row of its own.
+
     If more than one is named, the others are held against the first: the mean difference over the seeds that
     both have and its 95 % interval; better or worse if that leaves out zero. effect: the mean difference over
     the standard deviation of the differences.
@@ -63,15 +71,14 @@ def command(
     reference = _reference(
         named, against or (what[0] if len(what) > 1 else None), explicit=against is not None
     )
-    rows = compare(
-        [run for found in named.values() for run in found], reference, metric=metric, target=target
-    )
+    rows = compare(named, reference, metric=metric, target=target)
     if reference:
         rows = _with_a_difference(rows)
+    labels = _labels(rows, app)
     broken = [broken for guard in map(Guard.parse, guards) for broken in guard.broken(rows, reference)]
     if picture:
-        _draw(rows, metric, picture)
-    _print(rows, format)
+        _draw(rows, labels, metric, picture)
+    _print(rows, labels, format)
     for line in broken:
         click.echo(line, err=True)
     click.get_current_context().exit(1 if broken else 0)
@@ -110,7 +117,7 @@ def _with_a_difference(rows: Sequence[Compared]) -> list[Compared]:
     return [row for row in rows if row.runs[0].scenario.fingerprint in shared]
 
 
-def _print(rows: Sequence[Compared], format: PageFormat) -> None:
+def _print(rows: Sequence[Compared], labels: Labels, format: PageFormat) -> None:
     if format == "json":
         found = [
             asdict(row.summary) | {"difference": row.difference and asdict(row.difference)} for row in rows
@@ -119,7 +126,7 @@ def _print(rows: Sequence[Compared], format: PageFormat) -> None:
         return
     for title, group in groupby(rows, key=lambda row: _title(row.summary)):
         click.echo(f"{title}\n")
-        print_rows(_shown(list(group), rows), format)
+        print_rows(_shown(list(group), labels), format)
         click.echo()
 
 
@@ -130,17 +137,27 @@ def _title(row: Summary) -> str:
     return f"{row.title} · {row.metric}, {better} is better{target}"
 
 
-def _label(row: Summary, rows: Sequence[Compared]) -> str:
-    """The method, and the options in which the row departs from most rows of its method."""
-    alike = [other.summary.options for other in rows if other.summary.method == row.method]
-    usual = {key: mode(str(options.get(key)) for options in alike) for key in row.options}
-    unusual = (f"{key}={value}" for key, value in row.options.items() if str(value) != usual[key])
-    return " ".join((row.method, *unusual))
+def _labels(rows: Sequence[Compared], app: App) -> Labels:
+    """Of each row by its first run: the method, its options that are not the defaults (all of them if it is
+    not installed here), and the WHAT that it is from if another has it, too."""
+    installed = installed_methods(app.catalog)
+    labels = {}
+    for row in rows:
+        method = row.runs[0].method
+        known = installed.get((method.name, method.provider.plugin))
+        options = unusual(method.options, known.defaults if known else {})
+        source = f"({row.summary.source})" if row.summary.source else ""
+        labels[row.runs[0].id, row.summary.source] = " ".join(filter(None, (method.name, options, source)))
+    return labels
 
 
-def _shown(group: Sequence[Compared], rows: Sequence[Compared]) -> list[dict[str, str]]:
+def _label(row: Compared, labels: Labels) -> str:
+    return labels[row.runs[0].id, row.summary.source]
+
+
+def _shown(group: Sequence[Compared], labels: Labels) -> list[dict[str, str]]:
     """A table's rows; columns of differences if there is one."""
-    shown = [_cells(row.summary, rows) for row in group]
+    shown = [{"method": _label(row, labels)} | _cells(row.summary) for row in group]
     held = [row.difference for row in group if row.difference]
     if held:
         for cells, row in zip(shown, group, strict=True):
@@ -162,12 +179,11 @@ def _difference(row: Compared, heading: str) -> dict[str, str]:
     }
 
 
-def _cells(row: Summary, rows: Sequence[Compared]) -> dict[str, str]:
+def _cells(row: Summary) -> dict[str, str]:
     count = len(row.seeds)
     some = f" ({row.reached} of {count})" if 0 < row.reached < count else ""
     error = "" if row.se is None else f" ± {row.se:.4f}"
     return {
-        "method": _label(row, rows),
         "seeds": str(count),
         "mean": _number(row.mean) + error,
         "± items": _number(row.item_se),
@@ -186,11 +202,11 @@ def _number(value: float | None, digits: int = 4) -> str:
     return "" if value is None else f"{value:.{digits}f}"
 
 
-def _draw(rows: Sequence[Compared], metric: str | None, picture: Path) -> None:
+def _draw(rows: Sequence[Compared], labels: Labels, metric: str | None, picture: Path) -> None:
     from fedbench.results.plots import comparison, picture_format, save
 
     picture_format(picture)
     panels: dict[str, dict[str, Any]] = {}
     for row in rows:
-        panels.setdefault(row.summary.title, {})[_label(row.summary, rows)] = row.runs
+        panels.setdefault(row.summary.title, {})[_label(row, labels)] = row.runs
     save(comparison(panels, metric), picture)

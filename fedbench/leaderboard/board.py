@@ -158,13 +158,18 @@ class Contest:
 
 def open_board(board: Board, catalog: Catalog) -> Contest:
     """Look up everything that ``board`` names."""
-    methods = [_method(entry) for entry in catalog.methods.entries]
     return Contest(
         board=board,
         anchors=board.anchors or ANCHORS[board.track],
         scenarios=tuple(_scenario(name, board, catalog) for name in board.scenarios),
-        methods={(method.name, method.plugin): method for method in methods if method},
+        methods=installed_methods(catalog),
     )
+
+
+def installed_methods(catalog: Catalog) -> Mapping[tuple[str, str], InstalledMethod]:
+    """By name and plugin."""
+    methods = [_method(entry) for entry in catalog.methods.entries]
+    return {(method.name, method.plugin): method for method in methods if method}
 
 
 def _scenario(name: str, board: Board, catalog: Catalog) -> BoardScenario:

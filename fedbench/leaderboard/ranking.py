@@ -15,12 +15,16 @@ from typing import Any
 from fedbench.fingerprint import sha256_json
 from fedbench.leaderboard.board import BoardScenario, Contest, Published
 from fedbench.leaderboard.levels import Level
+from fedbench.leaderboard.safety import cut
 from fedbench.results.compare import Summary, halfway, summary
 from fedbench.results.runs import Run, unusual
 from fedbench.results.statistics import Interval, interval
 
 THRESHOLDS = tuple(step / 20 for step in range(21))
 """Where the performance profile is read off."""
+
+LONGEST_OPTIONS = 200
+"""Characters of them in a row's name; strangers' methods may have any."""
 
 Identity = tuple[str, ...]
 """Method, plugin and, under the rules ``default``, options."""
@@ -88,11 +92,12 @@ class ScenarioStanding:
 
 @dataclass(frozen=True)
 class Row:
-    """A contender over the board's scenarios. ``gap`` is the mean over the scenarios that are open, one
-    that is ``missing`` counted as not reached; ``profile`` the share of (scenario, seed) runs that close at
-    least each of ``THRESHOLDS``. ``reached``: on how many scenarios every seed reached the target. All else
-    are means over the scenarios that count (of those it ran, if none does); till the target, over those
-    where it was reached."""
+    """A contender over the board's scenarios. ``gap`` is the mean over the scenarios that are open, where
+    one that is ``missing`` and a run that ended below the start closed nothing; ``profile`` the share of
+    (scenario, seed) runs that close at least each of ``THRESHOLDS``. ``seeds`` are those that all open
+    scenarios have. ``reached``: on how many scenarios every seed reached the target. All else are means over
+    the scenarios that count (of those it ran, if none does); till the target, over those where it was
+    reached."""
 
     contender: Contender
     rank: int | None
@@ -137,12 +142,13 @@ class Standings:
     left_out: tuple[LeftOut, ...]
 
     def beside(self, table: Published, name: str) -> Score | None:
-        """Our score beside the paper's row ``name``: the method that the board says it is, with its defaults,
-        on the scenario that stands for the table's setting."""
+        """Our score beside the paper's row ``name``: the installed method that the board says it is, with its
+        defaults, on the scenario that stands for the table's setting."""
         method = self.contest.board.ours.get(name)
         for scenario, standing in zip(self.contest.board.scenarios, self.scenarios, strict=True):
             if scenario == table.scenario:
-                return next((score for score in standing.scores if score.contender.label == method), None)
+                ours = (s for s in standing.scores if s.contender.installed and s.contender.label == method)
+                return next(ours, None)
         return None
 
     @property
@@ -188,8 +194,9 @@ def _eligible(
         if run.scenario.name not in wanted:
             continue
         why = _objection(contest, wanted[run.scenario.name], run)
-        if not why and levels.get(run.id) == Level.valid:
-            why = "it is not consistent"
+        if not why and levels.get(run.id, Level.consistent) < Level.consistent:
+            retired = levels[run.id] == Level.retired
+            why = "its method has changed since" if retired else "it is not consistent"
         key = (run.scenario.fingerprint, run.contender, run.seed)
         if not why and key in kept and kept[key].id != run.id:
             why = f"a second record of seed {run.seed}, the first one counts"
@@ -210,7 +217,7 @@ def _objection(contest: Contest, scenario: BoardScenario, run: Run) -> str:
     if run.scenario.changes:
         changes = " ".join(f"{path}={value}" for path, value in run.scenario.changes.items())
         return f"its scenario was changed: {changes}"
-    if run.scenario.fingerprint != scenario.fingerprint:
+    if (run.title, run.scenario.fingerprint) != (scenario.title, scenario.fingerprint):
         return f"made on {run.title}, another version than {scenario.title} as installed"
     if run.seed not in board.seeds:
         return f"seed {run.seed} is not one of the board's"
@@ -244,6 +251,7 @@ def _contender(contest: Contest, identity: Identity, runs: Sequence[Run]) -> Con
     first, known = runs[0], contest.methods.get((name, plugin))
     providers = sorted({(run.method.provider.distribution, run.method.provider.version) for run in runs})
     options = unusual(first.method.options, known.defaults if known else {}) if len(identity) > 2 else ""
+    options = cut(options, LONGEST_OPTIONS)
     return Contender(
         key=f"{name}-{sha256_json(identity)[:8]}",
         method=name,
@@ -277,16 +285,16 @@ def _scenario(
     ceilings = anchors[contest.anchors.ceiling]
     everywhere = set.intersection(*(set(found) for found in anchors.values()))
     seeds = tuple(takewhile(everywhere.__contains__, contest.board.seeds))
-    problem = scenario.problem or _closed(contest, anchors, seeds)
+    problem = scenario.problem or _closed(contest, anchors, seeds, scenario.metric)
     target = halfway(scenario.metric, floors, ceilings) if floors and ceilings else None
     scores, left_out = [], []
     for identity, found in _by(runs, lambda run: _identity(contest, run)).items():
-        chosen, trials, why = _chosen(contest, scenario, found)
-        counted, skipped = _without_gap(contest, chosen)
-        left_out += skipped
-        if not counted:
+        sets = [_without_gap(contest, runs) for runs in _by(found, lambda run: run.contender).values()]
+        left_out += [skipped for _, rest in sets for skipped in rest]
+        if not (tried := [chosen for chosen, _ in sets if chosen]):
             continue
-        why = why or _reason(contest, [run.seed for run in counted], seeds, problem)
+        counted, why = _chosen(contest, scenario, tried, seeds)
+        why = why or _reason([run.seed for run in counted], seeds, problem)
         in_all = [run for run in counted if run.seed in seeds] if not problem else counted
         told = summary(in_all or counted, scenario.metric, floors, ceilings, target)
         closed = [told.gaps[seed] for seed in told.seeds if seed in told.gaps]
@@ -303,7 +311,7 @@ def _scenario(
                 gap=interval(closed) if len(closed) == len(values) else None,
                 summary=told,
                 runs=tuple(counted),
-                trials=trials,
+                trials=len(tried),
                 level=min(levels.get(run.id, Level.unverified) for run in counted),
                 date=max(run.finished for run in counted)[:10],
             )
@@ -316,22 +324,29 @@ def _scenario(
     return ScenarioStanding(scenario, tuple(placed), seeds, target, problem), left_out
 
 
-def _closed(contest: Contest, anchors: Mapping[str, Mapping[int, Run]], seeds: Sequence[int]) -> str:
-    """Why nobody can be ranked: anchors that are missing, or have too few seeds."""
+def _closed(
+    contest: Contest, anchors: Mapping[str, Mapping[int, Run]], seeds: Sequence[int], metric: str
+) -> str:
+    """Why nobody can be ranked: anchors that are missing, have too few seeds, or leave no gap to close."""
     least = contest.board.least_seeds
-    if len(seeds) >= least:
-        return ""
-    short = [name for name, found in anchors.items() if not set(contest.board.seeds[:least]) <= set(found)]
-    needed = ", ".join(map(str, contest.board.seeds[:least]))
-    return f"anchors without seeds {needed}: {', '.join(short)}"
+    if len(seeds) < least:
+        short = [
+            name for name, found in anchors.items() if not set(contest.board.seeds[:least]) <= set(found)
+        ]
+        needed = ", ".join(map(str, contest.board.seeds[:least]))
+        return f"anchors without seeds {needed}: {', '.join(short)}"
+    floor, ceiling = contest.anchors.floor, contest.anchors.ceiling
+    tops, starts = ([anchors[name][seed].measures[metric] for seed in seeds] for name in (ceiling, floor))
+    sign = -1 if tops[0].better == "lower" else 1
+    gap = interval([sign * (top.value - start.value) for top, start in zip(tops, starts, strict=True)])
+    return "" if gap.clear and gap.mean > 0 else f"{ceiling} is not clearly better than {floor}"
 
 
-def _reason(contest: Contest, seeds: Sequence[int], shared: Sequence[int], problem: str) -> str:
-    """Why a contender has no rank on a scenario."""
-    if problem:
-        return problem
-    counted, least = len(set(seeds) & set(shared)), contest.board.least_seeds
-    return "" if counted >= least else f"{counted} of at least {least} seeds"
+def _reason(seeds: Sequence[int], shared: Sequence[int], problem: str) -> str:
+    """Why a contender has no rank on a scenario. Fewer seeds than the anchors have make wider intervals, and
+    would be told apart from fewer entries."""
+    counted = len(set(seeds) & set(shared))
+    return problem or ("" if counted == len(shared) else f"{counted} of {len(shared)} seeds")
 
 
 def _without_gap(contest: Contest, runs: Sequence[Run]) -> tuple[list[Run], list[LeftOut]]:
@@ -346,25 +361,23 @@ def _without_gap(contest: Contest, runs: Sequence[Run]) -> tuple[list[Run], list
     return [by_seed[seed] for seed in first], rest
 
 
-def _chosen(contest: Contest, scenario: BoardScenario, runs: Sequence[Run]) -> tuple[list[Run], int, str]:
-    """The runs of the option set that counts, how many sets were tried, and what is wrong with that.
+def _chosen(
+    contest: Contest, scenario: BoardScenario, tried: Sequence[Sequence[Run]], seeds: Sequence[int]
+) -> tuple[Sequence[Run], str]:
+    """The runs of the option set that counts, and what is wrong with that.
 
-    Under the rules ``tuned`` it is the best mean among the sets with the most seeds: optimistic by the
+    Under the rules ``tuned`` it is the best mean among the sets with the most of ``seeds``: optimistic by the
     choice, which is why the trials are shown.
     """
-    sets = list(_by(runs, lambda run: run.contender).values())
-    if len(sets) == 1:
-        return sets[0], 1, ""
-    most = max(map(len, sets))
 
-    def mean(found: Sequence[Run]) -> float:
-        measures = [run.measures[scenario.metric] for run in found]
-        return fmean(m.value * (-1 if m.better == "lower" else 1) for m in measures)
+    def standing(runs: Sequence[Run]) -> tuple[int, float]:
+        measures = [run.measures[scenario.metric] for run in runs if run.seed in seeds]
+        values = [m.value * (-1 if m.better == "lower" else 1) for m in measures]
+        return len(values), _mean(values) or 0.0
 
-    best = max((found for found in sets if len(found) == most), key=mean)
     limit = contest.board.most_trials
-    why = f"{len(sets)} option sets tried, the board allows {limit}" if len(sets) > limit else ""
-    return best, len(sets), why
+    why = f"{len(tried)} option sets tried, the board allows {limit}" if len(tried) > limit else ""
+    return max(tried, key=standing), why
 
 
 def _ranks(entries: Sequence[Any]) -> dict[str, int]:
@@ -386,18 +399,14 @@ def _rows(
     contest: Contest, standings: Sequence[ScenarioStanding], names: Mapping[Identity, Contender]
 ) -> tuple[Row, ...]:
     open_ones = [standing for standing in standings if not standing.problem]
-    missed = {
-        standing.scenario.title: min(
-            [0.0, *(score.gap.mean for score in standing.scores if score.counts and score.gap)]
-        )
-        for standing in open_ones
-    }
+    shared = [seed for seed in contest.board.seeds if all(seed in standing.seeds for standing in open_ones)]
+    titles = [standing.scenario.title for standing in open_ones]
     found: dict[str, dict[str, Score]] = defaultdict(dict)
     for standing in standings:
         for score in standing.scores:
             found[score.contender.key][standing.scenario.title] = score
     rows = [
-        _row(contest, contender, found[contender.key], missed)
+        _row(contender, found[contender.key], titles, shared)
         for contender in names.values()
         if contender.key in found
     ]
@@ -410,18 +419,17 @@ def _rows(
 
 
 def _row(
-    contest: Contest, contender: Contender, scores: Mapping[str, Score], missed: Mapping[str, float]
+    contender: Contender, scores: Mapping[str, Score], titles: Sequence[str], shared: Sequence[int]
 ) -> Row:
-    """``missed`` is what a scenario counts that a contender has not run: nothing closed, and no more than
-    the worst there, so that leaving a scenario out never pays."""
-    counted = {title: scores[title] for title in missed if title in scores and scores[title].counts}
-    seeds = sorted(set.intersection(*(set(score.gaps) for score in counted.values()))) if counted else []
+    """``titles`` are the open scenarios. One that was not run closes nothing, and no run less than that, so
+    that leaving a scenario out never pays."""
+    counted = {title: scores[title] for title in titles if title in scores and scores[title].counts}
+    seeds = shared if counted else []
     gaps = {
-        seed: fmean(counted[title].gaps[seed] if title in counted else low for title, low in missed.items())
-        for seed in seeds
+        seed: sum(max(score.gaps[seed], 0.0) for score in counted.values()) / len(titles) for seed in seeds
     }
     closed = [score.gaps[seed] for score in counted.values() for seed in seeds]
-    runs = len(missed) * len(seeds)
+    runs = len(titles) * len(seeds)
     summaries = [score.summary for score in (counted or scores).values()]
     there = [s for s in summaries if s.curves and s.reached == s.curves == len(s.seeds)]
     sent = [s.uplink_megabytes_to_target for s in there if s.uplink_megabytes_to_target is not None]
@@ -435,7 +443,7 @@ def _row(
         gaps=gaps,
         profile=tuple(sum(gap >= share for gap in closed) / runs if runs else 0.0 for share in THRESHOLDS),
         scores={title: scores[title] for title in sorted(scores)},
-        missing=tuple(title for title in missed if title not in counted),
+        missing=tuple(title for title in titles if title not in counted),
         worst_client=_mean([s.worst_client for s in summaries]),
         instability=_mean([s.instability for s in summaries]),
         reached=len(there),

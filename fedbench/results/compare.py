@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 from typing import Any, Literal
 
@@ -21,6 +21,7 @@ NONE: Mapping[int, Run] = {}
 @dataclass(frozen=True)
 class Summary:
     """A method's runs on a scenario, over seeds. ``se`` is between seeds, ``item_se`` within a run.
+    ``source`` is :func:`grouped`'s.
 
     ``gaps``: for each seed with both anchors, the share of the gap between floor and ceiling that was
     closed. ``reached``: how many of the runs with a curve reached ``target``; the way there is their mean.
@@ -51,6 +52,12 @@ class Summary:
     client_examples: float
     seconds: float
     changes: Mapping[str, Any]
+    source: str = ""
+
+    @property
+    def name(self) -> str:
+        """The method and where its runs are from, if others are from elsewhere."""
+        return f"{self.method} ({self.source})" if self.source else self.method
 
     @property
     def title(self) -> str:
@@ -63,17 +70,35 @@ Key = tuple[str, ...]
 """Scenario, its fingerprint, method, plugin, options."""
 
 
-def grouped(runs: Iterable[Run]) -> dict[Key, list[Run]]:
-    """Completed runs by scenario and contender, a run for each seed, in the order of the seeds. Runs of
-    different fingerprints of one scenario are never in one group."""
-    groups: dict[Key, dict[int, Run]] = defaultdict(dict)
-    for run in runs:
-        if run.status == "completed":
+def grouped(sources: Mapping[str, Iterable[Run]]) -> list[tuple[str, list[Run]]]:
+    """Completed runs by scenario and contender, a run for each seed, in the order of the seeds.
+
+    Runs of different fingerprints of one scenario are never in one group. Sources that hold other records of
+    the same seed make a group each, with the source's name; else that is empty.
+    """
+    found: dict[Key, dict[str, dict[int, Run]]] = {}
+    seen: set[str] = set()
+    for source, runs in sources.items():
+        for run in runs:
+            if run.status != "completed" or run.id in seen:
+                continue
+            seen.add(run.id)
             key = (run.scenario.name, run.scenario.fingerprint, *run.contender)
-            groups[key].setdefault(run.seed, run)
-    if not groups:
+            first = found.setdefault(key, {}).setdefault(source, {}).setdefault(run.seed, run)
+            if first is not run:
+                raise UsageError(
+                    f"two records of {run.method.name} on {run.title} with seed {run.seed}",
+                    why=f"{first.path} and {run.path}", fix="name their folders apart, to compare them",
+                )  # fmt: skip
+    if not found:
         raise UsageError("there is no completed record to compare")
-    return {key: [found[seed] for seed in sorted(found)] for key, found in groups.items()}
+    groups = []
+    for parts in found.values():
+        whole = {seed: run for part in parts.values() for seed, run in part.items()}
+        apart = len(whole) < sum(map(len, parts.values()))
+        for source, part in parts.items() if apart else [("", whole)]:
+            groups.append((source, [part[seed] for seed in sorted(part)]))
+    return groups
 
 
 def summarise(
@@ -83,7 +108,8 @@ def summarise(
 
     ``target`` defaults to halfway between the track's floor and ceiling.
     """
-    return [row.summary for row in compare(map(run_of, records), metric=metric, target=target)]
+    runs = {"": map(run_of, records)}
+    return [row.summary for row in compare(runs, metric=metric, target=target)]
 
 
 @dataclass(frozen=True)
@@ -105,9 +131,11 @@ class Difference:
 
 
 def difference(ours: Sequence[Run], theirs: Sequence[Run], metric: str) -> Difference | None:
-    """Paired by seed; None without a seed in common. With one seed nobody can tell."""
+    """Paired by seed; None without a seed in common. With one seed nobody can tell. A run is not held
+    against itself."""
     reference = {run.seed: run for run in theirs}
-    pairs = [(run, reference[run.seed]) for run in ours if run.seed in reference]
+    shared = [(run, reference[run.seed]) for run in ours if run.seed in reference]
+    pairs = [(mine, other) for mine, other in shared if mine.id != other.id]
     if not pairs:
         return None
     changes = [mine.measure(metric).value - other.measure(metric).value for mine, other in pairs]
@@ -136,37 +164,39 @@ class Compared:
 
 
 def compare(
-    runs: Iterable[Run],
+    sources: Mapping[str, Iterable[Run]],
     reference: Iterable[Run] = (),
     *,
     metric: str | None = None,
     target: float | None = None,
 ) -> list[Compared]:
-    """A row for each group of ``runs``, by scenario, best first. ``reference`` holds the runs of one
-    contender, against whose runs on the same scenario the others are held."""
-    groups = grouped(runs)
+    """A row for each group of the runs of ``sources``, by scenario, best first. ``reference`` holds the runs
+    of one contender, against whose runs on the same scenario the others are held."""
+    groups = grouped(sources)
     against: dict[str, list[Run]] = defaultdict(list)
     for run in reference:
         against[run.scenario.fingerprint].append(run)
-    anchors = {key[1:3]: found for key, found in groups.items()}
+    anchors: dict[tuple[str, str], list[Run]] = {}
+    for _, found in groups:  # the first of a name: nobody else's moves it
+        anchors.setdefault((found[0].scenario.fingerprint, found[0].method.name), found)
     rows = []
-    for key, found in groups.items():
-        track = ANCHORS[found[0].scenario.track]
+    for source, found in groups:
+        scenario = found[0].scenario
+        track = ANCHORS[scenario.track]
         floors, ceilings = (
-            {run.seed: run for run in anchors.get((key[1], name), ())}
+            {run.seed: run for run in anchors.get((scenario.fingerprint, name), ())}
             for name in (track.floor, track.ceiling)
         )
-        told = summary(found, metric, floors, ceilings, target)
-        theirs = against.get(key[1], [])
-        held = bool(theirs) and {run.id for run in theirs} != {run.id for run in found}
-        rows.append(Compared(found, told, difference(found, theirs, told.metric) if held else None))
+        told = replace(summary(found, metric, floors, ceilings, target), source=source)
+        held = difference(found, against[scenario.fingerprint], told.metric)
+        rows.append(Compared(found, told, held))
     return sorted(rows, key=lambda row: _order(row.summary))
 
 
 def _order(row: Summary) -> tuple[Any, ...]:
     """By scenario, as published before changed, then best first."""
     changes = bool(row.changes), canonical_json(row.changes)
-    return row.scenario, row.metric, changes, -row.mean * row.sign, row.method
+    return row.scenario, row.metric, changes, -row.mean * row.sign, row.method, row.source
 
 
 def summary(
@@ -218,11 +248,10 @@ def summary(
 
 
 def start_of(run: Run, name: str, floors: Mapping[int, Run] = NONE) -> float | None:
-    """The measure of the untouched start: from the run itself, or from the anchor's with its seed."""
-    if name in run.start:
-        return run.start[name]
-    found = floors[run.seed].measures.get(name) if run.seed in floors else None
-    return None if found is None else found.value
+    """The measure of the untouched start: the anchor's with the run's seed, or else the run's own."""
+    if run.seed in floors and name in floors[run.seed].measures:
+        return floors[run.seed].measures[name].value
+    return run.start.get(name)
 
 
 def halfway(name: str, floors: Mapping[int, Run], ceilings: Mapping[int, Run]) -> float | None:

@@ -46,7 +46,7 @@ class Guard:
                 by = f"{change:+.2%}" if self.relative else f"{change:+.4f}"
                 limit = f"{100 * self.limit:+g} %" if self.relative else f"{self.limit:+g}"
                 yield (
-                    f"{row.summary.method} on {row.summary.title}: {found.metric} {by} against"
+                    f"{row.summary.name} on {row.summary.title}: {found.metric} {by} against"
                     f" {found.against}, beyond {limit} ({found.verdict})"
                 )
 
