@@ -1,7 +1,7 @@
 """Running a record again: its first rounds, or all of it, with what is installed here and nothing else.
 
 On the same hardware class (processor, device, threads, torch) the parameters must come out the same,
-bit by bit. Elsewhere every measure must come out within its own standard error.
+bit by bit. Elsewhere every measure must come out within its standard error, as the run has it.
 """
 
 from __future__ import annotations
@@ -158,7 +158,10 @@ def _measures(where: str, old: Mapping[str, Measure], new: Mapping[str, Measure]
     if sorted(old) != sorted(new):
         return f"{where}: it measures other things than a run does"
     for name, measure in old.items():
-        tolerance = 0.0 if same else max(measure.se or 0.0, 1 / measure.n)
-        if abs(measure.value - new[name].value) > tolerance:
-            return f"{where}: {name} is {measure.value:.6g}, a run gives {new[name].value:.6g}"
+        found = new[name]
+        if (measure.n, measure.unit, measure.better) != (found.n, found.unit, found.better):
+            return f"{where}: {name} is not of what a run measures: {found.n} items"
+        tolerance = 0.0 if same else max(found.se or 0.0, 1 / found.n)
+        if abs(measure.value - found.value) > tolerance:
+            return f"{where}: {name} is {measure.value:.6g}, a run gives {found.value:.6g}"
     return ""

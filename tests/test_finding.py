@@ -15,6 +15,7 @@ from fedbench.cli.main import main
 from fedbench.errors import UsageError
 from fedbench.measures import Costs, Measure
 from fedbench.plugins import Plugins
+from fedbench.results.statistics import interval
 from fedbench.runner import Runner
 from fedbench.scenario import load_scenario
 
@@ -82,14 +83,16 @@ def test_runs_that_are_missing_are_counted(results, study, catalog):
     assert results(record(catalog), record(catalog, seed=1), record(catalog, "start")).missing(asked) == 2
 
 
-def test_differences_are_paired_by_seed_with_t_intervals(findings):
+def test_differences_are_paired_by_seed_with_the_intervals_of_compare(findings):
     ours, theirs = [0.30, 0.42, 0.35], [0.50, 0.55, 0.49]
-    found = findings("reporting").difference(dict(enumerate(ours)), dict(enumerate([*theirs, 0.9])))
+    reporting = findings("reporting")
+    found = reporting.difference(dict(enumerate(ours)), dict(enumerate([*theirs, 0.9])))
     gaps = np.subtract(ours, theirs)
     half = t.ppf(0.975, 2) * gaps.std(ddof=1) / 3**0.5
-    assert found.mean == pytest.approx(gaps.mean()) and found.seeds == 3
-    assert (found.low, found.high) == pytest.approx((gaps.mean() - half, gaps.mean() + half))
-    assert found.clear and str(found).endswith("*")
+    assert found == interval(gaps.tolist()) and found.n == 3
+    assert (found.low, found.high) == pytest.approx((gaps.mean() - half, gaps.mean() + half), abs=5e-3)
+    assert found.clear and reporting.text(found).endswith("*")
+    assert reporting.text(interval([0.1, 0.1])) == "+0.100", "seeds that agree have no interval"
 
 
 @pytest.mark.parametrize(
@@ -104,8 +107,7 @@ def test_differences_are_paired_by_seed_with_t_intervals(findings):
     ],
 )
 def test_a_verdict_is_the_interval_s(findings, differences, verdict):
-    reporting = findings("reporting")
-    assert reporting.verdict(reporting.paired(differences)) == verdict
+    assert findings("reporting").verdict(interval(differences)) == verdict
 
 
 def test_variance_between_groups(findings):
@@ -225,8 +227,8 @@ def test_verdicts_follow_from_the_runs(findings, mor):
 
 
 def test_a_reward_is_overoptimised_if_it_rises_while_the_truth_falls(findings):
-    paired, overoptimised = findings("reporting").paired, findings("mor.audit").overoptimised
-    up, down, nowhere = paired([0.1, 0.11, 0.12]), paired([-0.1, -0.11, -0.12]), paired([-0.1, 0.1, 0.2])
+    overoptimised = findings("mor.audit").overoptimised
+    up, down, nowhere = map(interval, ([0.1, 0.11, 0.12], [-0.1, -0.11, -0.12], [-0.1, 0.1, 0.2]))
     assert overoptimised(up, down) == "yes"
     assert overoptimised(up, up) == overoptimised(down, down) == "no"
     assert overoptimised(up, nowhere) == overoptimised(None, down) == "can't be told"

@@ -6,6 +6,7 @@ import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 from records_of_ours import PLACE, PRIMARY, RECORDS, assign, edited, everywhere, put, sealed, values
 
@@ -17,6 +18,8 @@ from fedbench.leaderboard.notes import notes
 from fedbench.leaderboard.submit import add
 from fedbench.leaderboard.verify import climb, verify
 from fedbench.plugins import Plugins
+from fedbench.results.places import run_id
+from fedbench.scenario import load_scenario
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +109,10 @@ NOT_VALID = {
         lambda r: r.update(schema_version=99), True, "schema_version: 99 is unknown, this fedbench reads",
     ),
     "1e308": (
-        lambda r: r["rounds"][2].update(loss=1e308), True, "1e+308 is beyond anything measured",
+        lambda r: r["rounds"][2].update(loss=1e308), True, "a number is beyond anything measured",
+    ),
+    "a number of 400 digits": (
+        lambda r: r["environment"].update(x=10**400), True, "a number is beyond anything measured",
     ),
     "a text of 5 MB": (
         lambda r: r.update(error="x" * 5_000_000), True, "holds more than 10000 characters",
@@ -343,6 +349,14 @@ NOT_CONSISTENT = {
     "a client too few": (
         lambda r: r["data"]["client_examples"].pop(), "its clients are not the scenario's 5",
     ),
+    "another unit on the way": (
+        lambda r: r["rounds"][4]["metrics"][PRIMARY].update(value=1.5, unit="points"),
+        "round 4: unseen-concept/category/accuracy has another unit or direction than elsewhere",
+    ),
+    "another direction at the end": (
+        lambda r: [m[PRIMARY].update(better="lower") for m in (r["rounds"][-1]["metrics"], r["final"])],
+        "has another unit or direction than elsewhere",
+    ),
     "another backbone": (
         lambda r: r["data"].update(backbone_fingerprint="0" * 64),
         "its backbone is not the one that the scenario pins",
@@ -383,6 +397,16 @@ def _trained_on_the_way(record):
     record["costs"]["client_examples"] += 10
 
 
+def _asked_friends(record):
+    """Judges that the engine does not know, whom asking costs nothing."""
+    for entry in record["rounds"]:
+        if asked := entry["diagnostics"].get("asked"):
+            entry["diagnostics"]["asked"] = {name.replace("client", "friend"): n for name, n in asked.items()}
+        entry["cohort"] = []
+        entry["costs"].update(uplink_bytes=0, downlink_bytes=0)
+    record["costs"].update(uplink_bytes=0, downlink_bytes=0)
+
+
 def _figure(name, value):
     return lambda record: assign(_first(record), ["metrics", name, "value"], value)
 
@@ -409,7 +433,7 @@ NOT_FUSED_SO = {
     ),
     "the true reward": (
         lambda r: [entry["diagnostics"]["asked"].update(gold=0) for entry in r["rounds"][1:]],
-        "it asks for the true reward, which is for the anchor gold-reward only",
+        "it asks for the true reward, which is for the installed gold-reward only",
     ),
     "asked is a text": (
         lambda r: _first(r)["diagnostics"].update(asked="everybody"), "it does not say whom it asked",
@@ -444,6 +468,7 @@ NOT_FUSED_SO = {
         lambda r: _first(r).update(left_out={"9" * 5000: "late in 1 of 10 steps"}),
         "left_out is not what a run says",
     ),
+    "judges that nobody knows": (_asked_friends, "it does not say whom it asked"),
     "training on the way": (_trained_on_the_way, "10 client_examples, but clients only answer"),
     "reward models for nothing": (
         _fitted_for_nothing, "round 0: 0 client_examples, fitting the clients' reward models takes 4800",
@@ -481,19 +506,62 @@ def test_faults_are_drawn_again(judged):
     assert (level, problem) == ("valid", "round 1: attackers is not what scenario and seed give")
 
 
-def test_pooling_is_for_the_anchor(judged):
-    """A copy of centralized's record under another name, with everything that names it made to fit."""
-    from fedbench.results.places import run_id
+@pytest.mark.parametrize("name", ["miracle", "centralized"])
+def test_pooling_is_for_the_anchor(judged, name):
+    """A copy of centralized's record as another plugin's, with everything that names it made to fit."""
 
     def renamed(record):
-        record["method"].update(name="miracle")
+        record["method"].update(name=name)
         record["method"]["provider"].update(plugin="miracle", distribution="miracle", version="1.0")
-        record["run_id"] = run_id(record["scenario"]["fingerprint"], "miracle", "miracle", {}, record["seed"])
+        record["run_id"] = run_id(record["scenario"]["fingerprint"], name, "miracle", {}, record["seed"])
 
     place = Path("emoji-tt@1", "centralized", "seed-0", "record.json")
     assert judged(edited(renamed, place), Path("emoji-tt@1", "miracle", "seed-0", "record.json")) == (
-        "valid", "it trains on all clients' data in one place, which is for the anchor centralized only"
+        "valid", "it trains on all clients' data in one place, which is for the installed centralized only"
     )  # fmt: skip
+
+
+def test_a_plan_without_end_is_not_drawn(judged, catalog):
+    changes = {"federation.rounds": 10**9, "budget.examples": 1}
+    changed = load_scenario(catalog.scenarios["emoji-tt"].spec.path, changes)
+
+    def change(record):
+        record["scenario"].update(changes=changes, fingerprint=changed.fingerprint)
+        record.update(rounds=record["rounds"][:2], stopped="budget: 1 examples")
+        record["run_id"] = run_id(changed.fingerprint, "fedavg", "baselines", {}, record["seed"])
+
+    assert judged(edited(change)) == (
+        "valid", "it is too large to check: 1000000000 rounds of 5 clients"
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("plugins_version", ["0.0.1", None], ids=["of an earlier version", "as installed"])
+def test_options_that_a_method_has_got_since(catalog, tmp_path, plugins_version):
+    """A record stays where it is when its method changes; one that never fitted is refused."""
+    place = Path("emoji-tt@1", "fedprox", "seed-0", "record.json")
+
+    def older(record):
+        record["method"].update(options={})
+        if plugins_version:
+            record["method"]["provider"].update(version=plugins_version)
+
+    (verdict,) = verify([put(tmp_path, edited(older, place), place)], catalog)
+    assert verdict.level.name == ("retired" if plugins_version else "unverified")
+    assert verdict.fails(Level.consistent) is not bool(plugins_version)
+
+
+def test_records_of_an_earlier_scenario_stay_and_count_nowhere(catalog, tmp_path):
+    """Or nobody could ever raise a scenario's version: records are neither altered nor taken back."""
+    path = put(tmp_path, edited(_version(0)))
+    verdicts = verify([path], catalog)
+    assert (verdicts[0].level, verdicts[0].problem) == (
+        Level.retired, "it is of emoji-tt@0, installed is emoji-tt@1"
+    )  # fmt: skip
+    assert not verdicts[0].fails(Level.consistent)
+    (why,) = notes(catalog, verdicts).values()
+    assert why == "made on emoji-tt@0, another version than emoji-tt@1 as installed"
+    with pytest.raises(FedbenchError, match="can't be added: it is of emoji-tt@0"):
+        add([path], tmp_path / "records", catalog)
 
 
 def test_other_runs_of_the_seed_share_their_start(catalog, tmp_path):
@@ -513,6 +581,45 @@ def test_more_bytes_are_told_by_the_other_seeds(catalog, tmp_path):
     assert [(v.level.name, v.problem[:16]) for v in verify(paths, catalog)] == [
         ("consistent", ""), ("consistent", ""), ("valid", "bytes per update")
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("method", "scenario", "change", "said"),
+    [
+        (
+            "fedavg", "emoji-tt@1",
+            lambda m: m.update(better="lower"), "the items measured is not that of the other records",
+        ),
+        (
+            "reward-fedavg", "prefs-emoji-tasks@1", None, "what was fitted in round 0 is not that of",
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_the_same_for_all_is_told_by_the_others(catalog, tmp_path, method, scenario, change, said):
+    """A direction that flatters costs and clients; bytes of round 0 that nobody sent."""
+
+    def everywhere_else(record):
+        if change is None:
+            first = record["rounds"][0]["costs"]
+            for name in ("uplink_bytes", "downlink_bytes"):
+                record["costs"][name] -= first[name]
+                first[name] = 0
+            return
+        for found in (record["final"], *record["controls"].values()):
+            change(found[PRIMARY])
+        for entry in record["rounds"]:
+            for measure in (entry["metrics"][PRIMARY], *entry["clients"].values()):
+                change(measure)
+        clients = [client["value"] for client in record["rounds"][-1]["clients"].values()]
+        record["spread"].update(worst=max(clients), p10=float(np.percentile(clients, 90)))
+
+    places = [Path(scenario, method, f"seed-{seed}", "record.json") for seed in range(3)]
+    paths = [put(tmp_path, values(place), place) for place in places[1:]]
+    (alone,) = verify([put(tmp_path / "alone", edited(everywhere_else, places[0]), places[0])], catalog)
+    assert (alone.level, alone.problem) == (Level.consistent, "")
+    paths.append(put(tmp_path, edited(everywhere_else, places[0]), places[0]))
+    others, forged = verify(paths, catalog)[:-1], verify(paths, catalog)[-1]
+    assert {v.level for v in others} == {Level.consistent} and forged.problem.startswith(said)
 
 
 def test_a_forgery_that_fits_itself_takes_a_replay(judged):
@@ -616,7 +723,7 @@ def test_a_pipe_is_no_file(catalog, tmp_path):
 def test_a_check_that_breaks_is_not_passed(catalog, tmp_path, monkeypatch):
     from fedbench.leaderboard import verify as module
 
-    def broken(record, scenario):
+    def broken(record, scenario, *, is_ceiling):
         raise ZeroDivisionError("<b>")
 
     monkeypatch.setattr(module, "inconsistencies", broken)

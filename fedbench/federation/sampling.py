@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from math import ceil
 
@@ -20,9 +21,21 @@ def cohort(seed: int, round: int, clients: int, size: int | None) -> tuple[int, 
     return tuple(sorted(chosen.tolist()))
 
 
-def turns(seed: int, client: int, clients: int, size: int | None, rounds: int) -> list[int]:
+def turns(seed: int, client: int, clients: int, size: int | None, rounds: int) -> Sequence[int]:
     """The rounds (from 1) in which ``client`` takes part."""
-    return [number for number in range(1, rounds + 1) if client in cohort(seed, number, clients, size)]
+    if size is None or size >= clients:
+        return range(1, rounds + 1)
+    return _turns(seed, clients, size, rounds).get(client, ())
+
+
+@lru_cache(maxsize=64)
+def _turns(seed: int, clients: int, size: int, rounds: int) -> Mapping[int, Sequence[int]]:
+    """Everybody's."""
+    found: dict[int, list[int]] = defaultdict(list)
+    for number in range(1, rounds + 1):
+        for client in cohort(seed, number, clients, size):
+            found[client].append(number)
+    return dict(found)
 
 
 def one_pass_parts(shard: np.ndarray, seed: int, client: int, parts: int) -> list[np.ndarray]:

@@ -27,16 +27,22 @@ def traits(record: Record) -> Iterator[tuple[Key, str]]:
     whole = first.metrics.get(record.primary)
     models = whole.n if whole else 0  # personalised methods measure every client's model
     yield ("the untouched start", scenario, seed, models), first.digest
-    items = {name: measure.n for name, measure in first.metrics.items()}
+    items = {name: [m.n, m.unit, m.better] for name, m in first.metrics.items()}
     yield ("the items measured", scenario, models), canonical_json(items)
+    final = {name: [m.unit, m.better] for name, m in sorted(record.final.items())}
+    yield ("what the measures are", scenario, sha256_json(list(final))), canonical_json(final)
     machine = sha256_json([record.environment.get(key) for key in ("processor", "device", "packages")])
     for entry in record.rounds:
         found = {name: entry.metrics[name].value for name in first.metrics if name in entry.metrics}
         clients = {client: measure.value for client, measure in entry.clients.items()}
         key = ("the measures of the same parameters", scenario, machine, entry.digest)
         yield key, sha256_json([found, clients])
+    whose = scenario, *contender(record.method)
+    before = first.costs
+    fitted = before.uplink_bytes, before.downlink_bytes, before.client_examples
+    yield ("what was fitted in round 0", *whose), canonical_json(list(fitted))
     if record.scenario.track == "alignment":  # whoever takes part sends the same
-        yield ("bytes per update", scenario, *contender(record.method)), _share(record)
+        yield ("bytes per update", *whose), _share(record)
 
 
 def _share(record: Record) -> str:

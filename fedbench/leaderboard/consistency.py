@@ -13,7 +13,7 @@ from statistics import fmean
 
 import numpy as np
 
-from fedbench.leaderboard.fusion import fuses, policy_rounds
+from fedbench.leaderboard.fusion import asks_for_the_truth, fuses, policy_rounds
 from fedbench.leaderboard.plan import BYTES_OF_A_NUMBER, PlannedRound, communicates, planned, population
 from fedbench.leaderboard.safety import shown
 from fedbench.measures import Costs, Measure
@@ -23,6 +23,9 @@ from fedbench.scenario import Scenario
 from fedbench.specs import Track
 
 Check = Callable[[Record, Scenario], Iterator[str]]
+
+MOST_DRAWS = 10_000_000
+"""Rounds × clients × steps a round, of which everything is drawn again; a scenario has far fewer."""
 
 CLOCK = 2.0
 """Seconds by which moments that are written in whole seconds may be off."""
@@ -39,17 +42,32 @@ MORE: Mapping[Track, tuple[frozenset[str], frozenset[str]]] = {
 SHARES = (*COUNTED, "token_accuracy", "f1", "balanced_accuracy")
 
 
-def inconsistencies(record: Record, scenario: Scenario) -> Iterator[str]:
-    """What does not add up in ``record``, whose scenario (with its changes) is ``scenario``."""
+def inconsistencies(record: Record, scenario: Scenario, *, is_ceiling: bool) -> Iterator[str]:
+    """What does not add up in ``record``, whose scenario (with its changes) is ``scenario``. ``is_ceiling``:
+    whether it is of the installed anchor that may do what nobody else may."""
     if misnumbered := list(_numbering(record, scenario)):
         yield from misnumbered  # everything else goes by the rounds' numbers
         return
+    if not is_ceiling and (privilege := _privilege(record, scenario)):
+        yield f"{privilege}, which is for the installed {ANCHORS[record.scenario.track].ceiling} only"
     for check in (*EVERY_TRACK, ONE_TRACK[record.scenario.track]):
         yield from check(record, scenario)
 
 
+def _privilege(record: Record, scenario: Scenario) -> str:
+    """What the record does that only a track's ceiling may; empty if nothing."""
+    if fuses(record):
+        return "it asks for the true reward" if asks_for_the_truth(record) else ""
+    pooled = population(record, scenario) == "pooled" and len(record.data.client_examples) > 1
+    return "it trains on all clients' data in one place" if pooled else ""
+
+
 def _numbering(record: Record, scenario: Scenario) -> Iterator[str]:
     numbers, rounds = [entry.round for entry in record.rounds], scenario.federation.rounds
+    steps = scenario.policy.steps if scenario.policy else 1
+    if rounds * scenario.federation.clients * steps > MOST_DRAWS:
+        yield f"it is too large to check: {rounds} rounds of {scenario.federation.clients} clients"
+        return
     if not numbers or numbers != list(range(len(numbers))):
         yield "its rounds are not numbered from 0 on"
     elif len(numbers) > rounds + 1:
@@ -103,9 +121,12 @@ def _pins(record: Record, scenario: Scenario) -> Iterator[str]:
 
 
 def _numbers(record: Record, scenario: Scenario) -> Iterator[str]:
-    """Every measure is one that could have come out."""
+    """Every measure is one that could have come out, and one name means the same everywhere."""
     suites = {*scenario.evaluation.each_round, *scenario.evaluation.final}
+    kinds: dict[str, tuple[str, str]] = {}
     for where, name, measure in _measures(record):
+        if kinds.setdefault(name, (measure.unit, measure.better)) != (measure.unit, measure.better):
+            yield f"{where}: {name} has another unit or direction than elsewhere in the record"
         suite, _, value = name.rpartition("/")
         if wrong := _impossible(measure, value if suite in suites else ""):
             yield f"{where}: {name} {wrong}"
@@ -212,11 +233,6 @@ def _log(record: Record, scenario: Scenario) -> Iterator[str]:
     """Cohorts, faults and examples are what scenario and seed imply; bytes are what they cost."""
     if record.rounds and (record.rounds[0].cohort or record.rounds[0].costs.client_examples):
         yield "somebody trained in round 0, which is the untouched start"
-    kind = population(record, scenario)
-    if kind == "pooled" and len(record.data.client_examples) > 1:
-        ceiling = ANCHORS[record.scenario.track].ceiling
-        if record.method.name != ceiling:
-            yield f"it trains on all clients' data in one place, which is for the anchor {ceiling} only"
     before = record.rounds[0].digest if record.rounds else ""
     rounds = list(zip(record.rounds[1:], planned(record, scenario), strict=True))
     for entry, plan in rounds:

@@ -14,7 +14,6 @@ from typing import Any
 
 from fedbench.federation.draws import NO_FAULTS, FaultDraws
 from fedbench.leaderboard.plan import BYTES_OF_A_NUMBER
-from fedbench.results.anchors import ANCHORS
 from fedbench.results.record import Record, RoundEntry
 from fedbench.scenario import PolicyTraining, Scenario
 
@@ -32,6 +31,11 @@ def fuses(record: Record) -> bool:
     """Whether judges were asked about answers, rather than parameters exchanged: only then does the engine
     note in round 0 whom a routing believes, and no method can."""
     return "routing" in record.rounds[0].diagnostics
+
+
+def asks_for_the_truth(record: Record) -> bool:
+    """Whether the true reward was among the judges."""
+    return any(GOLD in (_asked(entry) or ()) for entry in record.rounds[1:])
 
 
 def policy_rounds(record: Record, scenario: Scenario) -> Iterator[str]:
@@ -59,9 +63,6 @@ def policy_rounds(record: Record, scenario: Scenario) -> Iterator[str]:
         if entry.attackers != sorted(draws.byzantine & set(cohort)):
             yield f"{where}: attackers is not what scenario and seed give"
         yield from (f"{where}: {problem}" for problem in _figures(entry, spec))
-    ceiling = ANCHORS[record.scenario.track].ceiling
-    if GOLD in judges and record.method.name != ceiling:
-        yield f"it asks for the true reward, which is for the anchor {ceiling} only"
     fitted = scenario.rewards.epochs * sum(record.data.client_examples)
     taught = AVERAGE in judges or any(CLIENT.fullmatch(name) for name in judges)
     if taught and record.rounds[0].costs.client_examples < fitted:
@@ -72,11 +73,12 @@ def policy_rounds(record: Record, scenario: Scenario) -> Iterator[str]:
 
 
 def _asked(entry: RoundEntry) -> Mapping[str, int] | None:
-    """How many answers each judge was asked about; None if that is not what the record holds."""
+    """How many answers each judge was asked about; None if that is not what the record holds, or a judge is
+    none that the engine knows, whom asking would cost nothing."""
     asked: Any = entry.diagnostics.get("asked")
     if not isinstance(asked, Mapping) or not all(type(n) is int and n >= 0 for n in asked.values()):
         return None
-    return asked
+    return asked if all(name in (GOLD, AVERAGE) or CLIENT.fullmatch(name) for name in asked) else None
 
 
 def _counts(

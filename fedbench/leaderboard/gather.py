@@ -30,5 +30,5 @@ def gather(folder: Path, catalog: Catalog) -> Gathered:
     return Gathered(
         runs=[verdict.run for verdict in verdicts if verdict.run is not None],
         levels=levels(verdicts, read_badges(folder.parent / BADGES)),
-        refused=[verdict for verdict in verdicts if verdict.level < Level.consistent],
+        refused=[verdict for verdict in verdicts if verdict.fails(Level.consistent)],
     )

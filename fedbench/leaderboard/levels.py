@@ -6,8 +6,10 @@ from enum import IntEnum
 
 
 class Level(IntEnum):
-    """Each level includes the ones before it."""
+    """Each level includes the ones before it. ``retired`` is off the ladder: a record of an earlier version
+    of its scenario or method, which stays where it is and counts on no board."""
 
+    retired = -1
     unverified = 0
     valid = 1
     consistent = 2

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from fedbench.catalog import Catalog
 from fedbench.leaderboard.board import find_board, open_board
+from fedbench.leaderboard.levels import Level
 from fedbench.leaderboard.ranking import rank
 from fedbench.leaderboard.verify import Verdict
 
@@ -14,10 +15,11 @@ from fedbench.leaderboard.verify import Verdict
 def notes(catalog: Catalog, verdicts: Sequence[Verdict]) -> dict[str, str]:
     """By record id. Records of scenarios that no board has are not mentioned."""
     runs = [verdict.run for verdict in verdicts if verdict.run is not None]
+    retired = {v.run.id: v.level for v in verdicts if v.run is not None and v.level == Level.retired}
     counted: set[str] = set()
     why: dict[str, list[str]] = defaultdict(list)
     for entry in catalog.leaderboards.entries:
-        standings = rank(open_board(find_board(entry.name, catalog), catalog), runs)
+        standings = rank(open_board(find_board(entry.name, catalog), catalog), runs, retired)
         counted |= {run.id for row in standings.rows for run in row.runs}
         for item in standings.left_out:
             why[item.run.id].append(item.why)

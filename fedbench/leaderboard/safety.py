@@ -55,7 +55,7 @@ def _of(value: Any) -> str:
         problem = _of_text(value)
         return problem and f"the text {shown(value, 40)!r} holds {problem}"
     if isinstance(value, int | float) and abs(value) > LARGEST:
-        return f"{value:.3g} is beyond anything measured"
+        return "a number is beyond anything measured"
     return ""
 
 
@@ -71,5 +71,9 @@ def _of_text(text: str) -> str:
 
 def shown(text: str, most: int = 80) -> str:
     """A text that nobody vouches for, as a message may quote it: short, and printable ASCII."""
-    plain = re.sub(r"[^ -~]|[<>`|]", "?", text)
-    return plain if len(plain) <= most else f"{plain[: most - 1]}…"
+    return cut(re.sub(r"[^ -~]|[<>`|]", "?", text), most)
+
+
+def cut(text: str, most: int) -> str:
+    """The text, or its beginning: ``most`` characters."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"

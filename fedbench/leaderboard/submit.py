@@ -33,18 +33,21 @@ def add(paths: Sequence[Path], records: Path, catalog: Catalog) -> list[Added]:
     """
     sources = find_records(paths)
     there = find_records([records]) if records.is_dir() and any(records.rglob(RECORD)) else []
-    known = {content_id(parse(read_bytes(path))): path for path in there}
+    known = {read_record(path).record_id: path for path in there}
     fresh, added = [], []
     for source in sources:
         if (same := known.get(read_record(source).record_id)) is not None:
             added.append(Added(source, same, new=False))
         else:
             fresh.append(source)
-    verdicts = verify([*there, *fresh], catalog)[len(there) :]
+    together = verify([*there, *fresh], catalog)
+    old, verdicts = together[: len(there)], together[len(there) :]
     bad = [verdict for verdict in verdicts if verdict.level < Level.consistent]
     if bad:
         more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
         raise FedbenchError(f"{bad[0].path} can't be added", why=f"{bad[0].problem}{more}")
+    if fresh and (against := [verdict for verdict in old if verdict.fails(Level.consistent)]):
+        raise FedbenchError(f"nothing can be added beside {against[0].path}", why=against[0].problem)
     installed = Installed(catalog)
     return added + [_copied(verdict, records, installed) for verdict in verdicts]
 

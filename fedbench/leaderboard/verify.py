@@ -14,7 +14,7 @@ from fedbench.leaderboard.consistency import inconsistencies
 from fedbench.leaderboard.levels import Level
 from fedbench.leaderboard.safety import shown
 from fedbench.leaderboard.submission import Handed, handed_in
-from fedbench.leaderboard.validity import Installed, Refused, read_valid
+from fedbench.leaderboard.validity import Installed, Refused, Retired, read_valid
 from fedbench.results.runs import Run, run_of
 from fedbench.rng import numpy_stream
 
@@ -31,7 +31,10 @@ class Verdict:
     run: Run | None = None
 
     def fails(self, asked: Level) -> bool:
-        """Whether it falls short of the level asked for. Records that no sample chose to run again don't."""
+        """Whether it falls short of the level asked for. What is retired doesn't, nor what no sample chose to
+        run again."""
+        if self.level == Level.retired:
+            return False
         return self.level < asked if asked <= Level.valid else bool(self.problem)
 
 
@@ -56,9 +59,12 @@ def _alone(handed: Handed, installed: Installed, agreement: Agreement) -> Verdic
         record, scenario = read_valid(handed.path, installed, handed.place)
     except Refused as error:
         return Verdict(handed.path, Level.unverified, str(error))
+    except Retired as error:
+        return Verdict(handed.path, Level.retired, str(error), run_of(error.record, handed.path))
     run = run_of(record, handed.path)
     try:
-        problem = next(inconsistencies(record, scenario), "")
+        is_ceiling = installed.is_ceiling(record)
+        problem = next(inconsistencies(record, scenario, is_ceiling=is_ceiling), "")
         agreement.add(str(handed.path), record)
     except Exception as error:  # a check that a record can bring down has not been passed
         problem = f"it can't be checked: {type(error).__name__}: {shown(str(error))}"

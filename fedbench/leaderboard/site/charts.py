@@ -16,6 +16,7 @@ from matplotlib.ticker import MaxNLocator
 
 from fedbench.data.heterogeneity import Heterogeneity
 from fedbench.leaderboard.ranking import THRESHOLDS, Contender, ScenarioStanding, Score, Standings
+from fedbench.leaderboard.safety import cut
 from fedbench.leaderboard.site.svg import SERIES, inline
 from fedbench.results.curves import Curve
 from fedbench.results.plots import COLOURS, client_bars, line
@@ -311,7 +312,7 @@ def _axes(below: str, above: str, *, height: int = HEIGHT, left: int = 52) -> tu
 def _shortened(text: str, most: int = 24) -> str:
     """As long as there is room for, and only characters that XML may hold."""
     plain = "".join(character if character.isprintable() else "�" for character in text)
-    return plain if len(plain) <= most else f"{plain[: most - 1]}…"
+    return cut(plain, most)
 
 
 def _drawable(curve: Curve | None) -> bool:

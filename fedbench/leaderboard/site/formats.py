@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from fedbench.leaderboard.safety import cut
 from fedbench.values import format_value
 
 NOTHING = "–"
@@ -40,7 +41,7 @@ def ranges(values: tuple[int, ...]) -> str:
 
 
 def short(text: str) -> str:
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+    return cut(text, LONGEST)
 
 
 def value(found: Any) -> str:
