@@ -4,7 +4,8 @@ The names below are what a plugin may import. Everything heavy (torch, transform
 imported only where it is used, so that ``import fedbench`` stays cheap.
 """
 
-from fedbench.errors import FedbenchError, PluginError, UsageError
+from fedbench.errors import FedbenchError, PluginError, Unavailable, UsageError
+from fedbench.fusers import RewardFuser
 from fedbench.hookspecs import hookimpl
 from fedbench.methods import (
     Aggregator,
@@ -20,10 +21,12 @@ from fedbench.methods import (
 from fedbench.specs import (
     BackboneSpec,
     DatasetSpec,
+    LeaderboardSpec,
     MethodSpec,
     MetricSpec,
     Options,
     PartitionerSpec,
+    PublisherSpec,
     Reduction,
     ScenarioSpec,
 )
@@ -38,6 +41,7 @@ __all__ = [
     "Context",
     "DatasetSpec",
     "FedbenchError",
+    "LeaderboardSpec",
     "LocalRound",
     "LocalRule",
     "MethodSpec",
@@ -45,11 +49,14 @@ __all__ = [
     "Options",
     "PartitionerSpec",
     "PluginError",
+    "PublisherSpec",
     "Reduction",
+    "RewardFuser",
     "ScenarioSpec",
     "Shards",
     "Signals",
     "State",
+    "Unavailable",
     "UsageError",
     "__version__",
     "hookimpl",

@@ -29,6 +29,10 @@ class UsageError(FedbenchError):
     exit_code = 2
 
 
+class Unavailable(UsageError):
+    """Data or weights that are not here and have to be fetched first."""
+
+
 class PluginError(FedbenchError):
     """A plugin is at fault; only fatal under ``--strict-plugins``."""
 

@@ -74,7 +74,8 @@ class BackboneSpec:
 
 @dataclass(frozen=True, slots=True)
 class DatasetSpec:
-    """Image–text data. ``factory(options)`` returns a ``data.AlignmentData``."""
+    """Image–text data. ``factory(options)`` returns a ``data.items.AlignmentData`` or, for the preference
+    track, a ``data.items.PreferenceData``."""
 
     name: str
     factory: str
@@ -95,8 +96,8 @@ class PartitionerSpec:
 
 @dataclass(frozen=True, slots=True)
 class MetricSpec:
-    """``factory()`` returns an ``evaluate.Metric`` for items of one form (``data.Form``); ``values`` are the
-    names it computes."""
+    """``factory()`` returns an ``evaluate.Metric`` for items of one form (``data.items.Form``); ``values``
+    are the names it computes, each as ``{value, se, n, unit, better}`` (``measures.Measure``)."""
 
     name: str
     factory: str

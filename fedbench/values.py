@@ -87,7 +87,7 @@ def described(model: type[BaseModel]) -> list[dict[str, Any]]:
             "values": _values(schema),
             "description": schema.get("description", ""),
         }
-        for key, schema in model.model_json_schema()["properties"].items()
+        for key, schema in model.model_json_schema().get("properties", {}).items()
     ]
 
 

@@ -72,7 +72,7 @@ def part_of(module, name=""):
 @pytest.mark.parametrize("path", MODULES, ids=named)
 def test_imports_only_go_down_a_floor(path):
     part = path.relative_to(CORE).parts[0].removesuffix(".py")
-    assert part in FLOOR, f"say in DESIGN.md and here on which floor {part} is"
+    assert part in FLOOR, f"say in docs/design.md and here on which floor {part} is"
     upward = [
         f"line {line}: {part} (floor {FLOOR[part]}) imports {module} (floor {FLOOR[target]})"
         for line, module, name in fedbench_imports(path)

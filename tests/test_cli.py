@@ -231,6 +231,27 @@ def test_the_matrix_of_a_dry_run_and_nothing_written(fedbench):
     assert not list(Path().iterdir())
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("dataset", "emoji"), "texts_per_view"),
+        (("partitioner", "dirichlet"), "concentration: small is skewed, large is even"),
+        (("backbone", "nano"), "Apache-2.0"),
+    ],
+)
+def test_the_parts_of_a_scenario_say_what_they_take(fedbench, arguments, said):
+    code, out, err = fedbench("show", *arguments)
+    assert (code, err) == (0, "") and said in out
+    assert json.loads(fedbench("show", *arguments, "--format", "json")[1])["name"] == arguments[1]
+
+
+def test_a_scenario_whose_data_is_not_here_is_shown_without_its_clients(tiny, fedbench):
+    code, out, err = fedbench("show", "scenario", "mor-domains")
+    assert code == 0 and "policy.kl_weight" in out
+    assert err.count("\n") == 1 and "what the clients hold can't be shown: can't get the dataset" in err
+    assert fedbench("show", "scenario", "mor-domains", "--picture", "x.svg")[:2] == (2, "")
+
+
 def test_repeated_names_are_one_run(fedbench):
     twice = ("-m", "fedavg", "-m", "fedavg", "-s", "emoji-ii", "-s", "emoji-ii", "--seeds", "1,0-1")
     code, out, _ = fedbench("run", *twice, "--dry-run", "--format", "json")

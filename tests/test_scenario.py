@@ -1,5 +1,8 @@
 """Scenario files: what is wrong, on which line; what --set changes; what the fingerprint depends on."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from fedbench.catalog import Catalog
@@ -252,6 +255,24 @@ def test_the_fingerprint_is_of_what_can_change_a_number(write):
         'metrics = ["choice"]': 'metrics = ["choice", "yesno"]',
     }.items():
         assert load_scenario(write(old, new)).fingerprint != plain
+
+
+@pytest.mark.parametrize("track", ["alignment", "preference"])
+def test_the_examples_of_the_docs_are_scenarios(tmp_path, track):
+    """The file as it is printed; its sections of the preference track in a file of that track."""
+    page = (Path(__file__).parent.parent / "docs" / "scenarios.md").read_text()
+    whole, sections = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    path = tmp_path / "my-scenario.toml"
+    if track == "alignment":
+        path.write_text(whole)
+    else:
+        path = tmp_path / "prefs-skewed.toml"
+        shipped = Catalog(Plugins()).scenarios["prefs-skewed"].spec.path.read_text()
+        kept = re.sub(r"\[(rewards|policy)\]\n.*?\n\n", "", shipped, flags=re.DOTALL)
+        path.write_text(f"{kept}\n{sections}")
+    scenario = load_scenario(path)
+    assert scenario.track == track
+    Catalog(Plugins()).check(scenario)
 
 
 def test_every_installed_scenario_names_only_what_is_installed():

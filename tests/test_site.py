@@ -511,6 +511,16 @@ def test_a_site_elsewhere_takes_its_records_along(fedbench, small, tmp_path):
     assert (moved / "records" / place).read_bytes() == (RECORDS / place).read_bytes()
 
 
+def test_records_that_were_taken_along_are_checked_as_pages_are(fedbench, small, tmp_path):
+    site = tmp_path / "there"
+    assert fedbench(*small, "--output", site)[0] == fedbench(*small, "--output", site, "--check")[0] == 0
+    copy = site / "records" / "emoji-tt@1" / "fedavg" / "seed-0" / "record.json"
+    for alter in (lambda: copy.write_text("{}"), copy.unlink):
+        alter()
+        code, out, _ = fedbench(*small, "--output", site, "--check")
+        assert code == 1 and out.splitlines() == [f"{copy} is not current"]
+
+
 def test_only_a_site_is_replaced(fedbench, small, tmp_path):
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter.txt").write_text("years of work")

@@ -743,6 +743,27 @@ def test_records_are_added_where_they_belong(catalog, tmp_path):
     assert not again.new and again.target == added.target
 
 
+def test_nobody_is_added_whom_those_that_are_there_would_not_survive(catalog, tmp_path):
+    """Three new records that agree with each other outvote the two that lie there."""
+    for seed in range(2):
+        put(tmp_path / "records", values(p := PLACE.parent.parent / f"seed-{seed}" / "record.json"), p)
+    for seed in (2, 3, 4):
+        place = PLACE.parent.parent / f"seed-{seed}" / "record.json"
+        other = edited(lambda r: r["data"].update(partition_fingerprint="0" * 64), place)
+        put(tmp_path / "runs", other, place)
+    with pytest.raises(FedbenchError, match=r"nothing can be added beside .*what was federated"):
+        add([tmp_path / "runs"], tmp_path / "records", catalog)
+    assert len(list((tmp_path / "records").rglob("record.json"))) == 2
+
+
+def test_a_broken_record_that_lies_there_is_named(catalog, tmp_path):
+    broken = put(tmp_path / "records", values())
+    broken.write_bytes(broken.read_bytes()[:1000])
+    put(tmp_path / "runs", values(place := PLACE.parent.parent / "seed-1" / "record.json"), place)
+    with pytest.raises(UsageError, match=rf"not a fedbench record in {broken}"):
+        add([tmp_path / "runs"], tmp_path / "records", catalog)
+
+
 def test_a_bad_record_keeps_all_from_being_added(catalog, tmp_path):
     put(tmp_path / "runs", values())
     other = Path("emoji-tt@1", "fedavg", "seed-1", "record.json")
@@ -809,6 +830,9 @@ def test_a_sample_is_run_again(catalog, tmp_path):
     first = list(again)
     climb(verdicts, Level.replayed, replay, sample=1, seed=4)
     assert again == first * 2
+    again.clear()
+    climb(verdicts, Level.replayed, replay, sample=5, can=lambda run: run.seed == 1)
+    assert again and all("seed-1" in str(path) for path in again), "what can't be run here is not drawn"
 
 
 def test_no_such_file(catalog, tmp_path):

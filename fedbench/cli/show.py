@@ -1,4 +1,4 @@
-"""``fedbench show``: one method, scenario or record, in full."""
+"""``fedbench show``: one method, scenario, record or part of a scenario, in full."""
 
 from __future__ import annotations
 
@@ -10,16 +10,21 @@ from typing import Any
 import click
 from tabulate import tabulate
 
-from fedbench.cli.main import App
+from fedbench.cli.main import App, warn
 from fedbench.cli.tables import Format, format_option
-from fedbench.errors import UsageError
+from fedbench.errors import Unavailable, UsageError
 from fedbench.results.store import read_record
 from fedbench.scenario import load_scenario
 from fedbench.values import described
 
+Shown = tuple[dict[str, Any], list[str]]
+"""For programs, and as tables."""
+
+PARTS = ("backbone", "dataset", "partitioner")
+
 
 @click.command("show")
-@click.argument("what", type=click.Choice(["method", "scenario", "record"]))
+@click.argument("what", type=click.Choice(["method", "scenario", "record", *PARTS]))
 @click.argument("name")
 @click.option(
     "--label",
@@ -35,52 +40,78 @@ from fedbench.values import described
 @format_option
 @click.pass_obj
 def command(app: App, what: str, name: str, label: str | None, picture: Path | None, format: Format) -> None:
-    """Show a METHOD's options, a SCENARIO's settings and clients or what a RECORD (a file) says.
+    """Show a METHOD's options, a SCENARIO's settings and clients, what a RECORD (a file) says, or the options
+    of a BACKBONE, DATASET or PARTITIONER that a scenario may name.
 
     A scenario ending in .toml is a file of your own.
     """
     if what != "scenario" and (label or picture):
         raise UsageError(f"{'--label' if label else '--picture'} is for scenarios only")
     if what == "record":
-        path = Path(name)
-        if not path.is_file():
-            raise UsageError(f"no such record: {path}", fix="give the path of a record.json")
-        found = read_record(path).model_dump(mode="json")
-        tables = [_brief(found), _measures(found["final"])]
-        if found["controls"]:
-            tables += [
-                f"control: {control}\n{_measures(values)}" for control, values in found["controls"].items()
-            ]
-        tables.append(_rounds(found))
+        found, tables = _record(Path(name))
     elif what == "method":
-        entry = app.catalog.methods[name]
-        found = {
-            "name": entry.name, "track": entry.spec.track, "summary": entry.spec.summary,
-            "paper": entry.spec.paper, "provider": entry.plugin.key, "version": entry.plugin.version,
-            "options": described(entry.options),
-            "reductions": [
-                {"with": dict(r.options), "equals": r.equals, "tolerance": r.tolerance, "why": r.why}
-                for r in entry.spec.reductions
-            ],
-        }  # fmt: skip
-        tables = [_brief(found)]
-        tables += [
-            tabulate(found[key], headers="keys", disable_numparse=True)
-            for key in ("options", "reductions")
-            if found[key]
-        ]
+        found, tables = _method(app, name)
+    elif what == "scenario":
+        found, tables = _scenario(app, name, label, picture)
     else:
-        scenario = load_scenario(app.catalog.scenario(name).spec.path)
-        found = scenario.model_dump(mode="json") | {"fingerprint": scenario.fingerprint}
-        tables = [_brief(found)]
-        from fedbench.cli import clients
-
-        held = clients.load(scenario, app.catalog, label)
-        if picture:
-            clients.draw(held, scenario.title, picture)
-        found["heterogeneity"] = clients.listed(held)
-        tables += [clients.table(held), clients.skews(held)]
+        found, tables = _part(app, what, name)
     click.echo(json.dumps(found, indent=1) if format == "json" else "\n\n".join(tables))
+
+
+def _record(path: Path) -> Shown:
+    if not path.is_file():
+        raise UsageError(f"no such record: {path}", fix="give the path of a record.json")
+    found = read_record(path).model_dump(mode="json")
+    controls = (f"control: {name}\n{_measures(values)}" for name, values in found["controls"].items())
+    return found, [_brief(found), _measures(found["final"]), *controls, _rounds(found)]
+
+
+def _method(app: App, name: str) -> Shown:
+    entry = app.catalog.methods[name]
+    found = {
+        "name": entry.name, "track": entry.spec.track, "summary": entry.spec.summary,
+        "paper": entry.spec.paper, "provider": entry.plugin.key, "version": entry.plugin.version,
+        "options": described(entry.options),
+        "reductions": [
+            {"with": dict(r.options), "equals": r.equals, "tolerance": r.tolerance, "why": r.why}
+            for r in entry.spec.reductions
+        ],
+    }  # fmt: skip
+    return found, [_brief(found), *_tables(found, "options", "reductions")]
+
+
+def _part(app: App, kind: str, name: str) -> Shown:
+    entry = getattr(app.catalog, f"{kind}s")[name]
+    found = {
+        "name": entry.name, "summary": entry.spec.summary,
+        **({"licence": entry.spec.licence} if hasattr(entry.spec, "licence") else {}),
+        "provider": entry.plugin.key, "version": entry.plugin.version, "options": described(entry.options),
+    }  # fmt: skip
+    return found, [_brief(found), *_tables(found, "options")]
+
+
+def _scenario(app: App, name: str, label: str | None, picture: Path | None) -> Shown:
+    """Its settings; and its clients, if its data is here."""
+    from fedbench.cli import clients
+
+    scenario = load_scenario(app.catalog.scenario(name).spec.path)
+    found = scenario.model_dump(mode="json") | {"fingerprint": scenario.fingerprint}
+    tables = [_brief(found)]
+    try:
+        held = clients.load(scenario, app.catalog, label)
+    except Unavailable as error:
+        if label or picture:
+            raise
+        warn(f"what the clients hold can't be shown: {error}")
+        return found, tables
+    if picture:
+        clients.draw(held, scenario.title, picture)
+    found["heterogeneity"] = clients.listed(held)
+    return found, [*tables, clients.table(held), clients.skews(held)]
+
+
+def _tables(found: dict[str, Any], *keys: str) -> list[str]:
+    return [tabulate(found[key], headers="keys", disable_numparse=True) for key in keys if found[key]]
 
 
 def _brief(found: dict[str, Any]) -> str:

@@ -91,15 +91,21 @@ def _together(verdicts: Sequence[Verdict], agreement: Agreement) -> list[Verdict
 
 
 def climb(
-    verdicts: Sequence[Verdict], level: Level, replay: Replay, sample: int | None = None, seed: int = 0
+    verdicts: Sequence[Verdict],
+    level: Level,
+    replay: Replay,
+    sample: int | None = None,
+    seed: int = 0,
+    can: Callable[[Run], bool] = lambda run: True,
 ) -> list[Verdict]:
-    """The verdicts after every consistent record, or a ``sample`` of them, was run again, which takes it to
-    ``level`` unless something came out otherwise."""
+    """The verdicts after every consistent record was run again, or a ``sample`` of those that ``can`` be,
+    which takes it to ``level`` unless something came out otherwise."""
     sound = sorted((v for v in verdicts if v.level == Level.consistent), key=lambda v: v.path)
     chosen = {verdict.path for verdict in sound}
-    if sample is not None and sample < len(sound):
-        drawn = numpy_stream(seed, "replay").choice(len(sound), sample, replace=False)
-        chosen = {sound[i].path for i in drawn}
+    if sample is not None:
+        able = [verdict for verdict in sound if verdict.run and can(verdict.run)]
+        drawn = numpy_stream(seed, "replay").choice(len(able), min(sample, len(able)), replace=False)
+        chosen = {able[i].path for i in drawn}
     return [_again(verdict, level, replay) if verdict.path in chosen else verdict for verdict in verdicts]
 
 

@@ -42,13 +42,14 @@ def command(
         found = standings(chosen(boards, app.catalog), app.catalog, gathered)
         plan_build(found, gathered.runs, app.catalog, records, site, warn).write()
         publication = target.prepare(site, scratch)
-        check_append_only(publication.changes)
+        changes = publication.changes
+        check_append_only(changes)
         if dry_run:
-            print_rows(publication.changes.rows, format)
-        if not publication.changes:
+            print_rows(changes.rows, format)
+        if not changes:
             warn("nothing to do: it is published as it is")
         elif dry_run:
-            warn(f"{len(publication.changes.rows)} files would change; nothing was published")
+            warn(f"{len(changes.rows)} files would change; nothing was published")
         else:
             where = publication.push(message)
-            print_rows([{"files": len(publication.changes.rows), "published": where}], format)
+            print_rows([{"files": len(changes.rows), "published": where}], format)

@@ -9,6 +9,7 @@ import click
 from fedbench.cli.main import App
 from fedbench.cli.tables import PageFormat, page_format_option, print_rows
 from fedbench.leaderboard.badges import add_badges, badges_beside
+from fedbench.leaderboard.board import installed_methods
 from fedbench.leaderboard.comment import comment, rows
 from fedbench.leaderboard.history import tampered
 from fedbench.leaderboard.levels import Level
@@ -25,7 +26,9 @@ LEVELS = [level.name for level in Level if level > Level.unverified]
     help="The rung of the ladder that is asked for.",
 )  # fmt: skip
 @click.option("--against", metavar="REF", help="Refuse records that the merge base with REF has otherwise.")
-@click.option("--sample", type=click.IntRange(min=1), help="Run only so many of the records again.")
+@click.option(
+    "--sample", type=click.IntRange(min=1), help="Run only so many records again, of installed methods."
+)
 @click.option("--sample-seed", type=int, default=0, show_default=True, help="Chooses which ones.")
 @click.option("--note", is_flag=True, help="Note who was run again, for the boards' badges.")
 @page_format_option
@@ -50,7 +53,11 @@ def command(
     badges = badges_beside(paths) if note else None
     verdicts = verify(paths, app.catalog)
     if asked > Level.consistent:
-        verdicts = climb(verdicts, asked, _again(app, asked), sample, sample_seed)
+        here = installed_methods(app.catalog)
+        verdicts = climb(
+            verdicts, asked, _again(app, asked), sample, sample_seed,
+            can=lambda run: (run.method.name, run.method.provider.plugin) in here,
+        )  # fmt: skip
     if against is not None:
         verdicts += tampered(paths, against)
     if badges is not None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,12 +29,9 @@ class Build:
         self.output.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".site-", dir=self.output.parent) as temporary:
             new = Path(temporary, "new")
-            for name, content in self.site.pages():
+            for name, content in self._files():
                 (new / name).parent.mkdir(parents=True, exist_ok=True)
                 (new / name).write_bytes(content)
-            for place in self.copied:
-                (new / urls.COPIED / place).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(self.records / place, new / urls.COPIED / place)
             if self.output.exists():
                 self.output.rename(Path(temporary, "old"))
             new.rename(self.output)
@@ -44,12 +40,18 @@ class Build:
         """Which pages at ``output`` are missing, are not what they should be, or should not be there."""
         there = {path for path in self.output.rglob("*") if path.is_file()}
         stale = []
-        for name, content in self.site.pages():
+        for name, content in self._files():
             path = self.output / name
             if path not in there or path.read_bytes() != content:
                 stale.append(path)
             there.discard(path)
-        return stale + sorted(there - {self.output / urls.COPIED / place for place in self.copied})
+        return stale + sorted(there)
+
+    def _files(self) -> Iterator[tuple[str, bytes]]:
+        """Everything below ``output``: the pages, and the records that are copied beside them."""
+        yield from self.site.pages()
+        for place in self.copied:
+            yield f"{urls.COPIED}/{place}", (self.records / place).read_bytes()
 
 
 def plan_build(

@@ -10,7 +10,7 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 from huggingface_hub.utils import validate_repo_id
 
-from fedbench import UsageError
+from fedbench import Unavailable, UsageError
 
 Kind = Literal["model", "dataset"]
 
@@ -51,7 +51,7 @@ def folder(
         command = f"hf download {path}"
         command += " --repo-type dataset" if kind == "dataset" else ""
         command += f" --revision {revision}" if revision else ""
-        raise UsageError(
+        raise Unavailable(
             f"can't get the {kind} {path!r} from the Hugging Face Hub",
             why=reason,
             fix=f"where there is a network: {command} --local-dir FOLDER; then set its option path to FOLDER"

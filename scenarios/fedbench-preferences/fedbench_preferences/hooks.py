@@ -43,7 +43,7 @@ def fedbench_register_backbones() -> Iterator[BackboneSpec]:
 @hookimpl
 def fedbench_register_datasets() -> Iterator[DatasetSpec]:
     for name, factory, summary, licence in (
-        ("prefs-emoji", "emoji", "emoji: preferred names, kinds and yes/no answers", EMOJI),
+        ("prefs-emoji", "emoji", "emoji: preferred artists, categories and kinds", EMOJI),
         ("prefs-easyvqa", "easyvqa", "easy-VQA: preferred colours, shapes and yes/no answers", EASYVQA),
         (
             "prefs-domains", "domains", "drawings, coloured shapes and handwritten digits: preferred answers",
