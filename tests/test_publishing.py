@@ -250,6 +250,22 @@ class Hub(BaseHTTPRequestHandler):
     def missing(self):
         self.answer(404, {"error": "Repository not found"}, X_Error_Code="RepoNotFound")
 
+    def entry(self, path, data):
+        """A file of the tree; of a large one git has a pointer only."""
+        found = {"type": "file", "path": path, "oid": blob(data), "size": len(data)}
+        if not isinstance(data, Large):
+            return found
+        large = {"oid": hashlib.sha256(data).hexdigest(), "size": len(data), "pointerSize": 130}
+        return found | {"oid": blob(b"a pointer"), "lfs": large}
+
+    def do_PUT(self):
+        self.server.asked.append(("PUT", self.path))
+        data = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.server.full:
+            return self.answer(507, {"error": "Insufficient storage"})
+        self.server.stored[hashlib.sha256(data).hexdigest()] = Large(data)
+        self.answer(200, {})
+
     def do_GET(self):
         self.server.asked.append(("GET", self.path))
         commits, rest = self.commits()
@@ -257,10 +273,7 @@ class Hub(BaseHTTPRequestHandler):
             return self.missing()
         head = commits[-1]
         if rest[:1] == ["tree"]:
-            files = {path: (blob(data), len(data)) for path, data in head.items()}
-            return self.answer(
-                200, [{"type": "file", "path": p, "oid": oid, "size": n} for p, (oid, n) in files.items()]
-            )
+            return self.answer(200, [self.entry(path, data) for path, data in head.items()])
         return self.answer(200, {"id": "x/y", "sha": sha(commits), "siblings": [], "tags": []})
 
     def do_POST(self):
@@ -268,6 +281,12 @@ class Hub(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if self.headers.get("Authorization") != f"Bearer {self.server.token}":
             return self.answer(403, {"error": "Forbidden: you need the write role here"})
+        if self.path.endswith(".git/info/lfs/objects/batch"):
+            found = [
+                {**wanted, "actions": {"upload": {"href": f"{self.server.address}/lfs/{wanted['oid']}"}}}
+                for wanted in json.loads(body)["objects"]
+            ]
+            return self.answer(200, {"transfer": "basic", "objects": found})
         if self.path == "/api/repos/create":
             asked = json.loads(body)
             self.server.created = asked
@@ -276,8 +295,15 @@ class Hub(BaseHTTPRequestHandler):
             return self.answer(200, {"url": f"{self.server.address}/{'/'.join(key)}"})
         commits, rest = self.commits()
         if rest[0] == "preupload":
-            files = [{"path": file["path"], "uploadMode": "regular"} for file in json.loads(body)["files"]]
-            return self.answer(200, {"files": [{**f, "shouldIgnore": False} for f in files]})
+            files = [
+                {
+                    "path": file["path"],
+                    "uploadMode": "lfs" if file["path"].endswith(self.server.large) else "regular",
+                    "shouldIgnore": False,
+                }
+                for file in json.loads(body)["files"]
+            ]
+            return self.answer(200, {"files": files})
         assert rest[0] == "commit", self.path
         header, *lines = map(json.loads, body.splitlines())
         if self.server.rival:
@@ -289,11 +315,17 @@ class Hub(BaseHTTPRequestHandler):
             value = line["value"]
             if line["key"] == "deletedFile":
                 del files[value["path"]]
+            elif line["key"] == "lfsFile":
+                files[value["path"]] = self.server.stored[value["oid"]]
             else:
                 files[value["path"]] = base64.b64decode(value["content"])
         commits.append(files)
         url = f"{self.server.address}/spaces/nobody/boards/commit/{sha(commits)}"
         return self.answer(200, {"success": True, "commitUrl": url, "commitOid": sha(commits)})
+
+
+class Large(bytes):
+    """What the Hub keeps beside git."""
 
 
 def blob(data):
@@ -310,6 +342,7 @@ def hub():
     server.address = f"http://127.0.0.1:{server.server_port}"
     server.repositories, server.asked, server.token = {}, [], "hf_" + "x" * 30
     server.created, server.rival = None, False
+    server.large, server.stored, server.full = ("no file",), {}, False
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield server
     server.shutdown()
@@ -356,6 +389,34 @@ def test_a_data_set_keeps_its_card_and_loses_old_pages(hub, to_hub):
     assert to_hub("hf:datasets/nobody/records")[0] == 0
     assert commits[-1]["README.md"] == b"a card" and "boards/old.html" not in commits[-1]
     assert hub.created is None
+
+
+@pytest.fixture
+def large_files(hub, monkeypatch):
+    """The Hub keeps scripts and styles beside git, by the protocol of Git LFS: its own takes servers of it."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
+    hub.large = (".css", ".js")
+
+
+@pytest.mark.filterwarnings("ignore:Use 'content:DeprecationWarning")  # huggingface_hub's of httpx
+def test_what_the_hub_keeps_beside_git_gets_there_and_is_known_again(hub, to_hub, large_files):
+    code, out, err = to_hub("hf:nobody/boards")
+    assert code == 0, err
+    files = hub.repositories["spaces", "nobody/boards"][-1]
+    large = {path for path, data in files.items() if isinstance(data, Large)}
+    assert large and all(path.endswith(hub.large) for path in large)
+    assert sum(method == "PUT" for method, _ in hub.asked) == len(large)
+    code, out, err = to_hub("hf:nobody/boards")
+    assert (code, out) == (0, "") and "nothing to do" in err
+
+
+@pytest.mark.filterwarnings("ignore:Use 'content:DeprecationWarning")
+def test_a_hub_whose_store_is_full_is_one_line(hub, to_hub, large_files):
+    hub.full = True
+    code, out, err = to_hub("hf:nobody/boards")
+    assert (code, out) == (1, "") and "Traceback" not in err
+    assert "nobody/boards" in err.splitlines()[-1] and "site.css" in err or "site.js" in err
+    assert hub.repositories["spaces", "nobody/boards"] == [{}], "nothing half there"
 
 
 def test_who_is_overtaken_on_the_hub_is_told(hub, to_hub):

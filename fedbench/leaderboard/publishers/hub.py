@@ -103,3 +103,6 @@ def _explained(name: str) -> Iterator[None]:
         raise FedbenchError(
             f"can't reach the Hub for {name}", why=f"{type(error).__name__}: {error}"
         ) from error
+    except (RuntimeError, ValueError) as error:  # an upload beside git, which was given up
+        why = f"{error} ({type(error.__cause__ or error).__name__})"
+        raise FedbenchError(f"the Hub did not take all files of {name}", why=why) from error
