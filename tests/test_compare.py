@@ -107,6 +107,23 @@ def test_the_same_method_from_elsewhere_has_a_row_of_its_own(fedbench, folders, 
     assert rows["good", str(new)]["difference"]["verdict"] == "worse"
 
 
+def test_a_folder_is_shown_whole_beside_one_it_shares_records_with(fedbench, folders, tmp_path):
+    """Seed 2 was run again: the reference keeps its three seeds, and each folder its own anchors."""
+    old, new = folders / "made-up@1", tmp_path / "new"
+    for method, values in {"start": (0.1, 0.1, 0.1), "centralized": (0.9, 0.9, 0.9)}.items():
+        for record in records(method, values):
+            write_record(new / method / f"seed-{record.seed}", record)
+            if record.seed == 0:
+                write_record(old / method / "seed-0", record)
+    for record in records("fedavg", (*THEIRS[:2], 0.7)):
+        write_record(new / "fedavg" / f"seed-{record.seed}", record)
+    code, out, _ = fedbench("compare", old, new, "--against", old / "fedavg", "--format", "json")
+    rows = {(row["method"], row["source"]): row for row in json.loads(out)}
+    assert code == 0 and rows["fedavg", str(old)]["seeds"] == rows["fedavg", str(new)]["seeds"] == [0, 1, 2]
+    assert rows["fedavg", str(new)]["difference"]["seeds"] == [2]
+    assert sorted(rows["fedavg", str(new)]["gaps"]) == ["0", "1", "2"]
+
+
 def test_parts_of_one_method_are_one_row(fedbench, folders):
     parts = sorted((folders / "made-up@1" / "good").iterdir())
     code, out, err = fedbench("compare", *parts, folders / "made-up@1" / "bad", "--format", "json")

@@ -154,6 +154,18 @@ def test_new_records_are_welcome(fedbench, records, repository):
     assert against(fedbench, records) == (0, {})
 
 
+def test_nothing_retired_is_added(fedbench, records, repository):
+    """What lies there may retire; what comes is of today."""
+    place = Path("emoji-tt@0", "fedavg", "seed-0", "record.json")
+    put(records, edited(lambda record: record["scenario"].update(version=0)), place)
+    git(repository, "add", ".")
+    said = {"record.json": "it is retired, and nothing retired is added"}
+    assert against(fedbench, records)[0] == 1
+    code, out, _ = fedbench("leaderboard", "verify", records, "--against", "main", "--format", "markdown")
+    assert code == 1 and said["record.json"] in out
+    assert fedbench("leaderboard", "verify", records)[0] == 0
+
+
 @pytest.mark.parametrize("commit", [True, False], ids=["committed", "in the working tree"])
 def test_records_that_are_there_stay(fedbench, records, repository, commit):
     victim = records / "emoji-tt@1" / "fedavg" / "seed-2" / "record.json"

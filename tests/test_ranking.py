@@ -157,6 +157,16 @@ def test_fewer_seeds_than_the_anchors_have_win_nothing():
     assert (row.rank, row.reason) == (None, "3 of 4 seeds")
 
 
+def test_a_row_needs_only_the_seeds_that_all_scenarios_have():
+    """Anchors that are ahead on one scenario take nobody's place in the row over both."""
+    given = [*anchors(seeds=range(4)), *anchors("other"),
+             *runs("own", [0.7] * 3), *runs("own", [0.7] * 3, "other")]  # fmt: skip
+    found = rank(contest(scenarios=("made-up", "other")), given)
+    (row,) = [row for row in found.rows if row.contender.method == "own"]
+    assert (row.rank, row.missing, row.gap.mean) == (1, (), pytest.approx(0.74, abs=0.01))
+    assert row.scores["made-up@1"].reason == "3 of 4 seeds" and row.scores["made-up@1"].rank is None
+
+
 def test_rows_are_compared_on_the_seeds_that_all_scenarios_have():
     given = [
         *anchors(seeds=range(4)), *anchors("other"),

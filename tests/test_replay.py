@@ -118,6 +118,22 @@ def test_elsewhere_measures_count_within_their_error_and_bits_do_not(forged, rep
 
     assert replayer.replay(forged("fedavg", moved)) == ""
 
+    def sure_of_nothing(record):
+        moved(record)
+        for entry in record["rounds"]:
+            entry["metrics"][PRIMARY].update(value=0.0, se=1e6)
+
+    said = replayer.replay(forged("fedavg", sure_of_nothing))
+    assert said.startswith(f"round 0: {PRIMARY} is 0, a run gives 0."), (
+        "the error is the run's, not the record's"
+    )
+
+    def of_fewer(record):
+        moved(record)
+        record["rounds"][0]["metrics"][PRIMARY].update(n=1)
+
+    assert "is not of what a run measures" in replayer.replay(forged("fedavg", of_fewer))
+
     def both(record):
         record["environment"]["processor"] = "another one"
         forge_first(record)

@@ -468,7 +468,7 @@ NOT_FUSED_SO = {
         lambda r: _first(r).update(left_out={"9" * 5000: "late in 1 of 10 steps"}),
         "left_out is not what a run says",
     ),
-    "judges that nobody knows": (_asked_friends, "it does not say whom it asked"),
+    "judges that nobody knows": (_asked_friends, "it asks friend 0, who is no client, their average or"),
     "training on the way": (_trained_on_the_way, "10 client_examples, but clients only answer"),
     "reward models for nothing": (
         _fitted_for_nothing, "round 0: 0 client_examples, fitting the clients' reward models takes 4800",
@@ -535,19 +535,58 @@ def test_a_plan_without_end_is_not_drawn(judged, catalog):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("plugins_version", ["0.0.1", None], ids=["of an earlier version", "as installed"])
-def test_options_that_a_method_has_got_since(catalog, tmp_path, plugins_version):
+PROX = Path("emoji-tt@1", "fedprox", "seed-0", "record.json")
+
+
+def _proximal(options, version=None):
+    """FedProx's record with other options, perhaps of another version of the method."""
+
+    def change(record):
+        record["method"].update(options=options)
+        fingerprint = record["scenario"]["fingerprint"]
+        record["run_id"] = run_id(fingerprint, "fedprox", "baselines", options, record["seed"])
+        if version:
+            record["method"]["provider"].update(version=version)
+
+    return edited(change, PROX)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"mu": 0.01, "gone": 1}], ids=["an option was added", "one has gone"]
+)
+@pytest.mark.parametrize("version", ["0.0.1", None], ids=["of an earlier version", "as installed"])
+def test_options_that_a_method_had(catalog, tmp_path, options, version):
     """A record stays where it is when its method changes; one that never fitted is refused."""
-    place = Path("emoji-tt@1", "fedprox", "seed-0", "record.json")
+    put(tmp_path, _proximal(options, version), PROX)
+    (verdict,) = verify([tmp_path], catalog)
+    assert verdict.level.name == ("retired" if version else "unverified")
+    assert verdict.fails(Level.consistent) is not bool(version)
 
-    def older(record):
-        record["method"].update(options={})
-        if plugins_version:
-            record["method"]["provider"].update(version=plugins_version)
 
-    (verdict,) = verify([put(tmp_path, edited(older, place), place)], catalog)
-    assert verdict.level.name == ("retired" if plugins_version else "unverified")
-    assert verdict.fails(Level.consistent) is not bool(plugins_version)
+def test_the_successor_of_a_retired_record_finds_a_place(catalog, tmp_path):
+    """The folder says nothing of versions: it is taken, and records are never moved."""
+    put(tmp_path / "records", _proximal({}, "0.0.1"), PROX)
+    new = put(tmp_path / "runs", values(PROX), PROX)
+    (added,) = add([new], tmp_path / "records", catalog)
+    assert added.new and added.target.parent.parent.name.startswith("fedprox+")
+    verdicts = verify([tmp_path / "records"], catalog)
+    assert sorted(v.level.name for v in verdicts) == ["consistent", "retired"]
+
+
+def test_a_default_that_has_changed_makes_no_twin(catalog, tmp_path):
+    """What was run with the old defaults is an option set like any other, where it lies."""
+    put(tmp_path, _proximal({"mu": 0.5}, "0.0.1"), PROX)
+    (verdict,) = verify([tmp_path], catalog)
+    assert verdict.problem != f"it belongs at {PROX.parent}" and verdict.level >= Level.valid
+
+
+def test_only_what_could_be_a_record_is_retired(catalog, tmp_path):
+    wrong = put(tmp_path / "a", edited(_version(0)), Path("any", "where", "record.json"))
+    (verdict,) = verify([tmp_path / "a"], catalog)
+    assert verdict.fails(Level.consistent) and verdict.problem.startswith("it belongs at emoji-tt@0/fedavg")
+    wrong.write_text(json.dumps(edited(lambda r: (_version(0)(r), r.update(run_id="0" * 64)))))
+    (verdict,) = verify([wrong], catalog)
+    assert verdict.problem == "run_id is not the hash of what it says was run"
 
 
 def test_records_of_an_earlier_scenario_stay_and_count_nowhere(catalog, tmp_path):
@@ -591,7 +630,7 @@ def test_more_bytes_are_told_by_the_other_seeds(catalog, tmp_path):
             lambda m: m.update(better="lower"), "the items measured is not that of the other records",
         ),
         (
-            "reward-fedavg", "prefs-emoji-tasks@1", None, "what was fitted in round 0 is not that of",
+            "reward-fedavg", "prefs-emoji-tasks@1", None, "whether round 0 costs anything is not that of",
         ),
     ],
 )  # fmt: skip
@@ -618,7 +657,7 @@ def test_what_is_the_same_for_all_is_told_by_the_others(catalog, tmp_path, metho
     (alone,) = verify([put(tmp_path / "alone", edited(everywhere_else, places[0]), places[0])], catalog)
     assert (alone.level, alone.problem) == (Level.consistent, "")
     paths.append(put(tmp_path, edited(everywhere_else, places[0]), places[0]))
-    others, forged = verify(paths, catalog)[:-1], verify(paths, catalog)[-1]
+    *others, forged = verify(paths, catalog)
     assert {v.level for v in others} == {Level.consistent} and forged.problem.startswith(said)
 
 
@@ -751,7 +790,7 @@ def test_nobody_is_added_whom_those_that_are_there_would_not_survive(catalog, tm
         place = PLACE.parent.parent / f"seed-{seed}" / "record.json"
         other = edited(lambda r: r["data"].update(partition_fingerprint="0" * 64), place)
         put(tmp_path / "runs", other, place)
-    with pytest.raises(FedbenchError, match=r"nothing can be added beside .*what was federated"):
+    with pytest.raises(FedbenchError, match=r"these can't be added beside .*what was federated"):
         add([tmp_path / "runs"], tmp_path / "records", catalog)
     assert len(list((tmp_path / "records").rglob("record.json"))) == 2
 

@@ -9,38 +9,40 @@ from dataclasses import dataclass, field
 from fedbench.fingerprint import canonical_json, sha256_json
 from fedbench.results.record import Record
 from fedbench.results.runs import contender
+from fedbench.scenario import Scenario
 
 Key = tuple[Hashable, ...]
 
 
-def traits(record: Record) -> Iterator[tuple[Key, str]]:
-    """What ``record`` must have in common with others: (what they share it under, what it is).
+def traits(record: Record, scenario: Scenario) -> Iterator[tuple[Key, str]]:
+    """What ``record``, of ``scenario``, must have in common with others: (what they share it under, what it
+    is).
 
     The first of the key says what it is about. Measures of the same parameters are the same on the same
     machine and packages only.
     """
-    scenario, seed = record.scenario.fingerprint, record.seed
-    yield ("what was federated", scenario), sha256_json(record.data.model_dump(mode="json"))
+    where, seed = record.scenario.fingerprint, record.seed
+    yield ("what was federated", where), sha256_json(record.data.model_dump(mode="json"))
     if not record.rounds:
         return
     first = record.rounds[0]
     whole = first.metrics.get(record.primary)
     models = whole.n if whole else 0  # personalised methods measure every client's model
-    yield ("the untouched start", scenario, seed, models), first.digest
+    yield ("the untouched start", where, seed, models), first.digest
     items = {name: [m.n, m.unit, m.better] for name, m in first.metrics.items()}
-    yield ("the items measured", scenario, models), canonical_json(items)
+    yield ("the items measured", where, models), canonical_json(items)
     final = {name: [m.unit, m.better] for name, m in sorted(record.final.items())}
-    yield ("what the measures are", scenario, sha256_json(list(final))), canonical_json(final)
+    yield ("what the measures are", where, sha256_json(list(final))), canonical_json(final)
     machine = sha256_json([record.environment.get(key) for key in ("processor", "device", "packages")])
     for entry in record.rounds:
         found = {name: entry.metrics[name].value for name in first.metrics if name in entry.metrics}
         clients = {client: measure.value for client, measure in entry.clients.items()}
-        key = ("the measures of the same parameters", scenario, machine, entry.digest)
+        key = ("the measures of the same parameters", where, machine, entry.digest)
         yield key, sha256_json([found, clients])
-    whose = scenario, *contender(record.method)
-    before = first.costs
-    fitted = before.uplink_bytes, before.downlink_bytes, before.client_examples
-    yield ("what was fitted in round 0", *whose), canonical_json(list(fitted))
+    whose = where, *contender(record.method)
+    if scenario.faults is None:  # else nobody may have answered
+        costs = first.costs.uplink_bytes, first.costs.downlink_bytes, first.costs.client_examples
+        yield ("whether round 0 costs anything", *whose), canonical_json([cost > 0 for cost in costs])
     if record.scenario.track == "alignment":  # whoever takes part sends the same
         yield ("bytes per update", *whose), _share(record)
 
@@ -57,8 +59,8 @@ class Agreement:
 
     _found: dict[Key, dict[str, str]] = field(default_factory=lambda: defaultdict(dict))
 
-    def add(self, name: str, record: Record) -> None:
-        for key, value in traits(record):
+    def add(self, name: str, record: Record, scenario: Scenario) -> None:
+        for key, value in traits(record, scenario):
             self._found[key].setdefault(name, value)
 
     def objections(self) -> dict[str, str]:

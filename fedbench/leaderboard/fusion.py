@@ -14,6 +14,7 @@ from typing import Any
 
 from fedbench.federation.draws import NO_FAULTS, FaultDraws
 from fedbench.leaderboard.plan import BYTES_OF_A_NUMBER
+from fedbench.leaderboard.safety import shown
 from fedbench.results.record import Record, RoundEntry
 from fedbench.scenario import PolicyTraining, Scenario
 
@@ -51,6 +52,8 @@ def policy_rounds(record: Record, scenario: Scenario) -> Iterator[str]:
         if not asked or (judges and judges != set(asked)):
             yield f"{where}: it does not say whom it asked about how many answers"
             continue
+        if strangers := [name for name in asked if not (name in (GOLD, AVERAGE) or CLIENT.fullmatch(name))]:
+            yield f"{where}: it asks {shown(min(strangers))}, who is no client, their average or the truth"
         judges = set(asked)
         remote = {int(found[1]): n for name, n in asked.items() if (found := CLIENT.fullmatch(name))}
         silent, problems = _silent(entry, list(remote), draws, spec.steps)
@@ -73,12 +76,11 @@ def policy_rounds(record: Record, scenario: Scenario) -> Iterator[str]:
 
 
 def _asked(entry: RoundEntry) -> Mapping[str, int] | None:
-    """How many answers each judge was asked about; None if that is not what the record holds, or a judge is
-    none that the engine knows, whom asking would cost nothing."""
+    """How many answers each judge was asked about; None if that is not what the record holds."""
     asked: Any = entry.diagnostics.get("asked")
     if not isinstance(asked, Mapping) or not all(type(n) is int and n >= 0 for n in asked.values()):
         return None
-    return asked if all(name in (GOLD, AVERAGE) or CLIENT.fullmatch(name) for name in asked) else None
+    return asked
 
 
 def _counts(
@@ -115,6 +117,8 @@ def _silent(
     """In how many steps each client was silent, and what is wrong with that: nobody is in more than scenario
     and seed make it."""
     silent: Counter[int] = Counter()
+    if not entry.left_out:
+        return silent, []
     numbers = range((entry.round - 1) * steps + 1, entry.round * steps + 1)
     most = {reason: Counter(k for n in numbers for k in struck(draws, n, remote))
             for reason, struck in SILENCE.items()}  # fmt: skip

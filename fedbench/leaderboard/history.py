@@ -25,15 +25,20 @@ def changes(folder: Path, ref: str) -> dict[Path, str]:
     return {folder / name: WHAT[status[0]] for status, name in lines if status[0] in WHAT}
 
 
-def tampered(paths: Iterable[Path], ref: str) -> list[Verdict]:
-    """A verdict for each record that was there and no longer is what it was, and for badges that a change
-    gives itself."""
+def tampered(paths: Iterable[Path], ref: str, found: Iterable[Verdict] = ()) -> list[Verdict]:
+    """A verdict for each record that was there and no longer is what it was, for badges that a change gives
+    itself, and for records that are added and were ``found`` to be retired already."""
     verdicts = []
+    retired = {verdict.path for verdict in found if verdict.level == Level.retired}
     for folder in (path if path.is_dir() else path.parent for path in paths):
         for path, what in changes(folder, ref).items():
             if what != "was added":
                 why = f"it {what}: records that are there stay as they are"
                 verdicts.append(Verdict(path, Level.unverified, why))
+            elif path in retired:
+                verdicts.append(
+                    Verdict(path, Level.unverified, "it is retired, and nothing retired is added")
+                )
         badges = folder.parent / BADGES
         if changes(folder.parent, ref).get(badges):
             why = "badges are given by those who keep the boards, not by who hands in records"

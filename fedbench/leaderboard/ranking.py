@@ -54,12 +54,14 @@ class Contender:
 @dataclass(frozen=True)
 class Score:
     """A contender on a scenario. ``value`` is the measure over seeds, ``gap`` the share of the gap closed,
-    ``gaps`` that by seed. ``rank`` None comes with a ``reason``, but for anchors, whose is empty."""
+    ``gaps`` that by seed. ``rank`` None comes with a ``reason``, but for anchors, whose is empty; ``barred``
+    if that is more than seeds that are missing."""
 
     contender: Contender
     scenario: BoardScenario
     rank: int | None
     reason: str
+    barred: bool
     value: Interval
     gap: Interval | None
     summary: Summary
@@ -74,8 +76,12 @@ class Score:
 
     @property
     def counts(self) -> bool:
-        """Whether it enters the row over all scenarios."""
+        """Whether it can be ranked on the scenario."""
         return not self.reason and self.gap is not None
+
+    def covers(self, seeds: Iterable[int]) -> bool:
+        """Whether it enters a row over scenarios that is about ``seeds``."""
+        return not self.barred and set(seeds) <= set(self.gaps)
 
 
 @dataclass(frozen=True)
@@ -294,19 +300,21 @@ def _scenario(
         if not (tried := [chosen for chosen, _ in sets if chosen]):
             continue
         counted, why = _chosen(contest, scenario, tried, seeds)
-        why = why or _reason([run.seed for run in counted], seeds, problem)
+        why = why or problem
         in_all = [run for run in counted if run.seed in seeds] if not problem else counted
         told = summary(in_all or counted, scenario.metric, floors, ceilings, target)
         closed = [told.gaps[seed] for seed in told.seeds if seed in told.gaps]
         values = [run.measures[scenario.metric].value for run in in_all or counted]
         if not why and len(closed) < len(values):
             why = "floor and ceiling are the same for one of its seeds"
+        reason = why or _short([run.seed for run in counted], seeds)
         scores.append(
             Score(
                 contender=names[identity],
                 scenario=scenario,
                 rank=None,
-                reason=why if not names[identity].anchor else "",
+                reason=reason if not names[identity].anchor else "",
+                barred=bool(why),
                 value=interval(values),
                 gap=interval(closed) if len(closed) == len(values) else None,
                 summary=told,
@@ -342,11 +350,11 @@ def _closed(
     return "" if gap.clear and gap.mean > 0 else f"{ceiling} is not clearly better than {floor}"
 
 
-def _reason(seeds: Sequence[int], shared: Sequence[int], problem: str) -> str:
-    """Why a contender has no rank on a scenario. Fewer seeds than the anchors have make wider intervals, and
-    would be told apart from fewer entries."""
+def _short(seeds: Sequence[int], shared: Sequence[int]) -> str:
+    """What a contender has too few of. Fewer seeds than the anchors have make wider intervals, and would be
+    told apart from fewer entries."""
     counted = len(set(seeds) & set(shared))
-    return problem or ("" if counted == len(shared) else f"{counted} of {len(shared)} seeds")
+    return "" if counted == len(shared) else f"{counted} of {len(shared)} seeds"
 
 
 def _without_gap(contest: Contest, runs: Sequence[Run]) -> tuple[list[Run], list[LeftOut]]:
@@ -423,7 +431,7 @@ def _row(
 ) -> Row:
     """``titles`` are the open scenarios. One that was not run closes nothing, and no run less than that, so
     that leaving a scenario out never pays."""
-    counted = {title: scores[title] for title in titles if title in scores and scores[title].counts}
+    counted = {title: scores[title] for title in titles if title in scores and scores[title].covers(shared)}
     seeds = shared if counted else []
     gaps = {
         seed: sum(max(score.gaps[seed], 0.0) for score in counted.values()) / len(titles) for seed in seeds

@@ -10,10 +10,10 @@ from fedbench.catalog import Catalog
 from fedbench.errors import FedbenchError
 from fedbench.files import write_new
 from fedbench.leaderboard.levels import Level
-from fedbench.leaderboard.validity import Installed, place_of
+from fedbench.leaderboard.validity import Installed, places_of
 from fedbench.leaderboard.verify import Verdict, verify
 from fedbench.results.parsing import content_id, parse, read_bytes
-from fedbench.results.store import RECORD, find_records, read_record
+from fedbench.results.store import RECORD, find_records, read_record, read_values
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ def add(paths: Sequence[Path], records: Path, catalog: Catalog) -> list[Added]:
     """
     sources = find_records(paths)
     there = find_records([records]) if records.is_dir() and any(records.rglob(RECORD)) else []
-    known = {read_record(path).record_id: path for path in there}
+    known = {content_id(read_values(path)): path for path in there}
     fresh, added = [], []
     for source in sources:
         if (same := known.get(read_record(source).record_id)) is not None:
@@ -46,17 +46,29 @@ def add(paths: Sequence[Path], records: Path, catalog: Catalog) -> list[Added]:
     if bad:
         more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
         raise FedbenchError(f"{bad[0].path} can't be added", why=f"{bad[0].problem}{more}")
-    if fresh and (against := [verdict for verdict in old if verdict.fails(Level.consistent)]):
-        raise FedbenchError(f"nothing can be added beside {against[0].path}", why=against[0].problem)
+    if against := _contradicted(old, there, catalog):
+        raise FedbenchError(f"these can't be added beside {against.path}", why=against.problem)
     installed = Installed(catalog)
     return added + [_copied(verdict, records, installed) for verdict in verdicts]
+
+
+def _contradicted(old: Sequence[Verdict], there: Sequence[Path], catalog: Catalog) -> Verdict | None:
+    """The first of the ``old`` records that is consistent without the new ones, and no longer with them."""
+    if not (fallen := [verdict for verdict in old if verdict.level == Level.valid]):
+        return None
+    before = {verdict.path for verdict in verify(there, catalog) if verdict.level == Level.consistent}
+    return next((verdict for verdict in fallen if verdict.path in before), None)
 
 
 def _copied(verdict: Verdict, records: Path, installed: Installed) -> Added:
     data = read_bytes(verdict.path)
     if verdict.run is None or content_id(parse(data)) != verdict.run.id:
         raise FedbenchError(f"{verdict.path} was changed while it was being added")
-    target = records / place_of(read_record(verdict.path), installed) / RECORD
-    if not write_new(target, data):
-        raise FedbenchError("a record is never overwritten", where=target, why="somebody was faster")
-    return Added(verdict.path, target, new=True)
+    record = read_record(verdict.path)
+    for place in places_of(record, installed):
+        target = records / place / RECORD
+        if write_new(target, data):
+            return Added(verdict.path, target, new=True)
+        if read_record(target).run_id == record.run_id:
+            break
+    raise FedbenchError("a record is never overwritten", where=target, why="somebody was faster")

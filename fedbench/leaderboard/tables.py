@@ -133,10 +133,11 @@ def terms(standings: Standings) -> str:
         kind = f"A row is a method, on each scenario the best of at most {board.most_trials} option sets."
     seeds = ", ".join(map(str, board.seeds))
     return (
-        f"{kind} Seeds {seeds} count in this order and without a gap, at least {board.least_seeds} of them."
-        f" The gap is that from {anchors.floor} to {anchors.ceiling}. Whoever can't be told from the first of"
-        " a rank shares it: the 95 % interval of their paired difference over seeds contains zero. A scenario"
-        " that was not run counts as not reached."
+        f"{kind} Seeds {seeds} count in this order and without a gap: as many as the anchors have, at least"
+        f" {board.least_seeds}. The gap is that from {anchors.floor} to {anchors.ceiling}. Whoever can't be"
+        " told from the first of a rank shares it: the 95 % interval of their paired difference over seeds"
+        " contains zero. Over several scenarios, one that was not run and a run that ended below the start"
+        " closed nothing."
     )
 
 

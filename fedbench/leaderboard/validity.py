@@ -5,7 +5,7 @@ Nothing of it is run, loaded or followed; it is read once, with bounds, and comp
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -32,7 +32,8 @@ class Refused(FedbenchError):
 
 
 class Retired(FedbenchError):
-    """``record`` is of an earlier version of its scenario or method; the message says of which."""
+    """``record`` is of an earlier version of its scenario or another one of its method; the message says what
+    has changed."""
 
     def __init__(self, record: Record, what: str) -> None:
         super().__init__(what)
@@ -51,27 +52,31 @@ class Installed:
         """The record's scenario with the record's changes made to it; :class:`Refused` if it is another,
         :class:`Retired` if an earlier version."""
         asked = record.scenario
-        key = asked.name, canonical_json(asked.changes)
-        if key not in self._scenarios:
-            self._scenarios[key] = self._load(asked)
-        found = self._scenarios[key]
+        found = self._changed(asked, {})
         if asked.version < found.version:
             raise Retired(record, f"it is of {asked.name}@{asked.version}, installed is {found.title}")
         if asked.version != found.version:
             raise Refused(f"it is of {asked.name}@{asked.version}, installed is {found.title}")
+        found = self._changed(asked, asked.changes)
         if asked.fingerprint != found.fingerprint:
             raise Refused(f"its scenario's fingerprint is not that of {found.title} as installed")
         if asked.track != found.track:
             raise Refused(f"{found.title} is of the {found.track} track")
         return found
 
-    def _load(self, asked: ScenarioInfo) -> Scenario:
+    def _changed(self, asked: ScenarioInfo, changes: Mapping[str, Any]) -> Scenario:
+        key = asked.name, canonical_json(changes)
+        if key not in self._scenarios:
+            self._scenarios[key] = self._load(asked, changes)
+        return self._scenarios[key]
+
+    def _load(self, asked: ScenarioInfo, changes: Mapping[str, Any]) -> Scenario:
         try:
             path = self.catalog.scenarios[asked.name].spec.path
         except UsageError as error:
             raise Refused(shown(str(error), 200)) from error
         try:
-            return load_scenario(path, asked.changes)
+            return load_scenario(path, changes)
         except UsageError as error:
             raise Refused(f"the changes to its scenario are none that {asked.name} takes") from error
 
@@ -100,12 +105,14 @@ class Installed:
         entry = self.catalog.methods[f"{record.method.provider.plugin}/{name}"]
         try:
             complete = validated(entry.options, options, f"method {name!r}").model_dump(mode="json")
+            fit = canonical_json(complete) == canonical_json(options)
+            problem = "" if fit else "its options are not all that the method has"
         except UsageError as error:
-            raise Refused(shown(str(error), 200)) from error
-        if canonical_json(complete) != canonical_json(options):
-            if self.is_of_another_version(record):
-                raise Retired(record, "its method's options were others when it was made")
-            raise Refused("its options are not all that the method has")
+            problem = shown(str(error), 200)
+        if problem and self.is_of_another_version(record):
+            raise Retired(record, f"made with another version of its method: {problem}")
+        if problem:
+            raise Refused(problem)
 
     def is_of_another_version(self, record: Record) -> bool:
         """Whether the record's method is installed in another version than the record is of."""
@@ -134,18 +141,21 @@ def read_valid(
     if record.status != "completed":
         raise Refused(f"it is {record.status}, only completed runs count")
     _check_names(record)
-    scenario = installed.scenario(record)
-    installed.check_options(record)
-    method = record.method
+    outdated, method = None, record.method
+    try:
+        scenario = installed.scenario(record)
+        installed.check_options(record)
+    except Retired as error:
+        outdated = error
     asked = run_id(
         record.scenario.fingerprint, method.name, method.provider.plugin, method.options, record.seed
     )
     if record.run_id != asked:
         raise Refused("run_id is not the hash of what it says was run")
-    if place is not None and place not in (places := _places(record, installed)):
-        if installed.is_of_another_version(record) and place in _folders(record, (None, method.options)):
-            raise Retired(record, "its method's defaults were others when it was made")
+    if place is not None and place not in (places := places_of(record, installed)):
         raise Refused(f"it belongs at {places[0]}")
+    if outdated is not None:
+        raise outdated
     return record, scenario
 
 
@@ -166,22 +176,21 @@ def _check_names(record: Record) -> None:
             raise Refused(f"the digest of round {entry.round} is not a sha256")
 
 
-def _places(record: Record, installed: Installed) -> list[PurePosixPath]:
-    """Where the record may lie; of a method that isn't installed nobody knows which options are unusual."""
-    defaults, options = installed.defaults(record), record.method.options
-    if defaults is None:
-        return _folders(record, (None, options))
-    return _folders(record, (None if canonical_json(defaults) == canonical_json(options) else options,))
+def places_of(record: Record, installed: Installed) -> list[PurePosixPath]:
+    """The folders that a record may lie in, the usual one first.
 
-
-def _folders(record: Record, unusual: Iterable[Mapping[str, Any] | None]) -> list[PurePosixPath]:
-    """A record's folder for each set of options that might be ``unusual``."""
-    method, changed = record.method, record.scenario.fingerprint if record.scenario.changes else ""
-    label = method_label(method.name, method.provider.plugin, method.provider.distribution)
+    Options that are the defaults have no part in it, but the folder may be taken by a record from before they
+    were; and nobody knows the defaults of a method that is not installed, or was installed otherwise.
+    """
+    method, defaults = record.method, installed.defaults(record)
+    usual = defaults is not None and canonical_json(defaults) == canonical_json(method.options)
     title = f"{record.scenario.name}@{record.scenario.version}"
-    return [run_folder(title, label, record.seed, changed=changed, options=options) for options in unusual]
-
-
-def place_of(record: Record, installed: Installed) -> PurePosixPath:
-    """The folder of a record among others."""
-    return _places(record, installed)[-1]
+    label = method_label(method.name, method.provider.plugin, method.provider.distribution)
+    changed = record.scenario.fingerprint if record.scenario.changes else ""
+    plain, marked = (
+        run_folder(title, label, record.seed, changed=changed, options=options)
+        for options in (None, method.options)
+    )
+    if usual:
+        return [plain, marked]
+    return [marked, plain] if defaults is None or installed.is_of_another_version(record) else [marked]

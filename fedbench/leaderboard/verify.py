@@ -65,7 +65,7 @@ def _alone(handed: Handed, installed: Installed, agreement: Agreement) -> Verdic
     try:
         is_ceiling = installed.is_ceiling(record)
         problem = next(inconsistencies(record, scenario, is_ceiling=is_ceiling), "")
-        agreement.add(str(handed.path), record)
+        agreement.add(str(handed.path), record, scenario)
     except Exception as error:  # a check that a record can bring down has not been passed
         problem = f"it can't be checked: {type(error).__name__}: {shown(str(error))}"
     return Verdict(handed.path, Level.valid if problem else Level.consistent, problem, run)
@@ -75,7 +75,7 @@ def _together(verdicts: Sequence[Verdict], agreement: Agreement) -> list[Verdict
     """Consistent is what does not contradict the other records, and has no twin among them."""
     twins: dict[Any, list[Verdict]] = defaultdict(list)
     for verdict in verdicts:
-        if verdict.run is not None:
+        if verdict.run is not None and verdict.level != Level.retired:
             run = verdict.run
             twins[run.scenario.fingerprint, run.contender, run.seed].append(verdict)
     against = agreement.objections()

@@ -77,15 +77,13 @@ def grouped(sources: Mapping[str, Iterable[Run]]) -> list[tuple[str, list[Run]]]
     the same seed make a group each, with the source's name; else that is empty.
     """
     found: dict[Key, dict[str, dict[int, Run]]] = {}
-    seen: set[str] = set()
     for source, runs in sources.items():
         for run in runs:
-            if run.status != "completed" or run.id in seen:
+            if run.status != "completed":
                 continue
-            seen.add(run.id)
             key = (run.scenario.name, run.scenario.fingerprint, *run.contender)
             first = found.setdefault(key, {}).setdefault(source, {}).setdefault(run.seed, run)
-            if first is not run:
+            if first.id != run.id:
                 raise UsageError(
                     f"two records of {run.method.name} on {run.title} with seed {run.seed}",
                     why=f"{first.path} and {run.path}", fix="name their folders apart, to compare them",
@@ -93,12 +91,22 @@ def grouped(sources: Mapping[str, Iterable[Run]]) -> list[tuple[str, list[Run]]]
     if not found:
         raise UsageError("there is no completed record to compare")
     groups = []
-    for parts in found.values():
+    for parts in map(_different, found.values()):
         whole = {seed: run for part in parts.values() for seed, run in part.items()}
-        apart = len(whole) < sum(map(len, parts.values()))
+        apart = any(whole[seed].id != run.id for part in parts.values() for seed, run in part.items())
         for source, part in parts.items() if apart else [("", whole)]:
             groups.append((source, [part[seed] for seed in sorted(part)]))
     return groups
+
+
+def _different(parts: Mapping[str, Mapping[int, Run]]) -> Mapping[str, Mapping[int, Run]]:
+    """Without those that hold nothing but what one before them holds."""
+    kept: dict[str, Mapping[int, Run]] = {}
+    for source, part in parts.items():
+        ids = {run.id for run in part.values()}
+        if not any(ids <= {run.id for run in other.values()} for other in kept.values()):
+            kept[source] = part
+    return kept
 
 
 def summarise(
@@ -176,16 +184,18 @@ def compare(
     against: dict[str, list[Run]] = defaultdict(list)
     for run in reference:
         against[run.scenario.fingerprint].append(run)
-    anchors: dict[tuple[str, str], list[Run]] = {}
-    for _, found in groups:  # the first of a name: nobody else's moves it
-        anchors.setdefault((found[0].scenario.fingerprint, found[0].method.name), found)
+    anchors: dict[tuple[str, ...], list[Run]] = {}
+    for source, found in groups:  # the first of a name: nobody else's moves it
+        anchor = found[0].scenario.fingerprint, found[0].method.name
+        anchors.setdefault((*anchor, source), found)
+        anchors.setdefault(anchor, found)
     rows = []
     for source, found in groups:
         scenario = found[0].scenario
         track = ANCHORS[scenario.track]
         floors, ceilings = (
-            {run.seed: run for run in anchors.get((scenario.fingerprint, name), ())}
-            for name in (track.floor, track.ceiling)
+            {run.seed: run for run in anchors.get((*anchor, source)) or anchors.get(anchor) or ()}
+            for anchor in ((scenario.fingerprint, name) for name in (track.floor, track.ceiling))
         )
         told = replace(summary(found, metric, floors, ceilings, target), source=source)
         held = difference(found, against[scenario.fingerprint], told.metric)

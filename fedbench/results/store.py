@@ -51,8 +51,13 @@ def _check_writable(record: Record) -> None:
 def read_record(path: Path) -> Record:
     """Read and check one record file, of whatever schema version; fields of its that this version does not
     know are kept."""
+    return record_of(read_values(path), path)
+
+
+def read_values(path: Path) -> dict[str, Any]:
+    """The JSON of one record file."""
     try:
-        return record_of(parse(read_bytes(path)), path)
+        return parse(read_bytes(path))
     except NotJson as error:
         raise UsageError("not a fedbench record", where=path, why=error) from error
 

@@ -120,6 +120,11 @@ class RewardFuserContract:
         assert entry.spec.summary and entry.spec.track == "preference"
         assert all(field.description for field in entry.options.model_fields.values())
 
+    def test_judges_are_clients_their_average_or_the_truth(self) -> None:
+        """Verification knows no others: it could not tell what asking them costs."""
+        judges = fuser(self.method, self.options).judges(ToyPanel(3))
+        assert {judge.name for judge in judges if judge.client is None} <= {"average", "gold"}
+
     def test_a_routing_is_a_share_for_every_judge(self) -> None:
         made, state, judges = self.ready(3)
         weights = made.route(state, toy_answers(0, 8), judges, torch_stream(0, "route"))

@@ -59,7 +59,7 @@ def command(
             can=lambda run: (run.method.name, run.method.provider.plugin) in here,
         )  # fmt: skip
     if against is not None:
-        verdicts += tampered(paths, against)
+        verdicts += tampered(paths, against, verdicts)
     if badges is not None:
         add_badges(badges, verdicts)
     told = notes(app.catalog, verdicts)
