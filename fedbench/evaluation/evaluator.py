@@ -42,6 +42,7 @@ class Evaluator:
         self.units, self.partition = units, partition
         self._packs: dict[str, list[PackedBatch]] = {}
         self._priors: dict[str, list[list[float]]] = {}
+        self._owners: dict[str, list[int | None]] = {}
         self.metrics = {entry.name: (entry.spec.form, entry.create()) for entry in metrics}
 
     def rows(self, params: Tensor, key: str, *, shuffle: int | None = None) -> Rows:
@@ -78,16 +79,15 @@ class Evaluator:
                 found |= {f"{key}/{name}": Measure(**value) for name, value in values.items()}
         return found
 
-    def by_client(self, rows: Rows, primary: str) -> dict[int, Measure]:
-        """The primary measure on each client's own held-out items; clients without any are absent."""
+    def of_client(self, rows: Rows, primary: str, client: int) -> Measure | None:
+        """The primary measure on a client's own held-out items; None if it has none."""
         key, _, _ = primary.rpartition("/")
-        owners = [self.partition.client_of(self.units[image]) for image in self._images(self.suites[key])]
-        found = {}
-        for client in sorted({owner for owner in owners if owner is not None}):
-            kept = [index for index, owner in enumerate(owners) if owner == client]
-            part = {name: [column[index] for index in kept] for name, column in rows.items()}
-            found[client] = self.measure(part, key)[primary]
-        return found
+        if key not in self._owners:
+            images = self._images(self.suites[key])
+            self._owners[key] = [self.partition.client_of(self.units[image]) for image in images]
+        kept = [index for index, owner in enumerate(self._owners[key]) if owner == client]
+        part = {name: [column[index] for index in kept] for name, column in rows.items()}
+        return self.measure(part, key)[primary] if kept else None
 
     @staticmethod
     def _images(suite: Suite) -> list[int]:

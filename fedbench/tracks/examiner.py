@@ -82,9 +82,9 @@ class Examiner:
 
     def _by_client(self, per_model: Sequence[Rows]) -> dict[str, Measure]:
         """Each client's held-out items, under its own model if it has one."""
-        found = [self.evaluator.by_client(rows, self.spec.primary) for rows in per_model]
-        own = range(len(found)) if self.personalised else [0] * self.clients
-        return {str(k): found[model][k] for k, model in enumerate(own) if k in found[model]}
+        models = per_model if self.personalised else [*per_model] * self.clients
+        found = (self.evaluator.of_client(rows, self.spec.primary, k) for k, rows in enumerate(models))
+        return {str(k): measure for k, measure in enumerate(found) if measure is not None}
 
     def _rows(self, models: Tensor, key: str, shuffle: int | None = None) -> Rows:
         return _joined(self._per_model(models, key, shuffle)[0])
