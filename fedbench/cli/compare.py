@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
@@ -14,13 +14,13 @@ import click
 from fedbench.cli.main import App
 from fedbench.cli.tables import PageFormat, page_format_option, print_rows
 from fedbench.errors import UsageError, suggest
-from fedbench.leaderboard.board import installed_methods
+from fedbench.leaderboard.board import InstalledMethod, installed_methods
 from fedbench.results.compare import Compared, Summary, compare
 from fedbench.results.guards import Guard
 from fedbench.results.runs import Run, run_of, unusual
 from fedbench.results.store import RECORDS, find_records, read_record
 
-Labels = dict[tuple[str, str], str]
+Methods = Mapping[tuple[str, str], InstalledMethod]
 
 
 @click.command("compare")
@@ -74,11 +74,11 @@ def command(
     rows = compare(named, reference, metric=metric, target=target)
     if reference:
         rows = _with_a_difference(rows)
-    labels = _labels(rows, app)
+    installed = installed_methods(app.catalog)
     broken = [broken for guard in map(Guard.parse, guards) for broken in guard.broken(rows, reference)]
     if picture:
-        _draw(rows, labels, metric, picture)
-    _print(rows, labels, format)
+        _draw(rows, installed, metric, picture)
+    _print(rows, installed, format)
     for line in broken:
         click.echo(line, err=True)
     click.get_current_context().exit(1 if broken else 0)
@@ -117,7 +117,7 @@ def _with_a_difference(rows: Sequence[Compared]) -> list[Compared]:
     return [row for row in rows if row.runs[0].scenario.fingerprint in shared]
 
 
-def _print(rows: Sequence[Compared], labels: Labels, format: PageFormat) -> None:
+def _print(rows: Sequence[Compared], installed: Methods, format: PageFormat) -> None:
     if format == "json":
         found = [
             asdict(row.summary) | {"difference": row.difference and asdict(row.difference)} for row in rows
@@ -126,7 +126,7 @@ def _print(rows: Sequence[Compared], labels: Labels, format: PageFormat) -> None
         return
     for title, group in groupby(rows, key=lambda row: _title(row.summary)):
         click.echo(f"{title}\n")
-        print_rows(_shown(list(group), labels), format)
+        print_rows(_shown(list(group), installed), format)
         click.echo()
 
 
@@ -137,27 +137,19 @@ def _title(row: Summary) -> str:
     return f"{row.title} · {row.metric}, {better} is better{target}"
 
 
-def _labels(rows: Sequence[Compared], app: App) -> Labels:
-    """Of each row by its first run: the method, its options that are not the defaults (all of them if it is
-    not installed here), and the WHAT that it is from if another has it, too."""
-    installed = installed_methods(app.catalog)
-    labels = {}
-    for row in rows:
-        method = row.runs[0].method
-        known = installed.get((method.name, method.provider.plugin))
-        options = unusual(method.options, known.defaults if known else {})
-        source = f"({row.summary.source})" if row.summary.source else ""
-        labels[row.runs[0].id, row.summary.source] = " ".join(filter(None, (method.name, options, source)))
-    return labels
+def _label(row: Compared, installed: Methods) -> str:
+    """The method, its options that are not the defaults (all of them if it is not installed here), and the
+    WHAT that it is from if another has it, too."""
+    run = row.runs[0]
+    known = installed.get(run.contender[:2])
+    options = unusual(run.method.options, known.defaults if known else {})
+    source = f"({row.summary.source})" if row.summary.source else ""
+    return " ".join(filter(None, (run.method.name, options, source)))
 
 
-def _label(row: Compared, labels: Labels) -> str:
-    return labels[row.runs[0].id, row.summary.source]
-
-
-def _shown(group: Sequence[Compared], labels: Labels) -> list[dict[str, str]]:
+def _shown(group: Sequence[Compared], installed: Methods) -> list[dict[str, str]]:
     """A table's rows; columns of differences if there is one."""
-    shown = [{"method": _label(row, labels)} | _cells(row.summary) for row in group]
+    shown = [{"method": _label(row, installed)} | _cells(row.summary) for row in group]
     held = [row.difference for row in group if row.difference]
     if held:
         for cells, row in zip(shown, group, strict=True):
@@ -202,11 +194,11 @@ def _number(value: float | None, digits: int = 4) -> str:
     return "" if value is None else f"{value:.{digits}f}"
 
 
-def _draw(rows: Sequence[Compared], labels: Labels, metric: str | None, picture: Path) -> None:
+def _draw(rows: Sequence[Compared], installed: Methods, metric: str | None, picture: Path) -> None:
     from fedbench.results.plots import comparison, picture_format, save
 
     picture_format(picture)
     panels: dict[str, dict[str, Any]] = {}
     for row in rows:
-        panels.setdefault(row.summary.title, {})[_label(row, labels)] = row.runs
+        panels.setdefault(row.summary.title, {})[_label(row, installed)] = row.runs
     save(comparison(panels, metric), picture)

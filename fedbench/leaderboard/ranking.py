@@ -240,7 +240,7 @@ def _objection(contest: Contest, scenario: BoardScenario, run: Run) -> str:
 def _outside(contest: Contest, run: Run) -> str:
     """Under the rules ``tuned``: the option that is not one of the declared space's values."""
     space = contest.board.space.get(run.method.name, {})
-    known = contest.methods.get((run.method.name, run.method.provider.plugin))
+    known = contest.methods.get(run.contender[:2])
     for key, value in run.method.options.items():
         allowed = (*space.get(key, ()), *([known.defaults.get(key)] if known else []))
         if (known or key in space) and value not in allowed:

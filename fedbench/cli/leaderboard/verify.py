@@ -54,10 +54,10 @@ def command(
     verdicts = verify(paths, app.catalog)
     if asked > Level.consistent:
         here = installed_methods(app.catalog)
+        again = _again(app, asked)
         verdicts = climb(
-            verdicts, asked, _again(app, asked), sample, sample_seed,
-            can=lambda run: (run.method.name, run.method.provider.plugin) in here,
-        )  # fmt: skip
+            verdicts, asked, again, sample, sample_seed, can=lambda run: run.contender[:2] in here
+        )
     if against is not None:
         verdicts += tampered(paths, against, verdicts)
     if badges is not None:
