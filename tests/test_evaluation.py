@@ -136,3 +136,29 @@ def test_caption_likelihood_is_per_token():
     assert found["nll"]["value"] == pytest.approx(8 / 6)
     assert found["nll"]["better"] == "lower"
     assert found["token_accuracy"]["value"] == pytest.approx(0.5)
+
+
+CHOICE_ROWS = {
+    "scores": [[-1.0, -2.0, -0.1], [float("nan"), 0.0], [-1.0 / 3, -1.0]],
+    "blind": [[-0.5, -3.0, -0.2], [0.0, 0.0], [-1.0, -1.0]],
+    "answer": [1, 0, 0],
+    "group": ["b", "a", "b"],
+}
+
+
+@pytest.mark.parametrize(
+    ("metric", "rows"),
+    [
+        (ChoiceAccuracy, CHOICE_ROWS),
+        (YesNo, CHOICE_ROWS),
+        (CaptionLikelihood, {"logp": [-2.1, -6.3], "tokens": [2, 4], "hits": [1, 2], "group": ["a", "b"]}),
+        (
+            ExactMatch,
+            {"prediction": ["a", ""], "reference": ["A", ""], "parsed": [True, False], "group": ["a", "b"]},
+        ),
+    ],
+)
+def test_rows_at_hand_and_rows_through_evaluates_arrow_file_have_the_same_figures(metric, rows):
+    through_arrow = metric()
+    through_arrow.add_batch(**rows)
+    assert repr(metric().compute(**rows)) == repr(through_arrow.compute())

@@ -35,6 +35,14 @@ class _Offline(evaluate.Metric):  # type: ignore[misc]
             features=datasets.Features({**self.columns, **_COMMON}),
         )
 
+    def compute(self, **rows: Any) -> dict[str, Any]:
+        """The figures of ``rows``, or of what ``add_batch`` was given.
+
+        Rows at hand don't go through ``evaluate``'s Arrow file, which takes longer than any sum over them: a
+        fifth of a whole run of a hundred clients with a few items each.
+        """
+        return self._compute(**rows) if rows else super().compute()  # type: ignore[no-any-return]
+
 
 class CaptionLikelihood(_Offline):
     """Held-out text under the model: NLL in nats per token, and the share of tokens that the model
