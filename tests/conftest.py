@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import sys
 from hashlib import sha256
 from importlib import invalidate_caches
@@ -138,6 +139,13 @@ def fedbench(tmp_path, monkeypatch, capsys):
         return exit.value.code, said.out, said.err
 
     return run
+
+
+def git(folder, *arguments):
+    """What git says in ``folder``, by somebody's hand."""
+    identity = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]
+    command = ["git", "-C", folder, *identity, *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
 def example_record(method="fedavg", seed=0, value=0.5, status="completed", **changes):

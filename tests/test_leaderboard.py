@@ -2,11 +2,10 @@
 
 import json
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
-import yaml
+from conftest import git
 from records_of_ours import PLACE, RECORDS, edited, everywhere, put, values
 
 from fedbench.leaderboard.badges import BADGES, read_badges
@@ -127,11 +126,6 @@ def test_a_comment_quotes_nothing_as_markup(fedbench, tmp_path):
 # --- against what was there
 
 
-def git(folder, *arguments):
-    identity = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]
-    subprocess.run(["git", "-C", folder, *identity, *arguments], check=True, capture_output=True)
-
-
 @pytest.fixture
 def repository(records):
     root = records.parent
@@ -242,26 +236,6 @@ def test_badges_that_are_none(fedbench, records, text):
 def test_notes_need_one_folder(fedbench, records):
     code, _, err = fedbench("leaderboard", "verify", records / PLACE, "--note")
     assert code == 2 and "badges lie beside a folder of records" in err
-
-
-# --- the workflow
-
-
-def test_the_workflow_has_no_privileges():
-    """It runs what is merged already on what is handed in, with a token that can only read."""
-    text = (ROOT / ".github" / "workflows" / "leaderboard.yml").read_text()
-    workflow = yaml.safe_load(text)
-    triggers = workflow[True]  # YAML's reading of "on"
-    assert "secrets." not in text
-    assert set(triggers) <= {"pull_request", "push", "schedule", "workflow_dispatch"}
-    assert workflow["permissions"] == {"contents": "read"}
-    for job in workflow["jobs"].values():
-        assert "permissions" not in job
-        for step in job["steps"]:
-            if "checkout" in step.get("uses", ""):
-                assert step["with"]["persist-credentials"] is False
-            assert "${{ github.event.pull_request.title" not in str(step)
-            assert "github.head_ref" not in step.get("run", "")
 
 
 def test_nothing_in_the_process_environment_leaks_into_git(

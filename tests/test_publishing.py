@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from conftest import git
 from records_of_ours import PLACE, RECORDS, edited, everywhere, put
 
 from fedbench.leaderboard.publishers.git import GitPublisher
@@ -48,11 +49,6 @@ def publish(fedbench, boards):
         return fedbench(*arguments, "--to", to, *more)
 
     return run
-
-
-def git(folder, *arguments):
-    done = subprocess.run(["git", "-C", folder, *arguments], capture_output=True, text=True, check=True)
-    return done.stdout
 
 
 @pytest.fixture

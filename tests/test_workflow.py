@@ -1,0 +1,112 @@
+"""The GitHub workflow that checks hand-ins: what it may do, and its steps run as a runner runs them."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import git
+from records_of_ours import PLACE, edited, everywhere, put, values
+
+WORKFLOW = Path(__file__).parent.parent / ".github" / "workflows" / "leaderboard.yml"
+EVENT = "${{ github.event.pull_request.base.sha || 'HEAD' }}", "${{ github.event.pull_request.base.sha }}"
+"""How the steps name the commit that somebody wants to add to."""
+
+
+@pytest.fixture(scope="module")
+def workflow():
+    return yaml.safe_load(WORKFLOW.read_text())
+
+
+def test_it_has_no_privileges(workflow):
+    """It runs what is merged already on what is handed in, with a token that can only read."""
+    text = WORKFLOW.read_text()
+    triggers = workflow[True]  # YAML's reading of "on"
+    assert "secrets." not in text
+    assert set(triggers) <= {"pull_request", "push", "schedule", "workflow_dispatch"}
+    assert workflow["permissions"] == {"contents": "read"}
+    for job in workflow["jobs"].values():
+        assert "permissions" not in job
+        for step in job["steps"]:
+            if "checkout" in step.get("uses", ""):
+                assert step["with"]["persist-credentials"] is False
+            assert "${{" not in step.get("run", ""), "an expression in a script is text that becomes code"
+
+
+def test_actions_are_named_by_commit(workflow):
+    """A tag can be moved to other code; a commit can't."""
+    used = {step["uses"] for job in workflow["jobs"].values() for step in job["steps"] if "uses" in step}
+    assert used and all(len(bytes.fromhex(name.partition("@")[2])) == 20 for name in used)
+
+
+class Runner:
+    """The scripts of a job, in a workspace with the repository where the job checks it out."""
+
+    def __init__(self, workspace, job):
+        self.workspace, self.job = workspace, job
+        self.submission = workspace / "submission"
+        self.base = git(self.submission, "rev-parse", "HEAD").strip()
+
+    def step(self, name):
+        """Exit code and output of the step called ``name``."""
+        (step,) = [step for step in self.job["steps"] if step.get("name") == name]
+        given = {key: self.base if value in EVENT else value for key, value in step.get("env", {}).items()}
+        assert "${{" not in str(given)
+        environment = os.environ | given | {
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "GITHUB_STEP_SUMMARY": str(self.workspace / "summary.md"),
+        }  # fmt: skip
+        done = subprocess.run(
+            ["bash", "--noprofile", "--norc", "-e", "-c", step["run"]],
+            cwd=self.workspace, env=environment, capture_output=True, text=True,
+        )  # fmt: skip
+        return done.returncode, done.stdout + done.stderr
+
+    def hand_in(self):
+        git(self.submission, "add", "--all")
+        git(self.submission, "commit", "--message", "mine")
+
+
+@pytest.fixture
+def runner(tmp_path, fedbench, workflow):
+    """Three records of emoji-tt and the pages of all boards are merged."""
+    boards = tmp_path / "runner" / "submission" / "leaderboards"
+    for seed in range(3):
+        place = PLACE.parent.parent / f"seed-{seed}" / "record.json"
+        put(boards / "records", values(place), place)
+    assert fedbench("leaderboard", "build", "--records", boards / "records")[0] == 0
+    git(boards.parent, "init", "-b", "main")
+    git(boards.parent, "add", ".")
+    git(boards.parent, "commit", "-m", "boards")
+    return Runner(boards.parent.parent, workflow["jobs"]["records"])
+
+
+PAGES = "Pages that were handed in are those that are built here"
+
+
+def test_a_hand_in_of_records_passes(runner):
+    place = Path("emoji-tt@1", "moon", "seed-0", "record.json")
+    put(runner.submission / "leaderboards" / "records", values(place), place)
+    runner.hand_in()
+    code, said = runner.step("Verify")
+    assert code == 0, said
+    comment = (runner.workspace / "comment.md").read_text()
+    assert "4 files: 4 consistent." in comment and (runner.workspace / "summary.md").read_text() == comment
+    assert runner.step(PAGES) == (0, "")
+
+
+def test_a_forged_record_and_a_forged_page_fail(runner):
+    put(runner.submission / "leaderboards" / "records", edited(lambda record: everywhere(record, 0.9)))
+    page = runner.submission / "leaderboards" / "alignment-nano.md"
+    page.write_text(page.read_text().replace("fedavg", "mine"))
+    shutil.rmtree(runner.submission / "leaderboards" / "records" / PLACE.parent.parent / "seed-2")
+    runner.hand_in()
+    code, said = runner.step("Verify")
+    assert code == 1, said
+    comment = (runner.workspace / "comment.md").read_text()
+    assert "changed" in comment and "seed-2" in comment
+    code, said = runner.step(PAGES)
+    assert code == 1 and "alignment-nano.md is not current" in said
