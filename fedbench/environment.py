@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,13 @@ def describe() -> dict[str, Any]:
         "packages": {name: found for name in PACKAGES if (found := _version(name))},
         "git": _git(),
     }
+
+
+def version_of(environment: Mapping[str, Any], package: str) -> str | None:
+    """The version of ``package`` in what :func:`describe` gave somebody; in a stranger's record it may be
+    anything."""
+    packages = environment.get("packages")
+    return str(packages[package]) if isinstance(packages, Mapping) and package in packages else None
 
 
 def _version(name: str) -> str | None:

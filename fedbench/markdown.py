@@ -1,4 +1,4 @@
-"""Markdown of values that nobody vouches for: text stays text."""
+"""Values that nobody vouches for, where they are shown: text stays text."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tabulate import tabulate
+
+
+def visible(text: str) -> str:
+    """Without characters that move a terminal's cursor or that XML can't hold."""
+    return "".join(character if character.isprintable() else "�" for character in text)
 
 
 def plain(value: Any) -> str:

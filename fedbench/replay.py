@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from fedbench.catalog import Catalog
-from fedbench.environment import describe
+from fedbench.environment import describe, version_of
 from fedbench.errors import FedbenchError
 from fedbench.jobs import Job, plan_jobs
 from fedbench.measures import Measure
@@ -113,7 +113,7 @@ class Replayer:
 
 def hardware_class(environment: Mapping[str, Any]) -> tuple[Any, ...]:
     """Where runs of the same request give the same bits."""
-    torch_version = environment.get("packages", {}).get("torch")
+    torch_version = version_of(environment, "torch")
     return *(environment.get(key) for key in ("processor", "device", "threads")), torch_version
 
 

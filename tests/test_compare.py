@@ -160,6 +160,8 @@ def test_a_folder_of_methods_is_a_table_as_before(fedbench, folders):
         ([f"{METRIC}:-0.2"], 0, ""),
         (["accuracy:-25%"], 0, ""),
         (["accuracy:-0.05"], 1, "accuracy -0.1000 against fedavg, beyond -0.05 (worse)"),
+        (["accuracy:-0%"], 1, f"bad on made-up@1: {METRIC} -19.11% against fedavg, beyond -0 % (worse)"),
+        (["accuracy:+0"], 1, f"good on made-up@1: {METRIC} +0.1133 against fedavg, beyond +0 (better)"),
         (["accuracy:+20%"], 1, f"good on made-up@1: {METRIC} +21.66% against fedavg, beyond +20 %"),
     ],
 )  # fmt: skip
@@ -182,6 +184,85 @@ def test_a_bound_needs_a_metric_and_something_to_hold_against(fedbench, folders)
     assert code == 2 and "there is nothing to compare with" in err
     code, _, err = fedbench("compare", "fedavg", "bad", "--records", folders, "--fail-on", "luck:-1%")
     assert code == 2 and "it fits no metric of the records" in err
+
+
+def test_any_change_is_more_than_a_share_of_nothing(fedbench, tmp_path):
+    for method, values in {"fedavg": (0.0,) * 3, "bad": (0.9,) * 3, "same": (0.0,) * 3}.items():
+        for record in records(method, values, better="lower"):
+            write_record(tmp_path / method / f"{record.seed}", record)
+    arguments = ("compare", tmp_path / "fedavg", tmp_path / "bad", tmp_path / "same")
+    code, _, err = fedbench(*arguments, "--fail-on", "accuracy:+1%")
+    assert code == 1 and err == f"bad on made-up@1: {METRIC} +0.9000 against fedavg, beyond +1 % (worse)\n"
+
+
+def test_a_bound_that_holds_a_row_against_nothing_does_not_pass(fedbench, folders, tmp_path):
+    for record in records("later", OURS):
+        moved = record.model_copy(update={"seed": record.seed + 7}).sealed()
+        write_record(tmp_path / "later" / f"{moved.seed}", moved)
+    known = [folders / "made-up@1" / name for name in ("fedavg", "good")]
+    code, _, err = fedbench("compare", *known, tmp_path / "later", "--fail-on", "accuracy:-1%")
+    assert code == 2 and "later on made-up@1 is held against nothing" in err
+
+
+def test_one_name_from_two_plugins_is_two_names(fedbench, folders, tmp_path):
+    provider = example_record().method.provider.model_copy(update={"plugin": "acme"})
+    method = example_record().method.model_copy(update={"provider": provider})
+    for record in records("fedavg", OURS):
+        theirs = record.model_copy(update={"method": method}).sealed()
+        write_record(folders / "made-up@1" / "fedavg@acme" / f"seed-{record.seed}", theirs)
+    picture = tmp_path / "both.svg"
+    code, out, _ = fedbench("compare", folders, "--plot", picture)
+    assert code == 0
+    assert {line.split()[0] for line in out.splitlines() if "fedavg" in line} == {
+        "acme/fedavg", "baselines/fedavg"
+    }  # fmt: skip
+    assert all(f"<!-- {plugin}/fedavg -->" in picture.read_text() for plugin in ("acme", "baselines"))
+    _, out, _ = fedbench("compare", folders, "--format", "json")
+    plugins = {row["plugin"] for row in json.loads(out) if row["method"] == "fedavg"}
+    assert plugins == {"acme", "baselines"}
+
+
+def test_more_of_what_is_neither_is_only_more(fedbench, tmp_path):
+    for method, values in {"fedavg": THEIRS, "more": OURS}.items():
+        for record in records(method, values, better="neither"):
+            write_record(tmp_path / method / f"{record.seed}", record)
+    _, out, _ = fedbench("compare", tmp_path / "fedavg", tmp_path / "more")
+    assert out.startswith(f"made-up@1 · {METRIC}\n") and out.splitlines()[4].split()[-1] == "more"
+    less = difference(runs("x", THEIRS, "neither"), runs("y", OURS, "neither"), METRIC)
+    assert less.verdict == "less"
+
+
+def test_one_scenario_is_one_table_also_with_two_targets(fedbench, tmp_path):
+    """As after a change of the code: each folder has anchors of its own."""
+    for folder, top in {"old": 0.8, "new": 0.9}.items():
+        for method, value in {"start": 0.1, "centralized": top, "fedavg": top - 0.2}.items():
+            for record in records(method, (value, value)):
+                write_record(tmp_path / folder / method / f"{record.seed}", record)
+    _, out, _ = fedbench("compare", tmp_path / "old", tmp_path / "new")
+    assert out.count("made-up@1") == 1 and "0.450" in out and "0.500" in out
+    assert out.splitlines()[2].split()[-1] == "target"
+
+
+def test_one_name_of_two_scenarios_is_two_tables(fedbench, folders, tmp_path):
+    other = example_record("good").scenario.model_copy(update={"fingerprint": "e" * 64})
+    for record in records("good", OURS, scenario=other):
+        write_record(tmp_path / "other" / f"{record.seed}", record)
+    _, out, _ = fedbench("compare", folders, tmp_path / "other", "--plot", tmp_path / "x.svg")
+    assert "made-up@1 (eeeeeeee) ·" in out and "made-up@1 (ffffffff) ·" in out
+    assert "made-up@1 (eeeeeeee)" in (tmp_path / "x.svg").read_text()
+
+
+def test_strangers_text_is_text_in_tables_and_pictures(fedbench, folders, tmp_path):
+    options = {"note": "\x1b]0;owned\x07 $\\bad$ <b>"}
+    method = example_record("odd").method.model_copy(update={"options": options})
+    scenario = example_record().scenario.model_copy(update={"changes": {"x": "[y](http://z)\x1b[2J"}})
+    for record in records("odd", OURS):
+        changed = record.model_copy(update={"method": method, "scenario": scenario}).sealed()
+        write_record(folders / "made-up@1" / "odd" / f"seed-{record.seed}", changed)
+    code, out, _ = fedbench("compare", folders, "--plot", tmp_path / "x.png")
+    assert code == 0 and "\x1b" not in out and "\x07" not in out
+    _, out, _ = fedbench("compare", folders, "--format", "markdown")
+    assert r"\[y\](http" in out and r"\<b\>" in out
 
 
 def test_who_has_nothing_in_common(fedbench, folders, tmp_path):

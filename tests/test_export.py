@@ -41,6 +41,23 @@ def test_the_table_has_every_measure_and_cost(fedbench, tmp_path):
     }
 
 
+def test_a_run_that_did_not_end_says_so(fedbench, tmp_path):
+    write_record(tmp_path / "run", example_record(status="cancelled"))
+    (path,) = (tmp_path / "run").glob("cancelled*.json")
+    assert fedbench("export", path, path, "--to", tmp_path / "x.parquet")[0] == 0
+    rows = pyarrow.parquet.read_table(tmp_path / "x.parquet").to_pylist()
+    assert {row["status"] for row in rows} == {"cancelled"}
+    ends = [row for row in rows if row["stage"] == "end" and row["measure"] == "cost/uplink_bytes"]
+    assert len(ends) == 1, "what is named twice is exported once"
+    code, _, err = fedbench("export", path, "--to", tmp_path / "eee", "--format", "every-eval-ever")
+    assert code == 2 and "its run is cancelled" in err
+
+
+def test_packages_may_be_anything():
+    record = example_record(environment={"packages": "none"})
+    assert log_of(record)["eval_library"]["version"] == "unknown"
+
+
 def test_csv_and_parquet_hold_the_same(fedbench, tmp_path):
     folder = RUN.parent.parent
     for ending in ("csv", "parquet"):

@@ -45,7 +45,7 @@ def test_boards_are_listed(fedbench):
 def test_a_board_is_shown_as_table_markdown_and_json(fedbench, records):
     code, out, err = fedbench("leaderboard", "show", "alignment-nano", "--records", records)
     assert (code, err) == (0, "")
-    assert "Over 1 scenario; 10 more have not got all anchors yet." in out
+    assert "Over 1 scenario; 10 more are not open, see there." in out
     lines = [line.split() for line in out.splitlines() if line.startswith(("1 ", "2 ", "anchor"))]
     assert [line[:2] for line in lines[:5]] == [
         ["anchor", "centralized"], ["1", "fedavg"], ["1", "fed-cmp"], ["anchor", "local"], ["anchor", "start"]

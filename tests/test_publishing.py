@@ -111,6 +111,29 @@ def test_what_else_lies_on_the_branch_stays_and_what_the_site_lost_goes(publish,
     assert commits(remote) == 3
 
 
+def test_what_is_no_site_is_not_replaced(publish, remote, tmp_path):
+    """The branch of a mistyped address; only a lone first page may go, as a new static Space has one."""
+    git(tmp_path, "clone", "--quiet", remote, "clone")
+    git(tmp_path / "clone", "checkout", "-b", "pages")
+    (tmp_path / "clone" / "scenarios").mkdir()
+    (tmp_path / "clone" / "scenarios" / "mine.toml").write_text("mine")
+    (tmp_path / "clone" / "index.html").write_text("mine")
+    for what, code in (("add", 2), ("rm", 0)):
+        git(tmp_path / "clone", what, *(["."] if what == "add" else ["-r", "scenarios"]))
+        git(tmp_path / "clone", "commit", "--quiet", "--message", "by hand")
+        git(tmp_path / "clone", "push", "--quiet", "--set-upstream", "origin", "pages")
+        found, _, err = publish(f"git:{remote}#pages")
+        assert found == code, err
+        assert ("it has scenarios/mine.toml, and no site of fedbench's" in err) == (code == 2)
+
+
+def test_a_path_is_one_from_here_and_a_password_is_nobodys(publish, remote, monkeypatch):
+    monkeypatch.chdir(remote.parent)
+    assert publish(f"git:{remote.name}#pages")[0] == 0
+    code, _, err = publish("git:https://user:to@ken@example.org/x.git")
+    assert code == 2 and "https://example.org/x.git names no remote and branch" in err
+
+
 @pytest.mark.parametrize("how", ["missing", "other"])
 def test_a_branch_with_other_records_has_diverged(publish, boards, remote, how):
     """Somebody published records from another checkout; they are neither removed nor overwritten."""
@@ -375,7 +398,8 @@ def test_a_space_is_made_filled_and_then_left_alone(hub, to_hub):
 
 
 def test_a_data_set_keeps_its_card_and_loses_old_pages(hub, to_hub):
-    commits = [{"README.md": b"a card", "boards/old.html": b"yesterday"}]
+    site = dict.fromkeys(("boards/old.html", "assets/site.css", "assets/site.js"), b"yesterday")
+    commits = [{"README.md": b"a card", **site}]
     hub.repositories["datasets", "nobody/records"] = commits
     code, out, err = to_hub("hf:datasets/nobody/records", "--dry-run", "--format", "json")
     assert code == 0, err

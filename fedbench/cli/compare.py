@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
@@ -15,6 +16,7 @@ from fedbench.cli.main import App
 from fedbench.cli.tables import PageFormat, page_format_option, print_rows
 from fedbench.errors import UsageError, suggest
 from fedbench.leaderboard.board import InstalledMethod, installed_methods
+from fedbench.markdown import plain, visible
 from fedbench.results.compare import Compared, Summary, compare
 from fedbench.results.guards import Guard
 from fedbench.results.runs import Run, run_of, unusual
@@ -124,32 +126,71 @@ def _print(rows: Sequence[Compared], installed: Methods, format: PageFormat) -> 
         ]
         click.echo(json.dumps(found, indent=1))
         return
-    for title, group in groupby(rows, key=lambda row: _title(row.summary)):
-        click.echo(f"{title}\n")
-        print_rows(_shown(list(group), installed), format)
+    for scenario, group in _tables(rows):
+        title = visible(f"{scenario} · {_measure(group)}")
+        click.echo(f"{plain(title) if format == 'markdown' else title}\n")
+        print_rows(_shown(group, installed), format)
         click.echo()
 
 
-def _title(row: Summary) -> str:
-    """What the rows of one table have in common."""
-    better = {1: "higher", -1: "lower"}[row.sign]
-    target = "" if row.target is None else f" · target {row.target:.3f}"
-    return f"{row.title} · {row.metric}, {better} is better{target}"
+def _tables(rows: Sequence[Compared]) -> Iterator[tuple[str, list[Compared]]]:
+    """The rows that may be compared with each other, and the name of their scenario, with its fingerprint if
+    another scenario has that name, too."""
+    prints: dict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        prints[row.summary.title].add(row.summary.fingerprint)
+    for (title, _, found), group in groupby(rows, key=lambda r: _table(r.summary)):
+        yield visible(f"{title} ({found[:8]})" if len(prints[title]) > 1 else title), list(group)
 
 
-def _label(row: Compared, installed: Methods) -> str:
-    """The method, its options that are not the defaults (all of them if it is not installed here), and the
-    WHAT that it is from if another has it, too."""
-    run = row.runs[0]
-    known = installed.get(run.contender[:2])
-    options = unusual(run.method.options, known.defaults if known else {})
-    source = f"({row.summary.source})" if row.summary.source else ""
-    return " ".join(filter(None, (run.method.name, options, source)))
+def _table(row: Summary) -> tuple[str, str, str]:
+    return row.title, row.metric, row.fingerprint
+
+
+def _measure(group: Sequence[Compared]) -> str:
+    """What a table's rows are ordered by, and the target if it is one for all of them."""
+    first = group[0].summary
+    better = "" if first.better == "neither" else f", {first.better} is better"
+    same = first.target is not None and not _targets_differ(group)
+    return f"{first.metric}{better}" + (f" · target {first.target:.3f}" if same else "")
+
+
+def _targets_differ(group: Sequence[Compared]) -> bool:
+    """As they do where each WHAT has anchors of its own."""
+    return len({row.summary.target for row in group}) > 1
+
+
+def _labels(group: Sequence[Compared], installed: Methods) -> list[str]:
+    """Names of a table's rows: the method, its options that are not the defaults (all of them if it is not
+    installed here), and the WHAT that it is from if another has it, too. Rows that would be called alike have
+    the plugin's name as well, and a record's id if that is the same."""
+
+    def label(row: Compared, before: str = "", after: str = "") -> str:
+        run = row.runs[0]
+        known = installed.get(run.contender[:2])
+        options = unusual(run.method.options, known.defaults if known else {})
+        source = f"({row.summary.source})" if row.summary.source else ""
+        return visible(" ".join(filter(None, (before + run.method.name, options, source, after))))
+
+    labels = [label(row) for row in group]
+    for more in (False, True):
+        counts = Counter(labels)
+        labels = [
+            label(row, f"{row.summary.plugin}/", row.runs[0].id[:8] if more else "")
+            if counts[was] > 1
+            else was
+            for row, was in zip(group, labels, strict=True)
+        ]
+    return labels
 
 
 def _shown(group: Sequence[Compared], installed: Methods) -> list[dict[str, str]]:
     """A table's rows; columns of differences if there is one."""
-    shown = [{"method": _label(row, installed)} | _cells(row.summary) for row in group]
+    labels = _labels(group, installed)
+    shown = [{"method": label} | _cells(row.summary) for row, label in zip(group, labels, strict=True)]
+    if _targets_differ(group):
+        for cells, row in zip(shown, group, strict=True):
+            cells["target"] = _number(row.summary.target, 3)
     held = [row.difference for row in group if row.difference]
     if held:
         for cells, row in zip(shown, group, strict=True):
@@ -199,6 +240,7 @@ def _draw(rows: Sequence[Compared], installed: Methods, metric: str | None, pict
 
     picture_format(picture)
     panels: dict[str, dict[str, Any]] = {}
-    for row in rows:
-        panels.setdefault(row.summary.title, {})[_label(row, installed)] = row.runs
+    for scenario, group in _tables(rows):
+        found = zip(_labels(group, installed), group, strict=True)
+        panels.setdefault(scenario, {}).update((label, row.runs) for label, row in found)
     save(comparison(panels, metric), picture)

@@ -49,8 +49,10 @@ def add_badges(path: Path, verdicts: Iterable[Verdict]) -> int:
 
 def levels(verdicts: Iterable[Verdict], badges: Mapping[str, Level]) -> dict[str, Level]:
     """By record id, the highest level known: a badge counts for what is consistent only."""
-    return {
-        v.run.id: max(v.level, badges.get(v.run.id, v.level)) if v.level >= Level.consistent else v.level
-        for v in verdicts
-        if v.run is not None
-    }
+    found: dict[str, Level] = {}
+    for verdict in verdicts:
+        if (run := verdict.run) is not None:
+            sound = verdict.level >= Level.consistent
+            level = max(verdict.level, badges.get(run.id, verdict.level)) if sound else verdict.level
+            found[run.id] = max(level, found.get(run.id, level))
+    return found

@@ -72,7 +72,9 @@ class Board(Section):
 
     @model_validator(mode="after")
     def _sound(self) -> Board:
-        for what, values in (("scenarios", self.scenarios), ("seeds", self.seeds)):
+        names = tuple(name.partition("@")[0] for name in self.scenarios)
+        values: tuple[Any, ...]
+        for what, values in (("scenarios", names), ("seeds", self.seeds)):
             if len(set(values)) < len(values):
                 raise ValueError(f"{what} names one twice")
         if len(self.seeds) < self.least_seeds:

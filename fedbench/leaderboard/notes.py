@@ -19,7 +19,7 @@ def notes(catalog: Catalog, verdicts: Sequence[Verdict]) -> dict[str, str]:
     counted: set[str] = set()
     why: dict[str, list[str]] = defaultdict(list)
     for entry in catalog.leaderboards.entries:
-        standings = rank(open_board(find_board(entry.name, catalog), catalog), runs, retired)
+        standings = rank(open_board(find_board(entry.qualified, catalog), catalog), runs, retired)
         counted |= {run.id for row in standings.rows for run in row.runs}
         for item in standings.left_out:
             why[item.run.id].append(item.why)

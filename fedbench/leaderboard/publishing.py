@@ -14,9 +14,9 @@ from typing import Protocol
 from fedbench.catalog import Catalog
 from fedbench.errors import FedbenchError, UsageError
 from fedbench.fingerprint import sha256_file
-from fedbench.leaderboard.site.urls import COPIED
+from fedbench.leaderboard.site.urls import COPIED, INDEX, SCRIPT, STYLE
 
-OURS = ("index.html", "assets/", "boards/", "methods/", "scenarios/", f"{COPIED}/")
+OURS = (INDEX, "assets/", "boards/", "methods/", "scenarios/", f"{COPIED}/")
 """What a site consists of; whatever else lies at its target stays."""
 
 
@@ -65,7 +65,8 @@ def publisher(to: str, catalog: Catalog) -> Publisher:
 
 def compare(site: Path, there: Mapping[str, str]) -> Changes:
     """What is new, other and gone in ``site``. ``there`` has the hash of every file at the target: git's of a
-    blob, or a sha256."""
+    blob, or a sha256. :class:`UsageError` if what lies there in a site's place is no site of ours."""
+    _check_replaceable(there)
     here = {path.relative_to(site).as_posix(): path for path in sorted(site.rglob("*")) if path.is_file()}
     return Changes(
         added=tuple(name for name in here if name not in there),
@@ -74,6 +75,18 @@ def compare(site: Path, there: Mapping[str, str]) -> Changes:
         ),
         removed=tuple(sorted(name for name in there if name.startswith(OURS) and name not in here)),
     )
+
+
+def _check_replaceable(there: Mapping[str, str]) -> None:
+    """A lone first page may go: a new static Space comes with one. Records are looked after by themselves."""
+    ours = tuple(name for name in OURS if name not in (INDEX, f"{COPIED}/"))
+    in_the_way = sorted(name for name in there if name.startswith(ours))
+    if in_the_way and not {STYLE, SCRIPT} <= there.keys():
+        raise UsageError(
+            "the target holds something else",
+            why=f"it has {in_the_way[0]}, and no site of fedbench's: publishing would remove it",
+            fix="publish to a branch or repository of its own",
+        )
 
 
 def check_append_only(changes: Changes) -> None:

@@ -23,6 +23,9 @@ from fedbench.results.statistics import Interval, interval
 THRESHOLDS = tuple(step / 20 for step in range(21))
 """Where the performance profile is read off."""
 
+KEY_DIGITS = 16
+"""Of the hash in a contender's key: so many that nobody finds options which share another's."""
+
 LONGEST_OPTIONS = 200
 """Characters of them in a row's name; strangers' methods may have any."""
 
@@ -54,8 +57,8 @@ class Contender:
 @dataclass(frozen=True)
 class Score:
     """A contender on a scenario. ``value`` is the measure over seeds, ``gap`` the share of the gap closed,
-    ``gaps`` that by seed. ``rank`` None comes with a ``reason``, but for anchors, whose is empty; ``barred``
-    if that is more than seeds that are missing."""
+    ``gaps`` that by seed, ``counted`` those of the ``runs`` that these are about. ``rank`` None comes with a
+    ``reason``, but for anchors, whose is empty; ``barred`` if that is more than seeds that are missing."""
 
     contender: Contender
     scenario: BoardScenario
@@ -66,6 +69,7 @@ class Score:
     gap: Interval | None
     summary: Summary
     runs: tuple[Run, ...]
+    counted: tuple[Run, ...]
     trials: int
     level: Level
     date: str
@@ -259,7 +263,7 @@ def _contender(contest: Contest, identity: Identity, runs: Sequence[Run]) -> Con
     options = unusual(first.method.options, known.defaults if known else {}) if len(identity) > 2 else ""
     options = cut(options, LONGEST_OPTIONS)
     return Contender(
-        key=f"{name}-{sha256_json(identity)[:8]}",
+        key=f"{name}-{sha256_json(identity)[:KEY_DIGITS]}",
         method=name,
         options=options,
         plugin=plugin,
@@ -302,9 +306,10 @@ def _scenario(
         counted, why = _chosen(contest, scenario, tried, seeds)
         why = why or problem
         in_all = [run for run in counted if run.seed in seeds] if not problem else counted
-        told = summary(in_all or counted, scenario.metric, floors, ceilings, target)
+        about = in_all or counted
+        told = summary(about, scenario.metric, floors, ceilings, target)
         closed = [told.gaps[seed] for seed in told.seeds if seed in told.gaps]
-        values = [run.measures[scenario.metric].value for run in in_all or counted]
+        values = [run.measures[scenario.metric].value for run in about]
         if not why and len(closed) < len(values):
             why = "floor and ceiling are the same for one of its seeds"
         reason = why or _short([run.seed for run in counted], seeds)
@@ -319,6 +324,7 @@ def _scenario(
                 gap=interval(closed) if len(closed) == len(values) else None,
                 summary=told,
                 runs=tuple(counted),
+                counted=tuple(about),
                 trials=len(tried),
                 level=min(levels.get(run.id, Level.unverified) for run in counted),
                 date=max(run.finished for run in counted)[:10],

@@ -100,7 +100,7 @@ def headings(standings: Standings) -> Iterator[tuple[str, str, list[dict[str, st
     else:
         closed = len(standings.scenarios) - len(standings.open)
         note = f"Over {len(standings.open)} scenario{'s' if len(standings.open) != 1 else ''}"
-        note += f"; {closed} more have not got all anchors yet." if closed else "."
+        note += f"; {closed} more {'is' if closed == 1 else 'are'} not open, see there." if closed else "."
         yield "Standings", note, overall(standings)
     for standing in standings.scenarios:
         yield standing.scenario.title, _about(standing), on_scenario(standing)
@@ -117,7 +117,7 @@ def _about(standing: ScenarioStanding) -> str:
         scenario.metric and f"Measure: {scenario.metric}.",
     ]
     if standing.target is not None:
-        lines.append(f"Target, halfway from start to ceiling: {standing.target:.3f}.")
+        lines.append(f"Target, halfway between the anchors: {standing.target:.3f}.")
     if standing.problem:
         lines.append(f"Nobody is ranked: {standing.problem}.")
     elif not standing.scores:

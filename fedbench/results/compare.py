@@ -28,9 +28,12 @@ class Summary:
     """
 
     scenario: str
+    fingerprint: str
     method: str
+    plugin: str
     options: Mapping[str, Any]
     metric: str
+    better: str
     sign: int
     seeds: tuple[int, ...]
     mean: float
@@ -126,7 +129,7 @@ class Difference:
 
     ``effect`` is the mean over the standard deviation of the differences (Cohen's d_z), ``relative`` over
     the reference's mean; None where that is nothing to divide by. Positive is more, ``verdict`` knows
-    whether more is better.
+    whether more is better; of a measure for which neither is, it says which.
     """
 
     against: str
@@ -135,7 +138,7 @@ class Difference:
     interval: Interval
     effect: float | None
     relative: float | None
-    verdict: Literal["better", "worse", "can't tell"]
+    verdict: Literal["better", "worse", "more", "less", "can't tell"]
 
 
 def difference(ours: Sequence[Run], theirs: Sequence[Run], metric: str) -> Difference | None:
@@ -148,7 +151,6 @@ def difference(ours: Sequence[Run], theirs: Sequence[Run], metric: str) -> Diffe
         return None
     changes = [mine.measure(metric).value - other.measure(metric).value for mine, other in pairs]
     found = interval(changes)
-    sign = -1 if ours[0].measure(metric).better == "lower" else 1
     spread = stdev(changes) if len(changes) > 1 else 0.0
     base = abs(fmean(other.measure(metric).value for _, other in pairs))
     return Difference(
@@ -158,8 +160,16 @@ def difference(ours: Sequence[Run], theirs: Sequence[Run], metric: str) -> Diffe
         interval=found,
         effect=found.mean / spread if spread > EQUAL else None,
         relative=found.mean / base if base else None,
-        verdict="can't tell" if not found.clear else "better" if sign * found.mean > 0 else "worse",
+        verdict=_verdict(found, ours[0].measure(metric).better),
     )
+
+
+def _verdict(found: Interval, better: str) -> Literal["better", "worse", "more", "less", "can't tell"]:
+    if not found.clear:
+        return "can't tell"
+    if better == "neither":
+        return "more" if found.mean > 0 else "less"
+    return "better" if (found.mean > 0) == (better == "higher") else "worse"
 
 
 @dataclass(frozen=True)
@@ -205,8 +215,8 @@ def compare(
 
 def _order(row: Summary) -> tuple[Any, ...]:
     """By scenario, as published before changed, then best first."""
-    changes = bool(row.changes), canonical_json(row.changes)
-    return row.scenario, row.metric, changes, -row.mean * row.sign, row.method, row.source
+    changes = bool(row.changes), canonical_json(row.changes), row.fingerprint
+    return row.scenario, row.metric, changes, -row.mean * row.sign, row.method, row.plugin, row.source
 
 
 def summary(
@@ -235,9 +245,12 @@ def summary(
     closed = list(gaps.values())
     return Summary(
         scenario=first.title,
+        fingerprint=first.scenario.fingerprint,
         method=first.method.name,
+        plugin=first.method.provider.plugin,
         options=first.method.options,
         metric=name,
+        better=found[0].better,
         sign=-1 if found[0].better == "lower" else 1,
         seeds=tuple(run.seed for run in runs),
         mean=fmean(values),

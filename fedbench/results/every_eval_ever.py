@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from fedbench.environment import version_of
 from fedbench.errors import UsageError
 from fedbench.files import write_atomic
 from fedbench.fingerprint import canonical_json
@@ -33,6 +34,8 @@ UNITS = {"share": "proportion"}
 
 def write_log(record: Record, folder: Path) -> Path:
     """Write ``folder/data/fedbench/DEVELOPER/METHOD/UUID.json``, as its data store wants it."""
+    if record.status != "completed":
+        raise UsageError("the record can't be exported", why=f"its run is {record.status}, and no evaluation")
     developer, method = record.method.provider.distribution, record.method.name
     if not (NAME.fullmatch(developer) and NAME.fullmatch(method)):
         raise UsageError("the record can't be exported", why="its method or provider is no name")
@@ -65,7 +68,7 @@ def log_of(record: Record) -> dict[str, Any]:
         },
         "eval_library": {
             "name": COLLECTION,
-            "version": str(environment.get("packages", {}).get("fedbench-suite", "unknown")),
+            "version": version_of(environment, "fedbench-suite") or "unknown",
         },
         "model_info": {
             "name": method.name,
@@ -94,7 +97,7 @@ def _result(record: Record, name: str, measure: Measure, scenario: str) -> dict[
     least, greatest = BOUNDS.get(measure.unit, ("-Infinity", "Infinity"))
     uncertainty: dict[str, Any] = {"num_samples": measure.n}
     if measure.se is not None:
-        uncertainty["standard_error"] = {"value": measure.se, "method": "analytic, clustered by concept"}
+        uncertainty["standard_error"] = {"value": measure.se, "method": "analytic, clustered"}
     return {
         "evaluation_result_id": f"{record.record_id}/{name}",
         "evaluation_name": ".".join((COLLECTION, scenario, *suite.split("/"))),

@@ -20,7 +20,8 @@ SCHEMA = pa.schema(
         *((name, pa.string()) for name in ("record_id", "scenario")), ("version", pa.int32()),
         *((name, pa.string()) for name in ("track", "fingerprint", "changes", "method", "plugin")),
         *((name, pa.string()) for name in ("plugin_version", "options")), ("seed", pa.int64()),
-        ("stage", pa.string()), ("round", pa.int32()), ("client", pa.string()), ("measure", pa.string()),
+        *((name, pa.string()) for name in ("status", "stage")), ("round", pa.int32()),
+        *((name, pa.string()) for name in ("client", "measure")),
         ("value", pa.float64()), ("se", pa.float64()), ("n", pa.int64()), ("unit", pa.string()),
         ("better", pa.string()),
     ]
@@ -44,7 +45,7 @@ def rows(record: Record) -> Iterator[dict[str, Any]]:
         "track": scenario.track, "fingerprint": scenario.fingerprint,
         "changes": canonical_json(scenario.changes), "method": method.name,
         "plugin": method.provider.plugin, "plugin_version": method.provider.version,
-        "options": canonical_json(method.options), "seed": record.seed,
+        "options": canonical_json(method.options), "seed": record.seed, "status": record.status,
     }  # fmt: skip
     for entry in record.rounds:
         here = base | {"stage": "round", "round": entry.round}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from fedbench.errors import UsageError
-from fedbench.results.compare import Compared, difference
+from fedbench.results.compare import Compared, Difference, difference
 from fedbench.results.runs import Run
 
 
@@ -33,25 +34,44 @@ class Guard:
     def broken(self, rows: Sequence[Compared], reference: Sequence[Run]) -> Iterator[str]:
         """A line for each row whose metric changes by more; :class:`UsageError` if nothing can be held
         against anything."""
-        held = [row for row in rows if row.difference]
-        if not held:
+        held = [row for row in rows if not {run.id for run in row.runs} <= {run.id for run in reference}]
+        if not held or not reference:
             raise UsageError(
                 "--fail-on", why="there is nothing to compare with", fix="name two, or --against"
             )
         for row in held:
             theirs = [r for r in reference if r.scenario.fingerprint == row.runs[0].scenario.fingerprint]
             found = difference(row.runs, theirs, self._name(row))
-            change = None if found is None else found.relative if self.relative else found.interval.mean
-            if found is not None and change is not None and self._beyond(change):
-                by = f"{change:+.2%}" if self.relative else f"{change:+.4f}"
+            if found is None:
+                what = f"{row.summary.name} on {row.summary.title}"
+                raise UsageError(
+                    f"--fail-on {self.metric!r}: {what} is held against nothing",
+                    why="it has no seed in common with the reference",
+                    fix="run one, or leave it out",
+                )
+            change = self._change(found)
+            if self._beyond(change):
+                by = (
+                    f"{change:+.2%}"
+                    if self.relative and math.isfinite(change)
+                    else f"{found.interval.mean:+.4f}"
+                )
                 limit = f"{100 * self.limit:+g} %" if self.relative else f"{self.limit:+g}"
                 yield (
                     f"{row.summary.name} on {row.summary.title}: {found.metric} {by} against"
                     f" {found.against}, beyond {limit} ({found.verdict})"
                 )
 
+    def _change(self, found: Difference) -> float:
+        """Of a reference of zero, any change is more than any share."""
+        mean = found.interval.mean
+        if not self.relative or not mean:
+            return mean
+        return math.copysign(math.inf, mean) if found.relative is None else found.relative
+
     def _beyond(self, change: float) -> bool:
-        return change < self.limit if self.limit < 0 else change > self.limit
+        """``-0%`` is a bound below, ``+0%`` one above."""
+        return change < self.limit if math.copysign(1, self.limit) < 0 else change > self.limit
 
     def _name(self, row: Compared) -> str:
         """The metric's whole name in a row: of the suite that is compared if it has it, else the only one."""

@@ -14,6 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from fedbench.data.heterogeneity import Heterogeneity
 from fedbench.errors import UsageError
 from fedbench.files import atomic_path
+from fedbench.markdown import visible
 from fedbench.results.curves import Curve
 from fedbench.results.record import Record
 from fedbench.results.runs import Run
@@ -77,6 +78,7 @@ def learning_curves(panels: Panels, metric: str | None = None) -> Figure:
 
     A line is the mean over the method's runs (seeds), its band reaches from the worst of them to the best.
     """
+    panels = _literal(panels)
     style = _styles(panels)
     columns = min(len(panels), 2)
     rows = -(-len(panels) // columns)
@@ -94,6 +96,7 @@ def learning_curves(panels: Panels, metric: str | None = None) -> Figure:
 def comparison(panels: Panels, metric: str | None = None) -> Figure:
     """A row for each scenario: learning curves, what the clients sent against what came out (error bars are
     from the worst seed to the best), and each client's measure at the end."""
+    panels = _literal(panels)
     style = _styles(panels)
     figure = Figure(figsize=(15, 1 + 3.4 * len(panels)), layout="constrained")
     grid = figure.subplots(len(panels), 3, squeeze=False)
@@ -104,6 +107,17 @@ def comparison(panels: Panels, metric: str | None = None) -> Figure:
         curves.set_title(title, loc="left")
     _legend(figure, grid.flat)
     return figure
+
+
+def _literal(panels: Panels) -> Panels:
+    """Names without mathematics: what stands between two dollars is matplotlib's language."""
+    return {
+        _text(title): {_text(name): runs for name, runs in found.items()} for title, found in panels.items()
+    }
+
+
+def _text(text: str) -> str:
+    return visible(text).replace("$", r"\$")
 
 
 DASHES = ("-", "--", ":", "-.")
@@ -133,7 +147,7 @@ def _curves(axes: Any, lines: Mapping[str, Sequence[Run]], metric: str | None, s
             colour, number = style[name]
             line(axes, found, colour, DASHES[number])[0].set_label(name)
     axes.set_xlabel("round")
-    axes.set_ylabel(", ".join(sorted(measures)))
+    axes.set_ylabel(_text(", ".join(sorted(measures))))
     axes.xaxis.set_major_locator(MaxNLocator(10, integer=True))
     axes.spines[["top", "right"]].set_visible(False)
 

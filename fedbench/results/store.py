@@ -89,7 +89,7 @@ def find_records(paths: Iterable[Path]) -> list[Path]:
             found += below
         else:
             found.append(path)
-    return found
+    return list(dict.fromkeys(found))
 
 
 def write_round_log(folder: Path, entries: Iterable[RoundEntry]) -> None:

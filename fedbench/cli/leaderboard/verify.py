@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from fedbench.cli.leaderboard.shared import Folder
 from fedbench.cli.main import App
 from fedbench.cli.tables import PageFormat, page_format_option, print_rows
 from fedbench.leaderboard.badges import add_badges, badges_beside
@@ -20,7 +21,7 @@ LEVELS = [level.name for level in Level if level > Level.unverified]
 
 
 @click.command("verify")
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, required=True, type=Folder())
 @click.option(
     "--level", type=click.Choice(LEVELS), default=Level.consistent.name, show_default=True,
     help="The rung of the ladder that is asked for.",

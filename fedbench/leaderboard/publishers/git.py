@@ -19,15 +19,17 @@ PATIENCE = 600
 
 
 class GitPublisher:
-    """``git:REMOTE#BRANCH``; the remote is anything that ``git push`` takes."""
+    """``git:REMOTE#BRANCH``; the remote is an address or a path, not the name of a remote."""
 
     def __init__(self, target: str) -> None:
         self.remote, _, self.branch = target.rpartition("#")
         if not self.remote or self.remote.startswith("-"):
-            raise UsageError(f"git:{target} names no remote and branch", fix="git:REMOTE#BRANCH")
+            raise UsageError(f"git:{_unnamed(target)} names no remote and branch", fix="git:REMOTE#BRANCH")
+        if Path(self.remote).exists():
+            self.remote = str(Path(self.remote).resolve())
         name = subprocess.run(["git", "check-ref-format", "--branch", self.branch], capture_output=True)
         if name.returncode:
-            raise UsageError(f"git:{target}", why=f"{self.branch!r} is no name for a branch")
+            raise UsageError(f"git:{_unnamed(target)}", why=f"{self.branch!r} is no name for a branch")
 
     def prepare(self, site: Path, scratch: Path) -> GitPublication:
         git = Git(scratch, site)
@@ -106,4 +108,4 @@ def _explained(what: str, said: str) -> FedbenchError:
 
 
 def _unnamed(text: str) -> str:
-    return re.sub(r"://[^/@\s]*@", "://", text)
+    return re.sub(r"://[^/\s]*@", "://", text)

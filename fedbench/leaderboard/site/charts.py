@@ -18,6 +18,7 @@ from fedbench.data.heterogeneity import Heterogeneity
 from fedbench.leaderboard.ranking import THRESHOLDS, Contender, ScenarioStanding, Score, Standings
 from fedbench.leaderboard.safety import cut
 from fedbench.leaderboard.site.svg import SERIES, inline
+from fedbench.markdown import visible
 from fedbench.results.curves import Curve
 from fedbench.results.plots import COLOURS, client_bars, line
 from fedbench.results.statistics import Interval
@@ -108,7 +109,7 @@ class Charts:
         lines = {
             score.contender.key: (score.contender, found)
             for score in standing.scores
-            if (found := [run.curves[metric] for run in score.runs if _drawable(run.curves.get(metric))])
+            if (found := [run.curves[metric] for run in score.counted if _drawable(run.curves.get(metric))])
         }
         if not lines:
             return None
@@ -126,7 +127,8 @@ class Charts:
         text = f"{metric} after each round, for {len(drawn)} entries; the table has the final values."
         return self._chart(
             figure, f"curves-{standing.scenario.name}", f"Learning curves on {standing.scenario.title}", text,
-            "Mean over seeds; the band reaches from the worst seed to the best.", drawn, len(lines),
+            "Mean over seeds; a coloured line's band reaches from the worst seed to the best.", drawn,
+            len(lines),
         )  # fmt: skip
 
     def costs(self, standing: ScenarioStanding) -> Chart | None:
@@ -311,8 +313,7 @@ def _axes(below: str, above: str, *, height: int = HEIGHT, left: int = 52) -> tu
 
 def _shortened(text: str, most: int = 24) -> str:
     """As long as there is room for, and only characters that XML may hold."""
-    plain = "".join(character if character.isprintable() else "�" for character in text)
-    return cut(plain, most)
+    return cut(visible(text), most)
 
 
 def _drawable(curve: Curve | None) -> bool:
@@ -328,7 +329,8 @@ def _sent(score: Score) -> float | None:
 
 def _per_client(score: Score) -> list[float]:
     """The primary measure of each client that all runs have, mean over the runs."""
-    if not score.runs or any(run.primary != score.scenario.metric for run in score.runs):
+    runs = score.counted
+    if not runs or any(run.primary != score.scenario.metric for run in runs):
         return []
-    shared = set.intersection(*(set(run.clients) for run in score.runs))
-    return [fmean(run.clients[client] for run in score.runs) for client in sorted(shared)]
+    shared = set.intersection(*(set(run.clients) for run in runs))
+    return [fmean(run.clients[client] for run in runs) for client in sorted(shared)]

@@ -30,15 +30,15 @@ def entry(board: str, key: str) -> str:
 
 
 def scenario(name: str) -> str:
-    return f"scenarios/{slug(name)}.html"
+    return f"scenarios/{slug(name)}/{INDEX}"
 
 
 def sample(name: str, client: int) -> str:
-    return f"scenarios/{slug(name)}-client-{client}.webp"
+    return f"scenarios/{slug(name)}/client-{client}.webp"
 
 
 def method(plugin: str, name: str) -> str:
-    return f"methods/{slug(plugin)}-{slug(name)}.html"
+    return f"methods/{slug(plugin)}/{slug(name)}.html"
 
 
 def slug(name: str) -> str:
