@@ -95,7 +95,11 @@ class Panel(Protocol):
     def federate(
         self, network: nn.Module, loss: RouterLoss, *, rounds: int, steps: int, batch_size: int, lr: float
     ) -> Tensor:
-        """Train ``network(visual, text, mask) -> [B, K]`` by FedAvg, ``steps`` local steps a round; [P]."""
+        """Train ``network(visual, text, mask) -> [B, K]`` by FedAvg, ``steps`` local steps a round; [P].
+
+        The weights it has don't count: matrices start at U(±1/√fan_in), biases at 0, scales at 1. Nothing
+        in it may be drawn while it runs (dropout).
+        """
         ...
 
 

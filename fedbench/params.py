@@ -44,9 +44,10 @@ class ParamSpace:
 
     def views(self, flat: Tensor) -> dict[str, Tensor]:
         """``[..., P]`` to named views ``[..., *shape]`` that share its memory."""
+        parts = {name: flat[..., start:end] for name, (start, end) in self.spans.items()}
         return {
-            name: flat[..., start:end].unflatten(-1, self.shapes[name])
-            for name, (start, end) in self.spans.items()
+            name: part.unflatten(-1, shape) if (shape := self.shapes[name]) else part.squeeze(-1)
+            for name, part in parts.items()
         }
 
     def flatten(self, tensors: Mapping[str, Tensor]) -> Tensor:

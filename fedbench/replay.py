@@ -56,6 +56,8 @@ class Replayer:
                 return compare(record, same)
         except FedbenchError as error:
             return f"it can't be run here: {error}"
+        except Exception as error:  # of somebody's plugin: the other records are still to be checked
+            return f"it can't be run here: {type(error).__name__}: {error}"
 
     def _first_rounds(self, record: Record, same: bool) -> str:
         runner, job = self._runner(record), self._job(record, Path())

@@ -112,13 +112,22 @@ class Runner:
             with _taken(job.folder):
                 if not job.done:  # another process may have finished it meanwhile
                     remove_partial(job.folder)
-                    return _Attempt(self, job, bench).run()
+                    try:
+                        return _Attempt(self, job, bench).run()
+                    except UsageError as error:
+                        raise Refused(str(error)) from error
         checkpoint.discard(job.folder / CHECKPOINTS)
         return job.record
 
 
 class Busy(FedbenchError):
     """Another process is at work on the same run."""
+
+    exit_code = 2
+
+
+class Refused(FedbenchError):
+    """A run can't be made as it was asked for; the others of a matrix can."""
 
     exit_code = 2
 
@@ -153,7 +162,10 @@ class _Attempt:
     def run(self) -> Path:
         plugins, observer, job = self.runner.catalog.plugins, self.runner.observer, self.job
         method = job.method_entry.create(job.options)
-        run = self.bench.run(method, job.seed, self.runner.executor)
+        try:
+            run = self.bench.run(method, job.seed, self.runner.executor)
+        except Exception as error:
+            raise self._explained(error) from error
         rounds = job.scenario.federation.rounds
         start = RunStart(*self.names, rounds, job.scenario.evaluation.primary, job.folder)
         plugins.emit("fedbench_run_start", start)
@@ -169,17 +181,20 @@ class _Attempt:
         except Exception as error:
             self._leave("failed", f"{type(error).__name__}: {error}")
             plugins.emit("fedbench_run_error", RunError(*self.names, str(error)))
-            if isinstance(error, FedbenchError):
-                raise
-            if isinstance(error, OSError):
-                raise FedbenchError("can't write", where=job.folder, why=error) from error
-            raise FedbenchError(
-                f"method {job.method_entry.name!r} failed on {job.scenario.title}",
-                why=f"{type(error).__name__}: {error}",
-                fix="FEDBENCH_DEBUG=1 shows where",
-            ) from error
+            raise self._explained(error) from error
         checkpoint.discard(self.checkpoints)
         return path
+
+    def _explained(self, error: Exception) -> FedbenchError:
+        if isinstance(error, FedbenchError):
+            return error
+        if isinstance(error, OSError):
+            return FedbenchError("can't read or write", where=error.filename or self.job.folder, why=error)
+        return FedbenchError(
+            f"method {self.job.method_entry.name!r} failed on {self.job.scenario.title}",
+            why=f"{type(error).__name__}: {error}",
+            fix="FEDBENCH_DEBUG=1 shows where",
+        )
 
     def _leave(self, status: Status, error: str) -> None:
         """Leave a record of an attempt that did not complete; what ended it matters more than this."""

@@ -42,6 +42,15 @@ class Part(Section):
     sha256: Sha256 | None = None
     options: dict[str, Any] = Field(default_factory=dict)
 
+    def check(self, what: str, fingerprint: str, mend: str = "") -> None:
+        """Refuse what is not the content that is pinned, if any is."""
+        if self.sha256 is not None and self.sha256 != fingerprint:
+            raise UsageError(
+                f"{what} {self.name!r} is not the one the scenario was made with",
+                why=f"its fingerprint is {fingerprint[:12]}…, expected {self.sha256[:12]}…",
+                fix=mend or "reinstall the package that provides it",
+            )
+
 
 class Federation(Section):
     """Who takes part: ``clients`` in all, ``cohort`` of them each round; the data is seen once."""
@@ -234,16 +243,8 @@ class Scenario(Section):
 
     def check_pin(self, what: PartName, fingerprint: str) -> None:
         """Refuse a part whose content is not what the scenario pins, if it pins any."""
-        part = self.parts[what]
-        if part.sha256 is not None and part.sha256 != fingerprint:
-            mend = "reinstall the package that provides it"
-            if self.modified:
-                mend = f"if --set is why, add --set {what}.sha256=none"
-            raise UsageError(
-                f"{what} {part.name!r} is not the one the scenario was made with",
-                why=f"its fingerprint is {fingerprint[:12]}…, expected {part.sha256[:12]}…",
-                fix=mend,
-            )
+        mend = f"if --set is why, add --set {what}.sha256=none" if self.modified else ""
+        self.parts[what].check(what, fingerprint, mend)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -345,8 +346,10 @@ def _line_of(text: str, location: list[str]) -> int:
 def _known_keys(location: list[str]) -> str:
     model: Any = Scenario
     for part in location[:-1]:
+        if part.isdigit():  # of a list, whose kind of item the step before has found
+            continue
         annotation = model.model_fields[part].annotation
-        model = next((kind for kind in get_args(annotation) if kind is not type(None)), annotation)
+        model = next((kind for kind in get_args(annotation) if kind not in (type(None), ...)), annotation)
     close = suggest(location[-1], model.model_fields)
     start = f"{close} " if close.startswith("did") else ""
     return f"{start}known keys: {', '.join(model.model_fields)}"

@@ -174,6 +174,9 @@ def test_a_manifest_must_be_the_one_that_was_shipped(data, tmp_path):
     path.write_text(path.read_text().replace("2", "3"))
     with pytest.raises(UsageError, match="not the one the scenario was made with"):
         manifest(options)(data, 2, tmp_path)
+    path.write_text('{"train": [[0]]}')
+    with pytest.raises(UsageError, match=r"can't read the partition manifest .*: 'evaluation' is not there"):
+        manifest(ManifestOptions(file="clients.json", sha256=sha256_file(path)))(data, 2, tmp_path)
     path.unlink()
     with pytest.raises(UsageError, match="can't read the partition manifest"):
         manifest(options)(data, 2, tmp_path)

@@ -6,15 +6,18 @@ import os
 import subprocess
 import sys
 from dataclasses import fields
+from enum import StrEnum
 from importlib import invalidate_caches
+from pathlib import Path
 
 import pytest
 from conftest import install_plugin
 
-from fedbench import events, hookspecs, specs
+from fedbench import Options, events, hookspecs, specs
 from fedbench.catalog import Catalog
 from fedbench.errors import FedbenchError, PluginError, UsageError
 from fedbench.plugins import Plugins
+from fedbench.values import validated
 
 REGISTRATION = {
     "methods": 'MethodSpec("thing", "alignment", "m:f", "does it")',
@@ -381,3 +384,25 @@ def test_options_may_be_lazy_too(installed):
     }
     entry = Catalog(installed({"lazy-one": files}, strict=True)).methods["lazy"]
     assert entry.options().mu == 0.5
+
+
+class Kind(StrEnum):
+    plain = "plain"
+    odd = "odd"
+
+
+class OfEveryKind(Options):
+    betas: tuple[float, float] = (0.9, 0.99)
+    kind: Kind = Kind.plain
+    where: Path = Path("here")
+    steps: int = 1
+
+
+def test_options_of_every_kind_are_set_and_read_back_from_a_record():
+    given = {"betas": [0.5, 1], "kind": "odd", "where": "there"}
+    made = validated(OfEveryKind, given, "method 'm'")
+    assert (made.betas, made.kind, made.where) == ((0.5, 1.0), Kind.odd, Path("there"))
+    assert validated(OfEveryKind, made.model_dump(mode="json"), "method 'm'") == made
+    for wrong in ({"steps": "1"}, {"steps": 1.0}, {"betas": [1.0]}, {"kind": "none"}):
+        with pytest.raises(UsageError, match="bad value"):
+            validated(OfEveryKind, wrong, "method 'm'")

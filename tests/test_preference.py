@@ -1,6 +1,7 @@
 """Whole runs of the preference track on plain colours: what travels, what is counted, what goes wrong."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from fedbench.testing.contracts import created
 from fedbench.tracks.asking import Desk
 from fedbench.tracks.audit import Learnt, reward_report
 from fedbench.tracks.dpo import BETA
+from fedbench.tracks.fitting import JudgeCache
 from fedbench.tracks.preference import DPOExchange, check_preferences
 
 SMALL = {"mor.rounds": 2, "mor.steps": 2, "mor.width": 8, "mor.heads": 2, "mor.layers": 1}
@@ -222,6 +224,59 @@ def test_an_attacker_is_named_and_turns_its_rewards_round(run):
     assert attacked.rounds[-1].digest != honest.rounds[-1].digest
 
 
+def test_a_budget_is_kept_in_every_part_of_a_run(run):
+    """A step asks each of three clients for a number about twelve answers; MoR may ask only some of them."""
+    router = run("mor").rounds[0].costs.uplink_bytes
+    step = 4 * K * QUERIES * GROUP
+    record = run("reward-mean", changes={"budget.uplink_bytes": 2 * STEPS * step})
+    assert [entry.round for entry in record.rounds] == [0, 1, 2] and record.stopped
+    assert record.costs.uplink_bytes == 2 * STEPS * step
+    assert len(run("reward-mean", changes={"budget.uplink_bytes": 2 * STEPS * step - 1}).rounds) == 2
+    record = run("mor", changes={"budget.uplink_bytes": router - 1})
+    assert 0 < record.rounds[0].costs.uplink_bytes < router, "the router's training ends early, too"
+    assert record.costs.uplink_bytes < router
+
+
+def test_a_router_may_stay_untrained(run):
+    assert run("mor", options={"mor.rounds": 0}).rounds[0].costs.uplink_bytes == 0
+
+
+def test_a_client_that_no_comparison_is_about_is_only_a_client(bench, tmp_path):
+    """And what is undefined of it is the same the next time, when it is read from the cache."""
+    fitted = bench.fitted(0, SERIAL)
+    owners = np.where(bench.comparisons.owners == 1, 0, bench.comparisons.owners)
+    lonely = replace(bench.comparisons, owners=owners)
+    learnt = [
+        Learnt(bench.chosen.judged(i), bench.rejected.judged(i), bench.signs(0)[i])
+        for i in map(torch.from_numpy, bench.shards)
+    ]
+    measures, clients = reward_report(fitted.judges, learnt, lonely)
+    assert np.isnan(clients[1]["own_accuracy"]) and clients[0]["own_accuracy"] >= 0
+    assert 0 <= measures["rewards/membership_auc"].value <= 1
+    odd = replace(fitted, measures=measures, clients=clients)
+    cache = JudgeCache(tmp_path, lambda line: None)
+    cache.get({"odd": 1}, bench.tasks, lambda: odd)
+    again = cache.get({"odd": 1}, bench.tasks, lambda: None)
+    assert repr(again.clients) == repr(clients) and repr(again.measures) == repr(measures)
+
+
+def test_who_averages_is_named_whoever_else_is_called_so(toy_preferences, tmp_path, monkeypatch, fedbench):
+    text = "from fedbench import MethodSpec, hookimpl\n\n@hookimpl\ndef fedbench_register_methods():\n"
+    text += "    yield MethodSpec('fedavg', 'alignment', 'm:f', 'another one')\n"
+    install_plugin(tmp_path / "plugins", "other-one", {"hooks.py": text})
+    monkeypatch.syspath_prepend(str(tmp_path / "plugins"))
+    code, _, err = fedbench("run", "-s", "toy-preferences", "-m", "start")
+    assert code == 0, err
+
+
+def test_who_refuses_a_scenario_does_not_stop_the_others(fedbench, toy_preferences):
+    kinds = ", ".join(f'{{architecture = "{name}"}}' for name in ("dual", "cross", "dual"))
+    methods = ("-m", "reward-fedavg", "-m", "start")
+    changed = ("--set", f"rewards.models=[{kinds}]")
+    code, out, err = fedbench("run", "-s", "toy-preferences", *methods, *changed)
+    assert code == 2 and "can't be averaged" in err and "start" in out
+
+
 def test_noise_swaps_a_share_of_a_clients_preferences(bench, catalog, toy_preferences):
     assert (bench.signs(0) == 1).all()
     noisy = load_scenario(toy_preferences / "toy-preferences.toml", {"rewards.noise": [0.0, 0.5, 0.25]})
@@ -334,6 +389,10 @@ REFUSED = {
     ),
     "too many kinds of models": ({"rewards.models": TWO}, "2 values for 3 clients"),
     "noise beyond a coin's": ({"rewards.noise": "[0.7]"}, "rewards.noise"),
+    "a mistyped part of a reward model": (
+        {"rewards.models": '[{architectur = "dual"}]'},
+        "did you mean 'architecture'? known keys: architecture, backbone",
+    ),
     "an unknown architecture": ({"rewards.models": '[{architecture = "mamba"}]'}, "rewards.models"),
     "a group of one": ({"policy.group": 1}, "policy.group"),
 }  # fmt: skip

@@ -157,6 +157,17 @@ def test_a_method_that_is_not_installed_is_not_fetched(forged, replayer):
     assert problem.startswith("it can't be run here: unknown method 'baselines/fedavgg'")
 
 
+def test_a_method_that_breaks_is_a_verdict(runs, replayer, monkeypatch):
+    """Of somebody's plugin; the other records are still to be checked."""
+
+    def broken(*_):
+        raise ZeroDivisionError("of somebody's")
+
+    monkeypatch.setattr("fedbench_baselines.fedavg.FedAvg.aggregate", broken)
+    found = replayer.replay(runs["fedavg"])
+    assert found == "it can't be run here: ZeroDivisionError: of somebody's"
+
+
 @pytest.mark.parametrize(
     "executor", [{}, "batched", {"name": "rm -rf"}, {"name": "batched", "chunk": 10**9}, {"name": "batched"}]
 )

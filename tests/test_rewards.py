@@ -97,3 +97,19 @@ def test_a_module_as_a_function_is_the_module():
     other = Functional(torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.GELU(), torch.nn.Linear(6, 2)))
     assert torch.equal(drawn, other.init(torch_stream(1, "init"))), "the stream decides, not the module"
     assert function.space.views(drawn)["0.weight"].abs().max() <= 0.5
+
+
+def test_a_module_keeps_its_buffers():
+    class Shifted(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = torch.nn.Parameter(torch.ones(()))
+            self.register_buffer("shift", torch.arange(3.0))
+
+        def forward(self, x):
+            return self.scale * x + self.shift
+
+    function = Functional(Shifted())
+    assert function.space.size == 1
+    found = function(torch.tensor([[2.0], [0.0]]), torch.ones(2, 3))
+    assert found.tolist() == [[2.0, 3.0, 4.0], [0.0, 1.0, 2.0]]

@@ -32,6 +32,9 @@ class ManifestOptions(Options):
     sha256: str = Field(description="of that file")
 
 
+SIDES = ("train", "evaluation")
+
+
 def manifest(options: ManifestOptions) -> Partitioner:
     """A partition fixed by a shipped file of unit indices."""
 
@@ -40,8 +43,10 @@ def manifest(options: ManifestOptions) -> Partitioner:
         try:
             found = sha256_file(path)
             values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise UsageError("can't read the partition manifest", where=path, why=error) from error
+            sides = [[np.array(units, dtype=np.int64) for units in values[side]] for side in SIDES]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            why = f"{error} is not there" if isinstance(error, KeyError) else error
+            raise UsageError("can't read the partition manifest", where=path, why=why) from error
         if found != options.sha256:
             raise UsageError(
                 "the partition manifest is not the one the scenario was made with",
@@ -49,11 +54,7 @@ def manifest(options: ManifestOptions) -> Partitioner:
                 why=f"its sha256 is {found[:12]}…, expected {options.sha256[:12]}…",
                 fix="reinstall the scenario package",
             )
-        sides = (
-            tuple(np.array(units, dtype=np.int64) for units in values[side])
-            for side in ("train", "evaluation")
-        )
-        return Partition(*sides)
+        return Partition(*map(tuple, sides))
 
     return deal
 

@@ -19,6 +19,7 @@ class Functional:
 
     def __init__(self, module: nn.Module) -> None:
         self._shape = copy.deepcopy(module).to("meta")
+        self._buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
 
     @cached_property
     def space(self) -> ParamSpace:
@@ -41,6 +42,11 @@ class Functional:
         found: Tensor = vmap(self._one, in_dims=(0, *(0 for _ in inputs)))(self.space.views(params), *inputs)
         return found
 
+    def _held(self, inputs: tuple[Any, ...]) -> dict[str, Tensor]:
+        """The module's buffers, where the inputs are; they are nobody's parameters and stay as they are."""
+        where = next((each.device for each in inputs if isinstance(each, Tensor)), None)
+        return {name: buffer.to(where) for name, buffer in self._buffers.items()}
+
     def _one(self, params: dict[str, Tensor], *inputs: Any) -> Tensor:
-        found: Tensor = functional_call(self._shape, params, inputs)
+        found: Tensor = functional_call(self._shape, {**self._held(inputs), **params}, inputs)
         return found

@@ -15,7 +15,10 @@ from fedbench.errors import UsageError
 from fedbench.fingerprint import sha256_json
 
 MOST_BYTES = 8_000_000
-"""Of one record; a hundred clients over ten rounds take 0.4 MB."""
+"""Of one record that is handed in; a hundred clients over ten rounds take 0.4 MB."""
+
+OWN_BYTES = 1_000_000_000
+"""Of one record that a user names: a long run of thousands of clients is his to read."""
 
 
 DEEPEST = 20
@@ -26,17 +29,17 @@ class NotJson(ValueError):
     """The text is not the JSON that a record may be; the message says why."""
 
 
-def read_bytes(path: Path) -> bytes:
-    """A plain file's bytes, of which there may be :data:`MOST_BYTES`."""
+def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
+    """A plain file's bytes, of which there may be ``most``."""
     try:  # opening a pipe must not wait for somebody to write into it
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise UsageError("can't read the record", where=path, why="it is not a plain file")
-            data = file.read(MOST_BYTES + 1)
+            data = file.read(most + 1)
     except OSError as error:
         raise UsageError("can't read the record", where=path, why=error.strerror or error) from error
-    if len(data) > MOST_BYTES:
-        why = f"it is larger than {MOST_BYTES / 1e6:.0f} MB"
+    if len(data) > most:
+        why = f"it is larger than {most / 1e6:.0f} MB"
         raise UsageError("not a fedbench record", where=path, why=why)
     return data
 

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from fedbench.errors import UsageError
 from fedbench.files import write_atomic
 from fedbench.results.migrations import UnknownVersion, migrate
-from fedbench.results.parsing import NotJson, parse, read_bytes
+from fedbench.results.parsing import OWN_BYTES, NotJson, parse, read_bytes
 from fedbench.results.record import Record, RoundEntry
 from fedbench.values import first_problem, message
 
@@ -57,7 +57,7 @@ def read_record(path: Path) -> Record:
 def read_values(path: Path) -> dict[str, Any]:
     """The JSON of one record file."""
     try:
-        return parse(read_bytes(path))
+        return parse(read_bytes(path, OWN_BYTES))
     except NotJson as error:
         raise UsageError("not a fedbench record", where=path, why=error) from error
 

@@ -92,11 +92,16 @@ def reward_report(
     lines = [
         {
             "client": judge.client, "mean": judge.mean, "deviation": judge.deviation,
-            "accuracy": float(right[k].mean()), "own_accuracy": float(right[k][own[k]].mean()),
+            "accuracy": float(right[k].mean()), "own_accuracy": _share(right[k][own[k]]),
         }
         for k, judge in enumerate(judges)
     ]  # fmt: skip
     return measures, lines
+
+
+def _share(right: np.ndarray) -> float:
+    """NaN for a client whom no comparison is about."""
+    return float(right.mean()) if len(right) else float("nan")
 
 
 def _raw(judges: Sequence[ClientJudge], rewards: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -106,17 +111,18 @@ def _raw(judges: Sequence[ClientJudge], rewards: Sequence[np.ndarray]) -> list[n
 
 def _aucs(members: Sequence[np.ndarray], others: Sequence[np.ndarray]) -> np.ndarray:
     """[K, K]: P(a reward of client i's for what it learnt from is above one of client j's for what it did
-    not)."""
-    return np.array(
-        [
-            [mannwhitneyu(inside, outside).statistic / (len(inside) * len(outside)) for outside in others]
-            for inside in members
-        ]
-    )
+    not); NaN where there is nothing of either."""
+
+    def auc(inside: np.ndarray, outside: np.ndarray) -> float:
+        pairs = len(inside) * len(outside)
+        return float(mannwhitneyu(inside, outside).statistic / pairs) if pairs else float("nan")
+
+    return np.array([[auc(inside, outside) for outside in others] for inside in members])
 
 
 def _auc(found: np.ndarray, answers: int) -> Measure:
-    return Measure(float(found.mean()), None, answers, "AUC", "lower")
+    known = found[np.isfinite(found)]
+    return Measure(float(known.mean()) if len(known) else float("nan"), None, answers, "AUC", "lower")
 
 
 def _right(margin: Tensor) -> np.ndarray:

@@ -37,6 +37,10 @@ class Examiner:
     _last: RoundEntry | None = None
     _known: dict[str, dict[str, Rows]] = field(default_factory=dict)  # by suite and model's digest
 
+    def resume(self, last: RoundEntry) -> None:
+        """Go on after ``last``, as it was measured then."""
+        self._last = last
+
     def measured(self, entry: RoundEntry, models: Tensor) -> RoundEntry:
         """The entry with its round's measures; personalised models are measured together.
 

@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from fedbench.files import atomic_path
-from fedbench.fingerprint import canonical_json, sha256_json
+from fedbench.fingerprint import sha256_json
 from fedbench.measures import Costs, Measure
 from fedbench.params import own
 from fedbench.tracks.judging import ClientJudge, RewardTask
@@ -62,7 +62,8 @@ def _write(path: Path, fitted: Fitted) -> None:
     tensors = {str(k): judge.params.cpu().contiguous() for k, judge in enumerate(fitted.judges)}
     scales = [[judge.mean, judge.deviation] for judge in fitted.judges]
     measures = {name: asdict(measure) for name, measure in fitted.measures.items()}
-    note = canonical_json(
+    # a model that diverged, or a client whom nothing was held out for, has figures that are NaN
+    note = json.dumps(
         {"scales": scales, "costs": asdict(fitted.costs), "measures": measures, "clients": fitted.clients}
     )
     with atomic_path(path) as temporary:

@@ -30,7 +30,7 @@ from fedbench.models.policy import Answers, Questions
 from fedbench.params import digest, own
 from fedbench.results.record import RoundEntry
 from fedbench.rng import numpy_stream, torch_stream
-from fedbench.tracks.asking import Desk
+from fedbench.tracks.asking import SCALAR_BYTES, Desk
 from fedbench.tracks.audit import RoutingReport
 from fedbench.tracks.contract import Watch
 from fedbench.tracks.diagnostics import plain
@@ -102,10 +102,14 @@ class FusionRun:
                 {k.removeprefix(FUSER): v.cpu() for k, v in resume.state.items() if k.startswith(FUSER)}
             )
             self.state, after = resume.state, resume.round
-            spent = reduce(Costs.__add__, (RoundEntry.model_validate(e).costs for e in resume.entries))
+            past = [RoundEntry.model_validate(entry) for entry in resume.entries]
+            spent = reduce(Costs.__add__, (entry.costs for entry in past))
+            self._examiner.resume(past[-1])
         desk = Desk(self._judges, bench.data.images, self.trouble)
+        remote = sum(judge.client is not None for judge in self._judges)
+        most = Costs(uplink_bytes=SCALAR_BYTES * remote * spec.steps * spec.queries * spec.group)
         for number in range(after + 1, self.rounds_asked + 1):
-            if exceeded(bench.scenario.budget, spent):
+            if exceeded(bench.scenario.budget, spent + most):
                 return
             begin, log = time.perf_counter(), StepLog()
             if self._judges:

@@ -24,7 +24,7 @@ from fedbench.methods import Aggregator, Cohort, Context, LocalRule, State
 from fedbench.models.functional import Functional
 from fedbench.params import ParamSpace
 from fedbench.rng import derive, numpy_stream, torch_stream
-from fedbench.scenario import Federation, Rewards, Training
+from fedbench.scenario import Budget, Federation, Rewards, Training
 from fedbench.tracks.asking import Desk
 from fedbench.tracks.judging import Answered, ClientJudge, RewardTask, calibrated
 
@@ -102,7 +102,8 @@ class SizeWeighted(Aggregator):
 class ClientPanel:
     """A :class:`fedbench.fusers.Panel`. ``chosen`` and ``rejected`` are everybody's answers as the policy's
     backbone reads them, ``comparisons`` the server's; ``images`` what all of them are about, ``trouble``
-    what befalls whoever is asked; ``costs`` is what training and asking took."""
+    what befalls whoever is asked; ``costs`` is what training and asking took, ``spent`` what had been used of
+    the ``budget`` before."""
 
     judges: Sequence[ClientJudge]
     tasks: Sequence[RewardTask]
@@ -118,6 +119,8 @@ class ClientPanel:
     seed: int
     images: Sequence[Image]
     trouble: FaultModel
+    budget: Budget
+    spent: Costs
     costs: Costs = field(default_factory=Costs)
 
     @property
@@ -173,7 +176,7 @@ class ClientPanel:
         task = RouterTask(function, loss, (self.chosen, self.rejected), owner)
         needed = rounds * steps * batch_size
         shards = [
-            epochs(shard, ceil(needed / len(shard)), self.seed, "router", k)[:needed]
+            epochs(shard, max(1, ceil(needed / len(shard))), self.seed, "router", k)[:needed]
             for k, shard in enumerate(self.shards)
         ]
         training = Training(batch_size=batch_size, lr=lr, schedule="constant")
@@ -196,7 +199,8 @@ class ClientPanel:
         federation = Federation(clients=len(shards), rounds=max(1, rounds))
         for done in federate(
             task, fedavg, state, shards, federation, training, self.executor,
-            seed=derive(self.seed, name), after=0 if rounds else 1,
+            seed=derive(self.seed, name), after=0 if rounds else 1, budget=self.budget,
+            spent=self.spent + self.costs,
         ):  # fmt: skip
             state = done.state
             self.costs += done.costs

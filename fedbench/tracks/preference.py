@@ -143,6 +143,7 @@ class PreferenceBench:
             fitted.judges, self.noisy_tasks(seed), self.shards, self.chosen, self.rejected,
             (self.comparisons.better, self.comparisons.worse), self.gold, self.fedavg, executor,
             self.scenario.training, self.rewards, seed, self.data.images, self.trouble(seed),
+            self.scenario.budget, fitted.costs,
         )  # fmt: skip
 
     def _fit(self, tasks: Sequence[RewardTask], seed: int, executor: Executor) -> Fitted:
@@ -250,8 +251,15 @@ def prepare(
             own.read(comparisons, "chosen"), own.read(comparisons, "rejected"),
             np.array([-1 if owner is None else owner for owner in owners]),
         ),
-        GoldJudge(right), catalog.methods["fedavg"].create(None), say,
+        GoldJudge(right), _fedavg(catalog), say,
     )  # fmt: skip
+
+
+def _fedavg(catalog: Catalog) -> Aggregator:
+    """What averages parameters where a fuser asks for it: ours, whoever else provides one of this name."""
+    entry = catalog.methods["baselines/fedavg"]
+    made: Aggregator = entry.create(entry.options())
+    return made
 
 
 def check_preferences(scenario: Scenario, data: PreferenceData) -> None:
@@ -292,7 +300,9 @@ def _tasks(
             continue
         lens, sides = None, (chosen, rejected)
         if spec.backbone is not None:
-            other: Backbone = catalog.backbone(spec.backbone).freeze(sign.device)
+            other: Backbone = catalog.backbone(spec.backbone)
+            spec.backbone.check("a reward model's backbone", other.fingerprint)
+            other.freeze(sign.device)
             lens = Lens(LanguageModel(other), encoded(other, loaded.data, sign.device, say))
             sides = (lens.read(loaded.data.pairs, "chosen"), lens.read(loaded.data.pairs, "rejected"))
         width, hidden = sides[0].features.shape[-1], scenario.training.hidden

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from fedbench import Options
 
@@ -38,3 +38,9 @@ class MoROptions(Options):
     )
     literal_feedback: bool = Field(False, description="r_t as printed: 1 where the objective fell")
     memory: float = Field(0.9, ge=0, lt=1, description="decay of the moving average of the mean reward")
+
+    @model_validator(mode="after")
+    def _heads_share_the_width(self) -> Self:
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
+        return self
