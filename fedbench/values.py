@@ -48,8 +48,8 @@ def parse_assignments(assignments: Iterable[str], flag: str) -> dict[str, Any]:
 def validated(model: type[M], values: Mapping[str, Any], what: str) -> M:
     """``model(**values)``; the first problem becomes a :class:`UsageError` that names the option.
 
-    Values are taken as JSON's: strictly, but a list is a tuple and a text a path or a member of an enumeration
-    where the model says so. So a record's options are what its method takes.
+    Values are taken as JSON's: strictly, but a list is a tuple and a text a path or a member of an
+    enumeration where the model says so. So a record's options are what its method takes.
     """
     try:
         return model.model_validate_json(json.dumps(dict(values), default=str))

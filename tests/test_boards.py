@@ -63,6 +63,13 @@ def test_a_board_of_ones_own(tmp_path, catalog):
     assert scenario.title == "emoji-ii@2" and scenario.metric == "unseen-concept/category/accuracy"
 
 
+def test_one_scenario_with_and_without_its_version_is_one(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(GOOD.replace('["emoji-ii"]', '["emoji-ii", "emoji-ii@2"]'))
+    with pytest.raises(UsageError, match="scenarios names one twice"):
+        load_board(path)
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [

@@ -238,6 +238,31 @@ def test_notes_need_one_folder(fedbench, records):
     assert code == 2 and "badges lie beside a folder of records" in err
 
 
+def test_badges_lie_beside_the_records_from_wherever_they_are_named(fedbench, records, monkeypatch):
+    badge = {values()["record_id"]: "replayed"}
+    (records.parent / BADGES).write_text(json.dumps(badge))
+    for seed in (1, 2):
+        shutil.rmtree(records / PLACE.parent.parent / f"seed-{seed}")
+    monkeypatch.chdir(records)
+    _, out, _ = fedbench("leaderboard", "show", "alignment-nano", "--records", ".", "--format", "json")
+    (row,) = [r for r in json.loads(out)["alignment-nano"][0]["rows"] if r["method"] == "fedavg"]
+    assert row["checked"] == "replayed"
+
+
+def test_a_copy_beside_its_badge_is_the_same_record(fedbench, records):
+    """It is found at a place that is not its own; that does not harm the one that is at its own."""
+    shutil.copytree(records / PLACE.parent, records / "copies" / "of" / "it")
+    _, out, _ = fedbench("leaderboard", "show", "alignment-nano", "--records", records, "--format", "json")
+    (row,) = [r for r in json.loads(out)["alignment-nano"][0]["rows"] if r["method"] == "fedavg"]
+    assert (row["rank"], row["checked"]) == ("1", "consistent")
+
+
+def test_two_boards_of_one_name_have_one_page(fedbench, records):
+    board = small_board(records)
+    code, _, err = fedbench("leaderboard", "build", board, board, "--records", records, "--check")
+    assert code == 2 and "2 boards are called small" in err
+
+
 def test_nothing_in_the_process_environment_leaks_into_git(
     records, repository, fedbench, monkeypatch, tmp_path
 ):

@@ -124,6 +124,15 @@ def test_a_gap_is_closed_from_the_anchors_start():
     assert row.gaps[0] == pytest.approx((0.5 - 0.1) / (0.9 - 0.1))
 
 
+def test_pictures_and_values_are_about_the_same_runs():
+    """Of seeds that the anchors have: the others are listed, and count for nothing."""
+    found = rank(contest(), [*anchors(), *runs("own", [0.7] * 5)])
+    (row,) = [row for row in found.rows if row.contender.method == "own"]
+    (score,) = row.scores.values()
+    assert [run.seed for run in score.runs] == [0, 1, 2, 3, 4]
+    assert tuple(run.seed for run in score.counted) == score.summary.seeds == (0, 1, 2)
+
+
 def test_less_can_be_better():
     lower = {"better": "lower", "start": 5.0}
     found = rank(
@@ -270,7 +279,9 @@ def test_every_option_set_is_a_row_and_says_what_is_unusual():
         "own",
         "own mu=1.0",
     ]
-    assert len({row.contender.key for row in found.rows}) == len(found.rows)
+    keys = {row.contender.key for row in found.rows}
+    assert len(keys) == len(found.rows)
+    assert min(len(key.rpartition("-")[2]) for key in keys) >= 16, "nobody finds options for another's row"
 
 
 def test_tuned_takes_the_best_of_the_declared_space_and_counts_the_trials():

@@ -149,8 +149,8 @@ BOARD = "boards/alignment-nano/index.html"
 ENTRY = "boards/alignment-nano/entry-"
 PAGES = [
     "index.html", BOARD, "boards/preference-papers/index.html", "boards/preference-nano/index.html",
-    "boards/alignment-nano/scenario-emoji-ii.html", ENTRY, "scenarios/index.html", "scenarios/emoji-ii.html",
-    "methods/index.html", "methods/fedcmp-fed-cmp.html",
+    "boards/alignment-nano/scenario-emoji-ii.html", ENTRY, "scenarios/index.html",
+    "scenarios/emoji-ii/index.html", "methods/index.html", "methods/fedcmp/fed-cmp.html",
 ]  # fmt: skip
 
 
@@ -322,7 +322,7 @@ def test_published_figures_are_marked(site, visit):
 
 
 def test_a_scenario_shows_what_its_clients_hold(site, visit):
-    page = visit(site, "scenarios/emoji-ii.html")
+    page = visit(site, "scenarios/emoji-ii/index.html")
     images = page.locator(".samples img").all()
     assert len(images) == 5
     for image in images:
@@ -334,7 +334,7 @@ def test_a_scenario_shows_what_its_clients_hold(site, visit):
 
 
 def test_a_method_shows_its_options_and_reductions(site, visit):
-    page = visit(site, "methods/fedcmp-fed-cmp.html")
+    page = visit(site, "methods/fedcmp/fed-cmp.html")
     row = page.locator("section", has_text="Options").locator("tr", has_text="beta_rule").first
     assert "eq8" in row.inner_text()
     assert page.get_by_role("link", name="arXiv 2603.26786").get_attribute("href").endswith("/abs/2603.26786")
