@@ -550,5 +550,5 @@ def test_data_that_cannot_be_loaded_is_said(fedbench, small, tmp_path, monkeypat
     monkeypatch.setattr(ClientLoader, "__call__", broken)
     code, _, err = fedbench(*small)
     assert code == 0 and "emoji-tt@1: its clients can't be shown: the disk is gone" in err
-    page = (tmp_path / "boards" / "site" / "scenarios" / "emoji-tt.html").read_text()
+    page = (tmp_path / "boards" / "site" / "scenarios" / "emoji-tt" / "index.html").read_text()
     assert "the data could not be loaded" in page and "the disk" not in page
