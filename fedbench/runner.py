@@ -104,8 +104,9 @@ class Runner:
     def run(self, job: Job) -> Path:
         """Run one job, or take it up where it stopped; the path of its completed record.
 
-        On Ctrl-C a record with status ``cancelled`` is left and KeyboardInterrupt goes on; on any other
-        error one with status ``failed``.
+        Once it has begun, on Ctrl-C a record with status ``cancelled`` is left and KeyboardInterrupt goes on;
+        on any other error one with status ``failed``. Errors are :class:`FedbenchError`, what asks for what
+        can't be :class:`Refused`.
         """
         if not job.done:
             bench = self.bench(job.scenario)
@@ -116,6 +117,10 @@ class Runner:
                         return _Attempt(self, job, bench).run()
                     except UsageError as error:
                         raise Refused(str(error)) from error
+                    except FedbenchError:
+                        raise
+                    except Exception as error:
+                        raise _explained(error, job) from error
         checkpoint.discard(job.folder / CHECKPOINTS)
         return job.record
 
@@ -162,10 +167,7 @@ class _Attempt:
     def run(self) -> Path:
         plugins, observer, job = self.runner.catalog.plugins, self.runner.observer, self.job
         method = job.method_entry.create(job.options)
-        try:
-            run = self.bench.run(method, job.seed, self.runner.executor)
-        except Exception as error:
-            raise self._explained(error) from error
+        run = self.bench.run(method, job.seed, self.runner.executor)
         rounds = job.scenario.federation.rounds
         start = RunStart(*self.names, rounds, job.scenario.evaluation.primary, job.folder)
         plugins.emit("fedbench_run_start", start)
@@ -181,20 +183,9 @@ class _Attempt:
         except Exception as error:
             self._leave("failed", f"{type(error).__name__}: {error}")
             plugins.emit("fedbench_run_error", RunError(*self.names, str(error)))
-            raise self._explained(error) from error
+            raise
         checkpoint.discard(self.checkpoints)
         return path
-
-    def _explained(self, error: Exception) -> FedbenchError:
-        if isinstance(error, FedbenchError):
-            return error
-        if isinstance(error, OSError):
-            return FedbenchError("can't read or write", where=error.filename or self.job.folder, why=error)
-        return FedbenchError(
-            f"method {self.job.method_entry.name!r} failed on {self.job.scenario.title}",
-            why=f"{type(error).__name__}: {error}",
-            fix="FEDBENCH_DEBUG=1 shows where",
-        )
 
     def _leave(self, status: Status, error: str) -> None:
         """Leave a record of an attempt that did not complete; what ended it matters more than this."""
@@ -294,6 +285,16 @@ class _Attempt:
         self.runner.catalog.plugins.emit("fedbench_run_end", event)
         self.runner.observer.run_ended(event)
         return path
+
+
+def _explained(error: Exception, job: Job) -> FedbenchError:
+    if isinstance(error, OSError):
+        return FedbenchError("can't read or write", where=error.filename or job.folder, why=error)
+    return FedbenchError(
+        f"method {job.method_entry.name!r} failed on {job.scenario.title}",
+        why=f"{type(error).__name__}: {error}",
+        fix="FEDBENCH_DEBUG=1 shows where",
+    )
 
 
 def _provider(entry: Entry[Any]) -> Provider:

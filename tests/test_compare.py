@@ -204,6 +204,14 @@ def test_a_bound_that_holds_a_row_against_nothing_does_not_pass(fedbench, folder
     assert code == 2 and "later on made-up@1 is held against nothing" in err
 
 
+def test_more_seeds_of_the_reference_are_nothing_to_hold_against_it(fedbench, folders, tmp_path):
+    for record in records("fedavg", (*THEIRS, 0.6, 0.7)):
+        write_record(tmp_path / "more" / "made-up@1" / "fedavg" / f"seed-{record.seed}", record)
+    bound = ("--fail-on", "accuracy:-1%")
+    code, _, err = fedbench("compare", folders / "made-up@1" / "fedavg", tmp_path / "more", folders, *bound)
+    assert code == 1 and err.startswith("bad on made-up@1") and err.count("\n") == 1
+
+
 def test_one_name_from_two_plugins_is_two_names(fedbench, folders, tmp_path):
     provider = example_record().method.provider.model_copy(update={"plugin": "acme"})
     method = example_record().method.model_copy(update={"provider": provider})

@@ -249,9 +249,9 @@ def test_badges_lie_beside_the_records_from_wherever_they_are_named(fedbench, re
     assert row["checked"] == "replayed"
 
 
-def test_a_copy_beside_its_badge_is_the_same_record(fedbench, records):
-    """It is found at a place that is not its own; that does not harm the one that is at its own."""
-    shutil.copytree(records / PLACE.parent, records / "copies" / "of" / "it")
+def test_a_copy_further_in_does_not_harm_the_record(fedbench, records):
+    """As a site that was built into the folder holds one."""
+    shutil.copytree(records / PLACE.parent, records / "site" / "records" / PLACE.parent)
     _, out, _ = fedbench("leaderboard", "show", "alignment-nano", "--records", records, "--format", "json")
     (row,) = [r for r in json.loads(out)["alignment-nano"][0]["rows"] if r["method"] == "fedavg"]
     assert (row["rank"], row["checked"]) == ("1", "consistent")

@@ -239,7 +239,7 @@ def test_a_torn_write_is_never_seen(phase, nth, full, attempts, reference, tmp_p
     attempt = run.start(tears=(phase, nth), full=full)
     code = attempt.end()
     if full:
-        assert code == 1 and "can't write in" in attempt.said
+        assert code == 1 and "can't read or write in" in attempt.said
     else:
         assert code == -signal.SIGXFSZ, attempt.said
     assert len(list(run.folder.rglob(".*.part"))) == (not full)

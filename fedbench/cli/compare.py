@@ -74,10 +74,10 @@ def command(
         named, against or (what[0] if len(what) > 1 else None), explicit=against is not None
     )
     rows = compare(named, reference, metric=metric, target=target)
+    broken = [broken for guard in map(Guard.parse, guards) for broken in guard.broken(rows, reference)]
     if reference:
         rows = _with_a_difference(rows)
     installed = installed_methods(app.catalog)
-    broken = [broken for guard in map(Guard.parse, guards) for broken in guard.broken(rows, reference)]
     if picture:
         _draw(rows, installed, metric, picture)
     _print(rows, installed, format)

@@ -131,10 +131,9 @@ def command(
     runner = Runner(app.catalog, chosen, executor, Progress(), ["fedbench", *_portable(app.arguments)])
     paths, failures = run_jobs(runner, jobs)
     found = [(read_record(path), path) for path in paths]
-    if format == "json":
-        print_rows([_brief(record, path) for record, path in found], format)
-    else:
-        print_rows([_shown(record, path) for record, path in found], format)
+    if found or not failures:
+        shown = _brief if format == "json" else _shown
+        print_rows([shown(record, path) for record, path in found], format)
     if failures and os.environ.get(DEBUG_VARIABLE):
         raise failures[0]
     if failures:  # each was reported when it happened

@@ -19,7 +19,9 @@ class Functional:
 
     def __init__(self, module: nn.Module) -> None:
         self._shape = copy.deepcopy(module).to("meta")
-        self._buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
+        self._buffers = {
+            name: buffer.clone() for name, buffer in module.named_buffers(remove_duplicate=False)
+        }
 
     @cached_property
     def space(self) -> ParamSpace:

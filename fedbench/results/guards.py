@@ -32,9 +32,17 @@ class Guard:
         return cls(found["metric"], float(found["limit"]) / (100 if share else 1), share)
 
     def broken(self, rows: Sequence[Compared], reference: Sequence[Run]) -> Iterator[str]:
-        """A line for each row whose metric changes by more; :class:`UsageError` if nothing can be held
-        against anything."""
-        held = [row for row in rows if not {run.id for run in row.runs} <= {run.id for run in reference}]
+        """A line for each row whose metric changes by more, on the scenarios of the reference.
+
+        :class:`UsageError` if a row there has nothing that it can be held against, or if there is none.
+        """
+        known = {run.id for run in reference}, {run.scenario.fingerprint for run in reference}
+        held = [
+            row
+            for row in rows
+            if row.difference
+            or (row.summary.fingerprint in known[1] and known[0].isdisjoint(run.id for run in row.runs))
+        ]
         if not held or not reference:
             raise UsageError(
                 "--fail-on", why="there is nothing to compare with", fix="name two, or --against"

@@ -67,7 +67,17 @@ class FusionRun:
     @property
     def examples(self) -> int:
         """Answers that the policy writes."""
-        return self.rounds_asked * self.spec.steps * self.spec.queries * self.spec.group
+        return self.rounds_asked * self.spec.steps * self.answers
+
+    @property
+    def queries(self) -> int:
+        """Of a step: no more than there are."""
+        return min(self.spec.queries, len(self.bench.data.queries))
+
+    @property
+    def answers(self) -> int:
+        """Of a step."""
+        return self.queries * self.spec.group
 
     def executor(self, saved: Mapping[str, object] | None) -> Executor:
         if saved:
@@ -83,18 +93,18 @@ class FusionRun:
         fitted = bench.fitted(self.seed, executor)
         panel = bench.panel(fitted, self.seed, executor)
         self._judges = list(self.fuser.judges(panel))
-        spent = Costs()
-        if any(judge.client is not None for judge in self._judges):
-            self._found, spent = dict(fitted.measures), fitted.costs
+        remote = sum(judge.client is not None for judge in self._judges)
+        if remote:
+            self._found = dict(fitted.measures)
+            panel.costs += fitted.costs
         if self._judges:
             self._routing = RoutingReport(self._judges, bench.comparisons, self.seed)
         if resume is None:
             bench.policy.load(bench.start)
             optimizer = self._optimizer({})
             self.fuser_state = own(self.fuser.fit(panel))
-            spent += panel.costs
+            spent, after = panel.costs, 0
             yield self._started(fitted.clients, spent, optimizer)
-            after = 0
         else:
             bench.policy.load(resume.state["policy"])
             optimizer = self._optimizer(resume.state)
@@ -106,8 +116,7 @@ class FusionRun:
             spent = reduce(Costs.__add__, (entry.costs for entry in past))
             self._examiner.resume(past[-1])
         desk = Desk(self._judges, bench.data.images, self.trouble)
-        remote = sum(judge.client is not None for judge in self._judges)
-        most = Costs(uplink_bytes=SCALAR_BYTES * remote * spec.steps * spec.queries * spec.group)
+        most = Costs(uplink_bytes=SCALAR_BYTES * remote * spec.steps * self.answers)
         for number in range(after + 1, self.rounds_asked + 1):
             if exceeded(bench.scenario.budget, spent + most):
                 return
@@ -116,7 +125,7 @@ class FusionRun:
                 for step in range((number - 1) * spec.steps + 1, number * spec.steps + 1):
                     self._step(step, desk, optimizer, log)
                     figures = log.last()
-                    watch.tick(spec.queries * spec.group, torch.tensor([figures["policy/loss"]]))
+                    watch.tick(self.answers, torch.tensor([figures["policy/loss"]]))
                     watch.step(step, self.rounds_asked * spec.steps, figures)
             seconds = time.perf_counter() - begin
             entry = self._ended(number, desk, log, seconds, optimizer)
@@ -194,7 +203,7 @@ class FusionRun:
 
     def _picked(self, step: int) -> list[int]:
         """Queries in a new order each pass over them."""
-        count, each = len(self.bench.data.queries), min(self.spec.queries, len(self.bench.data.queries))
+        count, each = len(self.bench.data.queries), self.queries
         turn, place = divmod(step - 1, count // each)
         order = numpy_stream(self.seed, "queries", turn).permutation(count)
         return [int(i) for i in order[place * each : (place + 1) * each]]

@@ -102,8 +102,7 @@ class SizeWeighted(Aggregator):
 class ClientPanel:
     """A :class:`fedbench.fusers.Panel`. ``chosen`` and ``rejected`` are everybody's answers as the policy's
     backbone reads them, ``comparisons`` the server's; ``images`` what all of them are about, ``trouble``
-    what befalls whoever is asked; ``costs`` is what training and asking took, ``spent`` what had been used of
-    the ``budget`` before."""
+    what befalls whoever is asked; ``costs`` is what fitting, training and asking took of the ``budget``."""
 
     judges: Sequence[ClientJudge]
     tasks: Sequence[RewardTask]
@@ -120,7 +119,6 @@ class ClientPanel:
     images: Sequence[Image]
     trouble: FaultModel
     budget: Budget
-    spent: Costs
     costs: Costs = field(default_factory=Costs)
 
     @property
@@ -194,16 +192,22 @@ class ClientPanel:
         training: Training,
         name: str,
     ) -> Tensor:
-        """The parameters [P] after ``rounds`` rounds of the one round loop."""
+        """The parameters [P] after ``rounds`` rounds of the one round loop; :class:`UsageError` if the budget
+        ends before them: what is half trained is another method."""
         state = fedavg.init(start, Context(task.space, len(shards), rounds))
-        federation = Federation(clients=len(shards), rounds=max(1, rounds))
+        federation, last = Federation(clients=len(shards), rounds=max(1, rounds)), 0
         for done in federate(
             task, fedavg, state, shards, federation, training, self.executor,
             seed=derive(self.seed, name), after=0 if rounds else 1, budget=self.budget,
-            spent=self.spent + self.costs,
+            spent=self.costs,
         ):  # fmt: skip
-            state = done.state
+            state, last = done.state, done.number
             self.costs += done.costs
+        if last < rounds:
+            raise UsageError(
+                f"the budget ends the training of what is {name!r} here after {last} of {rounds} rounds",
+                fix="give it more, or name a method that trains nothing before the policy",
+            )
         params: Tensor = fedavg.params_for(state)
         return params
 

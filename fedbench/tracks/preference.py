@@ -143,7 +143,7 @@ class PreferenceBench:
             fitted.judges, self.noisy_tasks(seed), self.shards, self.chosen, self.rejected,
             (self.comparisons.better, self.comparisons.worse), self.gold, self.fedavg, executor,
             self.scenario.training, self.rewards, seed, self.data.images, self.trouble(seed),
-            self.scenario.budget, fitted.costs,
+            self.scenario.budget,
         )  # fmt: skip
 
     def _fit(self, tasks: Sequence[RewardTask], seed: int, executor: Executor) -> Fitted:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from fedbench.cli.leaderboard.shared import boards_argument, chosen, collect, records_option
+from fedbench.cli.leaderboard.shared import boards_argument, collect, paged, records_option
 from fedbench.cli.main import App, warn
 from fedbench.leaderboard.build import out_of_date, pages, standings, write
 
@@ -30,7 +30,7 @@ def command(app: App, boards: tuple[str, ...], records: Path, output: Path | Non
     from fedbench.leaderboard.site.build import plan_build
 
     gathered = collect(records, app.catalog)
-    found = standings(chosen(boards, app.catalog), app.catalog, gathered)
+    found = standings(paged(boards, app.catalog), app.catalog, gathered)
     tables = pages(found)
     site = plan_build(found, gathered.runs, app.catalog, records, output or records.parent / "site", warn)
     if check:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from fedbench.cli.leaderboard.shared import boards_argument, chosen, collect, records_option
+from fedbench.cli.leaderboard.shared import boards_argument, collect, paged, records_option
 from fedbench.cli.main import App, warn
 from fedbench.cli.tables import Format, format_option, print_rows
 from fedbench.errors import FedbenchError
@@ -39,7 +39,7 @@ def command(
     with tempfile.TemporaryDirectory(prefix="fedbench-site-") as folder:
         site, scratch = Path(folder, "site"), Path(folder, "scratch")
         scratch.mkdir()
-        found = standings(chosen(boards, app.catalog), app.catalog, gathered)
+        found = standings(paged(boards, app.catalog), app.catalog, gathered)
         plan_build(found, gathered.runs, app.catalog, records, site, warn).write()
         publication = target.prepare(site, scratch)
         changes = publication.changes

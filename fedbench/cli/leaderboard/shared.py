@@ -42,7 +42,12 @@ records_option = click.option(
 def chosen(names: Sequence[str], catalog: Catalog) -> list[Board]:
     """The boards of these names, or all that are installed."""
     wanted: Any = names or [entry.qualified for entry in catalog.leaderboards.entries]
-    found = [find_board(name, catalog) for name in wanted]
+    return [find_board(name, catalog) for name in wanted]
+
+
+def paged(names: Sequence[str], catalog: Catalog) -> list[Board]:
+    """The same, for pages that are called as their boards are."""
+    found = chosen(names, catalog)
     for name, count in Counter(board.name for board in found).items():
         if count > 1:
             raise UsageError(
