@@ -76,7 +76,8 @@ class Shelf(Generic[S]):
 
     def select(self, names: Iterable[str]) -> list[Entry[S]]:
         """The entries called ``names``, in this order and each once."""
-        return list({entry.qualified: entry for entry in map(self.__getitem__, names)}.values())
+        found = map(self.__getitem__, names)
+        return list({(entry.plugin.key, entry.name): entry for entry in found}.values())
 
     def __getitem__(self, name: str) -> Entry[S]:
         """The entry called ``name`` or ``provider/name``; :class:`UsageError` if none or several."""

@@ -8,7 +8,10 @@ import subprocess
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
 
 PACKAGES = (
     "fedbench-suite", "torch", "transformers", "tokenizers", "safetensors", "numpy", "scipy", "pluggy",
@@ -28,6 +31,13 @@ def describe() -> dict[str, Any]:
         "packages": {name: found for name in PACKAGES if (found := _version(name))},
         "git": _git(),
     }
+
+
+def device_name(device: torch.device) -> str:
+    """``cpu``, or what the accelerator is called."""
+    import torch
+
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
 
 
 def version_of(environment: Mapping[str, Any], package: str) -> str | None:

@@ -15,9 +15,9 @@ def visible(text: str) -> str:
 
 
 def plain(value: Any) -> str:
-    """A value as Markdown shows it literally, on one line."""
-    text = " ".join(str(value).split())
-    return re.sub(r"([\\`*_{}\[\]<>#|~@$])", r"\\\1", text)
+    """A value as Markdown shows it literally, on one line; an address becomes no link by itself."""
+    text = re.sub(r"([\\`*_{}\[\]<>#|~@$&])", r"\\\1", " ".join(str(value).split()))
+    return re.sub(r"(?i)(:/|\bwww)([/.])", r"\1\\\2", text)
 
 
 def markdown_table(rows: Sequence[Mapping[str, Any]]) -> str:

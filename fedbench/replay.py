@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from fedbench.catalog import Catalog
-from fedbench.environment import describe, version_of
+from fedbench.environment import describe, device_name, version_of
 from fedbench.errors import FedbenchError
 from fedbench.jobs import Job, plan_jobs
 from fedbench.measures import Measure
@@ -95,8 +95,7 @@ class Replayer:
     def _hardware_class(self, record: Record) -> tuple[Any, ...]:
         """This machine's, with as many threads as the record's run had."""
         device = self._runner(record).device
-        named = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
-        here = describe() | {"device": named, "threads": record.environment.get("threads")}
+        here = describe() | {"device": device_name(device), "threads": record.environment.get("threads")}
         return hardware_class(here)
 
     def _job(self, record: Record, output: Path) -> Job:

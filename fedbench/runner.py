@@ -17,7 +17,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from fedbench.catalog import Catalog, Entry
-from fedbench.environment import describe
+from fedbench.environment import describe, device_name
 from fedbench.errors import FedbenchError, UsageError
 from fedbench.events import PolicyStep, RoundEnd, RunEnd, RunError, RunStart
 from fedbench.federation import checkpoint
@@ -163,6 +163,8 @@ class _Attempt:
         self.resumed = False
         self.executor: Executor | None = None
         self.names = (job.scenario.title, job.method_entry.name, job.seed)
+        if runner.device.type == "cuda":  # the most that this run takes, not the one before it
+            torch.cuda.reset_peak_memory_stats(runner.device)
 
     def run(self) -> Path:
         plugins, observer, job = self.runner.catalog.plugins, self.runner.observer, self.job
@@ -199,7 +201,7 @@ class _Attempt:
         plugins, observer, job = self.runner.catalog.plugins, self.runner.observer, self.job
         saved = checkpoint.load(self.checkpoints, job.run_id, self.runner.device, observer.say)
         self.executor = executor = run.executor(saved.executor if saved else None)
-        where = {"device": _device_name(self.runner.device), "threads": torch.get_num_threads()}
+        where = {"device": device_name(self.runner.device), "threads": torch.get_num_threads()}
         if saved:
             began = {key: saved.executor.get(key) for key in where}
             if began != where:
@@ -244,7 +246,7 @@ class _Attempt:
         job, device = self.job, self.runner.device
         evaluation = job.scenario.evaluation
         environment = describe() | {
-            "device": _device_name(device),
+            "device": device_name(device),
             "threads": torch.get_num_threads(),
             "executor": asdict(self.executor) if self.executor else {},
         }
@@ -300,10 +302,6 @@ def _explained(error: Exception, job: Job) -> FedbenchError:
 def _provider(entry: Entry[Any]) -> Provider:
     plugin = entry.plugin
     return Provider(distribution=plugin.distribution, version=plugin.version, plugin=plugin.name)
-
-
-def _device_name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
 
 
 def _peak_memory(device: torch.device) -> int:

@@ -76,6 +76,8 @@ def test_one_scenario_with_and_without_its_version_is_one(tmp_path):
         ('colour = "red"', "colour: Extra inputs are not permitted"),
         ("seeds = [0, 1]", "2 seeds are fewer than least_seeds 3"),
         ("seeds = [0, 1, 1]", "seeds names one twice"),
+        ('[[published]]\ntitle = "x"\nsource = "y"\ncolumns = ["a", "method"]\n[published.rows]',
+         "each column needs a name of its own"),
         ("seeds = [0, 1, -1]", "seeds.2: Input should be greater than or equal to 0"),
         ("least_seeds = 1", "least_seeds: Input should be greater than or equal to 2"),
         ('rules = "mine"', "rules: Input should be 'default' or 'tuned'"),

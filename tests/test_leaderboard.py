@@ -257,6 +257,12 @@ def test_a_copy_further_in_does_not_harm_the_record(fedbench, records):
     assert (row["rank"], row["checked"]) == ("1", "consistent")
 
 
+def test_an_edited_copy_is_not_taken_for_the_record_whose_id_it_claims(fedbench, records, tmp_path):
+    path = put(tmp_path / "runs", edited(lambda record: everywhere(record, 0.9), seal=False))
+    code, _, err = fedbench("leaderboard", "add", path, "--records", records)
+    assert code == 1 and "record_id" in err
+
+
 def test_two_boards_of_one_name_have_one_page(fedbench, records):
     board = small_board(records)
     code, _, err = fedbench("leaderboard", "build", board, board, "--records", records, "--check")

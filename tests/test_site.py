@@ -11,6 +11,7 @@ from importlib import invalidate_caches
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import matplotlib
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from conftest import example_record, install_plugin
@@ -541,6 +542,12 @@ def test_a_build_that_breaks_off_leaves_the_old_site(fedbench, small, tmp_path, 
     monkeypatch.setattr(Site, "pages", breaks_off)
     assert fedbench(*small)[0] == 130
     assert {name: path.read_bytes() for name, path in files(tmp_path / "boards").items()} == before
+
+
+def test_pages_do_not_depend_on_what_the_users_own_pictures_look_like(fedbench, small):
+    with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "red", "lines.markersize": 9}):
+        assert fedbench(*small)[0] == 0
+    assert fedbench(*small, "--check")[:2] == (0, "")
 
 
 def test_data_that_cannot_be_loaded_is_said(fedbench, small, tmp_path, monkeypatch):

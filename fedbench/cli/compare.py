@@ -65,9 +65,9 @@ def command(
     A method is shown with its options that are not the defaults. If several of WHAT hold other records of one
     method and seed, each has a row of its own.
 
-    If more than one is named, the others are held against the first: the mean difference over the seeds that
-    both have and its 95 % interval; better or worse if that leaves out zero. effect: the mean difference over
-    the standard deviation of the differences.
+    If more than one is named, the others are held against the first, if that is one method: the mean
+    difference over the seeds that both have and its 95 % interval; better or worse if that leaves out zero.
+    effect: the mean difference over the standard deviation of the differences.
     """
     named = {name: _runs(name, records) for name in dict.fromkeys((*what, *filter(None, [against])))}
     reference = _reference(

@@ -12,6 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from fedbench.environment import device_name
 from fedbench.federation.local import LocalWork, Tick, Trained, train_clients
 from fedbench.federation.task import Task
 from fedbench.files import write_atomic
@@ -83,8 +84,14 @@ def make_executor(
         return Executor("serial", 1)
     if name == "batched":
         return Executor("batched", size)
-    device = torch.cuda.get_device_name(task.device) if task.device.type == "cuda" else "cpu"
-    shape = [device, torch.get_num_threads(), torch.__version__, task.space.size, size, training.batch_size]
+    shape = [
+        device_name(task.device),
+        torch.get_num_threads(),
+        torch.__version__,
+        task.space.size,
+        size,
+        training.batch_size,
+    ]
     note = cache / f"{sha256_json(shape)[:32]}.json"
     try:
         gain = float(json.loads(note.read_text())["gain"])

@@ -38,6 +38,8 @@ class Published(Section):
 
     @model_validator(mode="after")
     def _rows_fit(self) -> Published:
+        if len({"method", *self.columns}) <= len(self.columns):
+            raise ValueError("each column needs a name of its own, and 'method' is one")
         for name, figures in self.rows.items():
             if len(figures) != len(self.columns):
                 raise ValueError(f"{name!r} has {len(figures)} figures for {len(self.columns)} columns")

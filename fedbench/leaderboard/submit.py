@@ -36,7 +36,7 @@ def add(paths: Sequence[Path], records: Path, catalog: Catalog) -> list[Added]:
     known = {content_id(read_values(path)): path for path in there}
     fresh, added = [], []
     for source in sources:
-        if (same := known.get(read_record(source).record_id)) is not None:
+        if (same := known.get(content_id(read_values(source)))) is not None:
             added.append(Added(source, same, new=False))
         else:
             fresh.append(source)

@@ -15,6 +15,7 @@ from pydantic import TypeAdapter
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from fedbench.environment import device_name
 from fedbench.files import atomic_path
 from fedbench.fingerprint import sha256_json
 from fedbench.measures import Costs, Measure
@@ -84,5 +85,4 @@ def _read(path: Path, tasks: Sequence[RewardTask]) -> Fitted:
 
 def machine(device: torch.device) -> list[Any]:
     """What the last bits of a fit depend on beside its inputs."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
-    return [name, torch.get_num_threads(), torch.__version__]
+    return [device_name(device), torch.get_num_threads(), torch.__version__]

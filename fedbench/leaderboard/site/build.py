@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from matplotlib import style
+
 from fedbench.catalog import Catalog
 from fedbench.errors import UsageError
 from fedbench.leaderboard.ranking import Standings
@@ -49,7 +51,8 @@ class Build:
 
     def _files(self) -> Iterator[tuple[str, bytes]]:
         """Everything below ``output``: the pages, and the records that are copied beside them."""
-        yield from self.site.pages()
+        with style.context("default", after_reset=True):  # whatever the user's own pictures look like
+            yield from self.site.pages()
         for place in self.copied:
             yield f"{urls.COPIED}/{place}", (self.records / place).read_bytes()
 
