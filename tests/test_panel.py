@@ -18,7 +18,7 @@ from fedbench.models.rewards import make_reward
 from fedbench.params import ParamSpace
 from fedbench.plugins import Plugins
 from fedbench.rng import torch_stream
-from fedbench.scenario import Faults, Rewards, Training
+from fedbench.scenario import Budget, Faults, Rewards, Training
 from fedbench.testing.contracts import make
 from fedbench.tracks.judging import Answered, RewardTask
 from fedbench.tracks.panel import ClientPanel, SizeWeighted, fit_judges
@@ -61,7 +61,7 @@ def make_panel(llm):
         return ClientPanel(
             judges, tasks, shards, *sides, tuple(answered(llm, 1)), judges[0], make("fedavg"), train,
             TRAINING, Rewards(epochs=4, rounds=4), seed=0, images=[Image.new("RGB", (2, 2))] * (K * EACH),
-            trouble=trouble or FaultModel(NO_FAULTS, 0, K),
+            trouble=trouble or FaultModel(NO_FAULTS, 0, K), budget=Budget(),
         )  # fmt: skip
 
     return build
