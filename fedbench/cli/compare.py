@@ -127,7 +127,7 @@ def _print(rows: Sequence[Compared], installed: Methods, format: PageFormat) -> 
         click.echo(json.dumps(found, indent=1))
         return
     for scenario, group in _tables(rows):
-        title = visible(f"{scenario} · {_measure(group)}")
+        title = f"{scenario} · {visible(_measure(group))}"
         click.echo(f"{plain(title) if format == 'markdown' else title}\n")
         print_rows(_shown(group, installed), format)
         click.echo()

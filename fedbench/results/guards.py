@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -36,20 +37,22 @@ class Guard:
 
         :class:`UsageError` if a row there has nothing that it can be held against, or if there is none.
         """
-        known = {run.id for run in reference}, {run.scenario.fingerprint for run in reference}
+        there: dict[str, list[Run]] = defaultdict(list)
+        for run in reference:
+            there[run.scenario.fingerprint].append(run)
+        own = {run.id for run in reference}
         held = [
             row
             for row in rows
-            if row.difference
-            or (row.summary.fingerprint in known[1] and known[0].isdisjoint(run.id for run in row.runs))
+            if row.summary.fingerprint in there
+            and (row.difference or own.isdisjoint(run.id for run in row.runs))
         ]
-        if not held or not reference:
+        if not held:
             raise UsageError(
                 "--fail-on", why="there is nothing to compare with", fix="name two, or --against"
             )
         for row in held:
-            theirs = [r for r in reference if r.scenario.fingerprint == row.runs[0].scenario.fingerprint]
-            found = difference(row.runs, theirs, self._name(row))
+            found = difference(row.runs, there[row.summary.fingerprint], self._name(row))
             if found is None:
                 what = f"{row.summary.name} on {row.summary.title}"
                 raise UsageError(

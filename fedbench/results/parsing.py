@@ -33,9 +33,10 @@ def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
     """A plain file's bytes, of which there may be ``most``."""
     try:  # opening a pipe must not wait for somebody to write into it
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            found = os.fstat(file.fileno())
+            if not stat.S_ISREG(found.st_mode):
                 raise UsageError("can't read the record", where=path, why="it is not a plain file")
-            data = file.read(most + 1)
+            data = file.read(min(found.st_size, most) + 1)  # what is asked for is allocated
     except OSError as error:
         raise UsageError("can't read the record", where=path, why=error.strerror or error) from error
     if len(data) > most:

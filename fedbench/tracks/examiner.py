@@ -37,13 +37,6 @@ class Examiner:
     _last: RoundEntry | None = None
     _known: dict[str, dict[str, Rows]] = field(default_factory=dict)  # by suite and model's digest
 
-    def resume(self, last: RoundEntry) -> None:
-        """Go on after ``last``, as it was measured here; a run may have added measures of its own."""
-        ours = tuple(f"{key}/" for key in self.spec.each_round)
-        metrics = {name: measure for name, measure in last.metrics.items() if name.startswith(ours)}
-        undefined = [name for name in last.undefined if name.startswith(ours)]
-        self._last = last.model_copy(update={"metrics": metrics, "undefined": undefined})
-
     def measured(self, entry: RoundEntry, models: Tensor) -> RoundEntry:
         """The entry with its round's measures; personalised models are measured together.
 

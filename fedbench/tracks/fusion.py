@@ -112,9 +112,7 @@ class FusionRun:
                 {k.removeprefix(FUSER): v.cpu() for k, v in resume.state.items() if k.startswith(FUSER)}
             )
             self.state, after = resume.state, resume.round
-            past = [RoundEntry.model_validate(entry) for entry in resume.entries]
-            spent = reduce(Costs.__add__, (entry.costs for entry in past))
-            self._examiner.resume(past[-1])
+            spent = reduce(Costs.__add__, (RoundEntry.model_validate(e).costs for e in resume.entries))
         desk = Desk(self._judges, bench.data.images, self.trouble)
         most = Costs(uplink_bytes=SCALAR_BYTES * remote * spec.steps * self.answers)
         for number in range(after + 1, self.rounds_asked + 1):

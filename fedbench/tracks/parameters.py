@@ -107,9 +107,7 @@ class ParameterRun:
             spent = Costs()
         else:
             self.state, self.kept, self.late = resume.state, resume.kept, resume.late
-            past = [RoundEntry.model_validate(entry) for entry in resume.entries]
-            spent = reduce(Costs.__add__, (entry.costs for entry in past))
-            self._examiner.resume(past[-1])
+            spent = reduce(Costs.__add__, (RoundEntry.model_validate(e).costs for e in resume.entries))
         for done in federate(
             bench.task, self.aggregator, self.state, self.shards, self.federation, bench.training, executor,
             seed=self.seed, after=resume.round if resume else 0, kept=self.kept, late=self.late, spent=spent,
