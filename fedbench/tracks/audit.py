@@ -113,9 +113,11 @@ def _aucs(members: Sequence[np.ndarray], others: Sequence[np.ndarray]) -> np.nda
     """[K, K]: P(a reward of client i's for what it learnt from is above one of client j's for what it did
     not); NaN where there is nothing of either."""
 
-    def auc(inside: np.ndarray, outside: np.ndarray) -> float:
+    def auc(inside: np.ndarray, outside: np.ndarray) -> Any:
         pairs = len(inside) * len(outside)
-        return float(mannwhitneyu(inside, outside).statistic / pairs) if pairs else float("nan")
+        return (
+            mannwhitneyu(inside, outside).statistic / pairs if pairs else float("nan")
+        )  # rewards' own precision
 
     return np.array([[auc(inside, outside) for outside in others] for inside in members])
 
