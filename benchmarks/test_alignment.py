@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
+from fedbench.api.aggregator import Cohort, Context, LocalRule
 from fedbench.federation.executors import Executor
 from fedbench.federation.local import LocalWork
 from fedbench.federation.loop import plan
 from fedbench.jobs import plan_jobs
-from fedbench.methods import Cohort, Context, LocalRule
 from fedbench.rng import torch_stream
 from fedbench.runner import Runner, choose_device
 from fedbench.testing.contracts import installed, make

@@ -17,8 +17,8 @@ from shutil import which
 import pytest
 from playwright.sync_api import sync_playwright
 
+from fedbench.results.layout import run_id
 from fedbench.results.parsing import content_id
-from fedbench.results.places import run_id
 
 RECORDS = Path(__file__).parent.parent / "leaderboards" / "records"
 SCENARIOS = ("emoji-ii@2", "emoji-tt@1", "emoji-cross@1", "emoji-joint@1", "easyvqa-tasks@1")

@@ -15,10 +15,10 @@ from datasets import Dataset
 from trl import GRPOConfig, GRPOTrainer
 
 from fedbench.jobs import plan_jobs
+from fedbench.preference.grpo_run import StepLog
+from fedbench.preference.reward_channel import RewardChannel
 from fedbench.runner import Runner, choose_device
 from fedbench.testing.contracts import created, installed
-from fedbench.tracks.asking import Desk
-from fedbench.tracks.fusion import StepLog
 
 GROUP = "policy step: 8 questions, 5 answers each"
 INSTEAD = " artist"
@@ -33,15 +33,19 @@ def run(tmp_path_factory):
     )  # fmt: skip
     bench = Runner(installed(), choose_device("auto")).bench(job.scenario)
     run = bench.run(created("gold-reward"), 0, "serial")
-    run._judges, run.fuser_state = [bench.gold], {}
+    run._sources, run.fuser_state = [bench.gold], {}
     return run
 
 
 @pytest.mark.benchmark(group=GROUP)
 def test_ours(benchmark, run):
-    desk, log, steps = Desk(run._judges, run.bench.data.images, run.trouble), StepLog(), count(1)
+    channel, log, steps = (
+        RewardChannel(run._sources, run.bench.data.images, run.fault_model),
+        StepLog(),
+        count(1),
+    )
     optimizer = run._optimizer({})
-    benchmark.pedantic(lambda: run._step(next(steps), desk, optimizer, log), rounds=10, warmup_rounds=3)
+    benchmark.pedantic(lambda: run._step(next(steps), channel, optimizer, log), rounds=10, warmup_rounds=3)
     benchmark.extra_info["tokens"] = sum(log.values["policy/tokens"]) / len(log.values["policy/tokens"])
 
 

@@ -4,10 +4,7 @@ The names below are what a plugin may import. Everything heavy (torch, transform
 imported only where it is used, so that ``import fedbench`` stays cheap.
 """
 
-from fedbench.errors import FedbenchError, PluginError, Unavailable, UsageError
-from fedbench.fusers import RewardFuser
-from fedbench.hookspecs import hookimpl
-from fedbench.methods import (
+from fedbench.api.aggregator import (
     Aggregator,
     Clients,
     Cohort,
@@ -18,18 +15,21 @@ from fedbench.methods import (
     Signals,
     State,
 )
-from fedbench.specs import (
+from fedbench.api.hookspecs import hookimpl
+from fedbench.api.options import Options
+from fedbench.api.reward_fuser import RewardFuser
+from fedbench.api.specs import (
     BackboneSpec,
     DatasetSpec,
     LeaderboardSpec,
     MethodSpec,
     MetricSpec,
-    Options,
     PartitionerSpec,
     PublisherSpec,
     Reduction,
     ScenarioSpec,
 )
+from fedbench.errors import FedbenchError, PluginError, Unavailable, UsageError
 
 __version__ = "0.1.0"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from fedbench.hookspecs import hookimpl
-from fedbench.specs import LeaderboardSpec, MetricSpec, PartitionerSpec, PublisherSpec
+from fedbench.api.hookspecs import hookimpl
+from fedbench.api.specs import LeaderboardSpec, MetricSpec, PartitionerSpec, PublisherSpec
 
 PARTITIONERS = {
     "manifest": ("partitioners", "ManifestOptions", "the units a file shipped with the scenario names"),

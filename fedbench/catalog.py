@@ -9,21 +9,20 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from fedbench.errors import FedbenchError, UsageError, suggest
-from fedbench.plugins import Plugin, Plugins
-from fedbench.scenario import Part, PartName, Scenario
-from fedbench.specs import (
+from fedbench.api.options import Options, validated
+from fedbench.api.scenario import Part, PartName, Scenario
+from fedbench.api.specs import (
     BackboneSpec,
     DatasetSpec,
     LeaderboardSpec,
     MethodSpec,
     MetricSpec,
-    Options,
     PartitionerSpec,
     PublisherSpec,
     ScenarioSpec,
 )
-from fedbench.values import validated
+from fedbench.errors import FedbenchError, UsageError, suggest
+from fedbench.plugins import Plugin, Plugins
 
 S = TypeVar("S")
 
@@ -67,7 +66,7 @@ class Entry(Generic[S]):
             ) from error
 
 
-class Shelf(Generic[S]):
+class Registry(Generic[S]):
     """All entries of one kind."""
 
     def __init__(self, kind: str, entries: Iterable[Entry[S]]) -> None:
@@ -102,9 +101,9 @@ class Catalog:
     def __init__(self, plugins: Plugins) -> None:
         self.plugins = plugins
 
-    def _shelf(self, kind: str, spec: type[S]) -> Shelf[S]:
+    def _shelf(self, kind: str, spec: type[S]) -> Registry[S]:
         found = self.plugins.collect(f"fedbench_register_{kind}s", spec)
-        return Shelf(kind, [Entry(item, plugin) for item, plugin in found])
+        return Registry(kind, [Entry(item, plugin) for item, plugin in found])
 
     def check(self, scenario: Scenario) -> None:
         """Whether everything that ``scenario`` names is installed and takes the options it gives."""
@@ -133,7 +132,7 @@ class Catalog:
         return self._found(scenario.parts[what], what)
 
     def _found(self, part: Part, what: PartName) -> tuple[Entry[Any], Options]:
-        shelves: dict[PartName, Shelf[Any]] = {
+        shelves: dict[PartName, Registry[Any]] = {
             "backbone": self.backbones,
             "data": self.datasets,
             "partition": self.partitioners,
@@ -148,35 +147,35 @@ class Catalog:
         return self.scenarios[name]
 
     @cached_property
-    def methods(self) -> Shelf[MethodSpec]:
+    def methods(self) -> Registry[MethodSpec]:
         return self._shelf("method", MethodSpec)
 
     @cached_property
-    def scenarios(self) -> Shelf[ScenarioSpec]:
+    def scenarios(self) -> Registry[ScenarioSpec]:
         return self._shelf("scenario", ScenarioSpec)
 
     @cached_property
-    def backbones(self) -> Shelf[BackboneSpec]:
+    def backbones(self) -> Registry[BackboneSpec]:
         return self._shelf("backbone", BackboneSpec)
 
     @cached_property
-    def datasets(self) -> Shelf[DatasetSpec]:
+    def datasets(self) -> Registry[DatasetSpec]:
         return self._shelf("dataset", DatasetSpec)
 
     @cached_property
-    def partitioners(self) -> Shelf[PartitionerSpec]:
+    def partitioners(self) -> Registry[PartitionerSpec]:
         return self._shelf("partitioner", PartitionerSpec)
 
     @cached_property
-    def metrics(self) -> Shelf[MetricSpec]:
+    def metrics(self) -> Registry[MetricSpec]:
         return self._shelf("metric", MetricSpec)
 
     @cached_property
-    def leaderboards(self) -> Shelf[LeaderboardSpec]:
+    def leaderboards(self) -> Registry[LeaderboardSpec]:
         return self._shelf("leaderboard", LeaderboardSpec)
 
     @cached_property
-    def publishers(self) -> Shelf[PublisherSpec]:
+    def publishers(self) -> Registry[PublisherSpec]:
         return self._shelf("publisher", PublisherSpec)
 
 

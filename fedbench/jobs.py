@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fedbench.api.options import Options, validated
+from fedbench.api.scenario import Scenario, load_scenario
+from fedbench.api.specs import MethodSpec, ScenarioSpec
 from fedbench.catalog import Catalog, Entry
 from fedbench.errors import UsageError
-from fedbench.results.places import method_label, run_folder, run_id
+from fedbench.results.layout import method_label, run_folder, run_id
 from fedbench.results.store import RECORD, read_record
-from fedbench.scenario import Scenario, load_scenario
-from fedbench.specs import MethodSpec, Options, ScenarioSpec
-from fedbench.values import validated
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pluggy
 
-from fedbench import hookspecs
+from fedbench.api import hookspecs
 from fedbench.errors import FedbenchError, PluginError, UsageError, suggest
 
 GROUP = "fedbench"

@@ -17,15 +17,15 @@ from typing import Any
 
 import torch
 
+from fedbench.api.metrics import Measure
 from fedbench.catalog import Catalog
 from fedbench.environment import describe, device_name, version_of
 from fedbench.errors import FedbenchError
 from fedbench.jobs import Job, plan_jobs
-from fedbench.measures import Measure
-from fedbench.results.record import Record, RoundEntry
+from fedbench.results.records import Record, RoundEntry
 from fedbench.results.store import read_record
 from fedbench.runner import Observer, Runner, Silent, choose_device
-from fedbench.tracks.contract import Watch
+from fedbench.runs.protocol import ProgressCallbacks
 
 FIRST = 2
 """Rounds that a replay runs."""
@@ -63,7 +63,7 @@ class Replayer:
         runner, job = self._runner(record), self._job(record, Path())
         run = runner.bench(job.scenario).run(job.method_entry.create(job.options), job.seed, "auto")
         executor = run.executor(_executor(record))
-        entries = run.rounds(executor, None, Watch(self.observer.tick))
+        entries = run.rounds(executor, None, ProgressCallbacks(self.observer.tick))
         return _rounds(record.rounds, list(islice(entries, 1 + self.rounds)), same)
 
     def _everything(self, record: Record, same: bool) -> str:

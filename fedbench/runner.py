@@ -16,22 +16,23 @@ from typing import Any, Protocol
 import torch
 from filelock import FileLock, Timeout
 
+from fedbench.alignment import bench as alignment
+from fedbench.api.events import PolicyStep, RoundEnd, RunEnd, RunError, RunStart
+from fedbench.api.metrics import Costs
+from fedbench.api.scenario import Scenario
+from fedbench.api.specs import Track
 from fedbench.catalog import Catalog, Entry
 from fedbench.environment import describe, device_name
 from fedbench.errors import FedbenchError, UsageError
-from fedbench.events import PolicyStep, RoundEnd, RunEnd, RunError, RunStart
 from fedbench.federation import checkpoint
 from fedbench.federation.executors import Executor, ExecutorName
 from fedbench.files import remove_partial
 from fedbench.jobs import Job
-from fedbench.measures import Costs
-from fedbench.results.record import MethodInfo, Provider, Record, RoundEntry, ScenarioInfo, Status
+from fedbench.preference import bench as preference
+from fedbench.results.records import MethodInfo, Provider, Record, RoundEntry, ScenarioInfo, Status
 from fedbench.results.store import write_record, write_round_log
-from fedbench.scenario import Scenario
-from fedbench.specs import Track
-from fedbench.tracks import alignment, preference
-from fedbench.tracks.contract import Bench, Run, Watch
-from fedbench.tracks.examiner import spread
+from fedbench.runs.evaluation import spread
+from fedbench.runs.protocol import Bench, ProgressCallbacks, Run
 
 CHECKPOINTS = "checkpoints"
 Prepare = Callable[[Scenario, Catalog, torch.device, Callable[[str], None]], Bench]
@@ -213,12 +214,12 @@ class _Attempt:
             observer.say(f"taking up after round {saved.round}")
             seen = sum(entry.costs.client_examples for entry in self.entries)
             observer.tick(seen, torch.zeros(1))
-        for entry in run.rounds(executor, saved, Watch(observer.tick, self._stepped)):
+        for entry in run.rounds(executor, saved, ProgressCallbacks(observer.tick, self._stepped)):
             dumped = [item.model_dump(mode="json") for item in (*self.entries, entry)]
             self.entries.append(entry)
             how = asdict(executor) | where  # a chunk shrinks when memory runs out
             saved = checkpoint.Checkpoint(
-                job.run_id, entry.round, run.state, run.kept, run.late, dumped, how, self.started,
+                job.run_id, entry.round, run.state, run.client_state, run.late, dumped, how, self.started,
                 self._seconds(),
             )  # fmt: skip
             checkpoint.save(self.checkpoints, saved)

@@ -27,20 +27,20 @@ PHASES = {
     "prepare": ("fedbench.runner", "prepare"),
     "train": ("fedbench.federation.executors", "Executor.train"),
     "aggregate": ("fedbench.federation.loop", "cohort_of"),
-    "evaluate": ("fedbench.tracks.examiner", "Examiner.measured"),
+    "evaluate": ("fedbench.runs.evaluation", "RunEvaluator.measured"),
     "checkpoint": ("fedbench.federation.checkpoint", "save"),
     "log": ("fedbench.runner", "write_round_log"),
-    "final": ("fedbench.tracks.examiner", "Examiner.final"),
+    "final": ("fedbench.runs.evaluation", "RunEvaluator.final"),
     "record": ("fedbench.runner", "write_record"),
     "discard": ("fedbench.federation.checkpoint", "discard"),
 }
 """The phases of a run, each with the function that it begins with."""
 
 POLICY_PHASES = {
-    "fit": ("fedbench.tracks.fitting", "JudgeCache.get"),
-    "write judges": ("fedbench.tracks.fitting", "_write"),
-    "step": ("fedbench.tracks.fusion", "FusionRun._step"),
-    "update": ("fedbench.tracks.fusion", "FusionRun._update"),
+    "fit": ("fedbench.preference.fitting", "RewardModelCache.get"),
+    "write judges": ("fedbench.preference.fitting", "_write"),
+    "step": ("fedbench.preference.grpo_run", "GRPORun._step"),
+    "update": ("fedbench.preference.grpo_run", "GRPORun._update"),
 }
 """Those that a run of the preference track has besides."""
 

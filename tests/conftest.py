@@ -150,8 +150,8 @@ def git(folder, *arguments):
 
 def example_record(method="fedavg", seed=0, value=0.5, status="completed", **changes):
     """A sealed record as a run would write it, without running anything."""
-    from fedbench.measures import Costs, Measure
-    from fedbench.results.record import Record
+    from fedbench.api.metrics import Costs, Measure
+    from fedbench.results.records import Record
 
     def measured(value):
         return {"unseen/category/accuracy": Measure(value, 0.01, 100, "share")}

@@ -20,12 +20,13 @@ from fedbench.results.store import write_record
 ROOT = Path(__file__).parent.parent
 CORE = ROOT / "fedbench"
 FLOORS = (
-    "errors rng fingerprint files markdown",
-    "specs events measures methods fusers scenario values hookspecs",
+    "errors rng fingerprint files",
+    "api",
     "plugins catalog params environment",
     "data models evaluation",
-    "federation",
-    "tracks results leaderboard",
+    "federation results",
+    "runs verification",
+    "alignment preference leaderboard",
     "jobs runner replay builtins",
     "cli testing __main__",
 )

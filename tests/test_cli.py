@@ -16,7 +16,7 @@ from conftest import example_record, install_plugin
 
 from fedbench.cli.main import COMMANDS, cli
 from fedbench.data.features import CACHE_VARIABLE, FeatureCache
-from fedbench.results.record import Record
+from fedbench.results.records import Record
 from fedbench.results.store import write_record
 
 

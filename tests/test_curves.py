@@ -3,10 +3,10 @@
 import pytest
 from conftest import example_record
 
-from fedbench.measures import Costs, Measure
-from fedbench.results.compare import summarise
+from fedbench.api.metrics import Costs, Measure
+from fedbench.results.comparison import summarise
 from fedbench.results.curves import curve
-from fedbench.results.plots import paths
+from fedbench.results.pictures import paths
 
 PRIMARY = "unseen/category/accuracy"
 

@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 import torch
 
+from fedbench.api.aggregator import Aggregator
+from fedbench.api.scenario import Faults
 from fedbench.catalog import Catalog
-from fedbench.data.flips import flipped
 from fedbench.data.items import Pair
+from fedbench.data.label_flip import flipped
 from fedbench.federation.faults import HUGE, FaultModel
 from fedbench.federation.local import LocalWork
 from fedbench.jobs import plan_jobs
-from fedbench.methods import Aggregator
 from fedbench.plugins import Plugins
 from fedbench.results.store import read_record
 from fedbench.runner import Runner, choose_device
-from fedbench.scenario import Faults
 from fedbench.testing import ToyTask, toy_rounds
 from fedbench.testing.contracts import make
 
@@ -24,7 +24,7 @@ WAITS = "late, for the next round"
 WHYS = {"dropped out", "still at the round before", WAITS, "not finite"}
 
 
-class Watch(Aggregator):
+class ProgressCallbacks(Aggregator):
     """FedAvg that keeps every cohort it was given."""
 
     def __init__(self):
@@ -42,7 +42,7 @@ def run(method, faults=None, **more):
 
 
 def watched(**faults):
-    method = Watch()
+    method = ProgressCallbacks()
     return method.seen, run(method, Faults(**faults))
 
 
@@ -104,7 +104,7 @@ def test_late_updates_are_taken_in_the_next_round_instead_of_new_ones():
         assert client in after.came_late and after.left_out[client] == "still at the round before"
         row = merged[number + 1].clients.index(client)
         assert torch.equal(merged[number + 1].start[row], broadcast[number]), "a step from the present model"
-        if number == 1:  # what it learnt is what it would have sent in time
+        if number == 1:  # what it preferences is what it would have sent in time
             found = merged[2].updates[row]
             torch.testing.assert_close(found, honest[0].updates[client], rtol=0, atol=1e-6)
     assert any(number == 1 for number, _ in late)
@@ -128,7 +128,9 @@ def test_late_updates_survive_a_stop_and_a_resume():
         whole = run(make(name), faults)
         stop = next(i for i, r in enumerate(whole) if r.late)
         at = whole[stop]
-        rest = run(make(name), faults, after=at.number, state=at.state, kept=at.kept, late=at.late)
+        rest = run(
+            make(name), faults, after=at.number, state=at.state, client_state=at.client_state, late=at.late
+        )
         assert [r.digest for r in whole[stop + 1 :]] == [r.digest for r in rest], name
 
 
@@ -186,7 +188,7 @@ def test_gaussian_noise_has_the_asked_length_and_no_direction():
 def test_label_flip_trains_on_the_wrong_twins():
     model = FaultModel(Faults(byzantine=0.4, attack="label-flip"), seed=0, clients=5)
     work = [LocalWork(k, np.arange(3) + 10 * k, 0, 1) for k in range(5)]
-    for before, after in zip(work, model.poisoned(work, twins=100), strict=True):
+    for before, after in zip(work, model.poisoned(work, label_flip_offset=100), strict=True):
         shift = 100 if before.client in model.byzantine else 0
         assert (after.examples == before.examples + shift).all()
 
@@ -204,9 +206,9 @@ def test_flipped_pairs_have_another_answer_to_the_same_question():
         Pair(0, "which category?", "animals"), Pair(1, "which category?", "food"),
         Pair(2, "which category?", "objects"), Pair(3, "is it a cat?", "yes"), Pair(4, "is it red?", "no"),
     ]  # fmt: skip
-    twins = flipped(pairs)
-    assert [(p.image, p.prompt) for p in twins] == [(p.image, p.prompt) for p in pairs]
-    assert [p.answer for p in twins] == ["food", "objects", "animals", "no", "yes"]
+    label_flip_offset = flipped(pairs)
+    assert [(p.image, p.prompt) for p in label_flip_offset] == [(p.image, p.prompt) for p in pairs]
+    assert [p.answer for p in label_flip_offset] == ["food", "objects", "animals", "no", "yes"]
 
 
 @pytest.mark.parametrize("method", ["median", "trimmed-mean", "krum", "multikrum"])

@@ -23,7 +23,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from fedbench import Cohort, LocalRule, MethodSpec, State
-from fedbench.methods import Signals
+from fedbench.api.aggregator import Signals
 from fedbench.params import ParamSpace
 
 SPACE = ParamSpace({"in.weight": (20, 12), "in.bias": (20,), "out.weight": (16, 20), "out.bias": (16,)})

@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 import torch
 
+from fedbench.api.aggregator import Aggregator, Context, LocalRule
+from fedbench.api.scenario import Budget, Federation, Training
 from fedbench.errors import UsageError
 from fedbench.federation import checkpoint
 from fedbench.federation.executors import Executor, make_executor
-from fedbench.federation.local import LocalWork, train_clients
+from fedbench.federation.local import LocalWork, minibatches, train_clients
 from fedbench.federation.loop import federate, plan
 from fedbench.federation.optim import LocalOptimizer, clip_per_client, rate
-from fedbench.federation.sampling import cohort, minibatches, one_pass_parts
-from fedbench.methods import Aggregator, Context, LocalRule
+from fedbench.federation.schedule import cohort, one_pass_parts
 from fedbench.params import ParamSpace, digest
 from fedbench.rng import derive
-from fedbench.scenario import Budget, Federation, Training
 from fedbench.testing import ToyTask, toy_rounds
 from fedbench.testing.contracts import make
 
@@ -242,7 +242,10 @@ def test_checkpoints_keep_two_and_fall_back(tmp_path):
     said = []
     found = checkpoint.load(tmp_path, "run", torch.device("cpu"), said.append)
     assert found.round == 4 and found.state["m:w"].dtype == torch.float64 and not said
-    assert torch.equal(found.kept["c"], torch.full((2, 3), 7.0)) and set(found.state) == {"params", "m:w"}
+    assert torch.equal(found.client_state["c"], torch.full((2, 3), 7.0)) and set(found.state) == {
+        "params",
+        "m:w",
+    }
     assert found.late["client"].tolist() == [4] and set(found.late) == {"client", "reports/d"}
     content = bytearray(newest.read_bytes())
     content[-3] ^= 1

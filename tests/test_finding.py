@@ -10,14 +10,14 @@ import torch
 from conftest import example_record
 from scipy.stats import t
 
+from fedbench.api.metrics import Costs, Measure
+from fedbench.api.scenario import load_scenario
 from fedbench.catalog import Catalog
 from fedbench.cli.main import main
 from fedbench.errors import UsageError
-from fedbench.measures import Costs, Measure
 from fedbench.plugins import Plugins
 from fedbench.results.statistics import interval
 from fedbench.runner import Runner
-from fedbench.scenario import load_scenario
 
 FOLDER = Path(__file__).parent.parent / "docs" / "findings"
 

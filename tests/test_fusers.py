@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from fedbench.fusers import Outcome, RewardFuser
+from fedbench.api.reward_fuser import PolicyStepFeedback, RewardFuser
 from fedbench.rng import torch_stream
-from fedbench.testing import RewardFuserContract, ToyPanel, toy_answers
+from fedbench.testing import RewardFuserContract, ToyRewardFederation, toy_answers
 from fedbench.testing.contracts import created, installed
 from fedbench.testing.rewards import fuser
 
@@ -37,7 +37,7 @@ def rewards():
 
 def fused(method, given, **options):
     made = fuser(method, options)
-    state = made.fit(ToyPanel())
+    state = made.fit(ToyRewardFederation())
     return made.fuse(state, given, made.route(state, toy_answers(0, len(given)), 3, torch_stream(0, "r")))
 
 
@@ -63,28 +63,30 @@ def test_random_asks_one_at_a_time_and_everyone_in_the_end():
 
 
 def test_single_is_one_client_the_best_unless_told():
-    panel = ToyPanel()
-    assert fuser("reward-single").judges(panel) == panel.clients[2:]
-    assert fuser("reward-single", {"client": 0}).judges(panel) == panel.clients[:1]
+    federation = ToyRewardFederation()
+    assert fuser("reward-single").sources(federation) == federation.clients[2:]
+    assert fuser("reward-single", {"client": 0}).sources(federation) == federation.clients[:1]
     with pytest.raises(ValueError, match="no client 7: they are 0 to 2"):
-        fuser("reward-single", {"client": 7}).judges(panel)
+        fuser("reward-single", {"client": 7}).sources(federation)
 
 
 def test_anchors_and_averages_ask_no_client():
-    panel = ToyPanel()
+    federation = ToyRewardFederation()
     for method in ("gold-reward", "reward-fedavg"):
-        (judge,) = fuser(method).judges(panel)
-        assert judge.client is None
+        (source,) = fuser(method).sources(federation)
+        assert source.client is None
 
 
 def test_pluralllm_listens_to_who_was_served_badly():
     """By hand: a = softmax((1−h)/τ), log mean e^{a r}."""
     made = fuser("pluralllm")
-    state = made.fit(ToyPanel())
+    state = made.fit(ToyRewardFederation())
     given, weights = rewards(), torch.full((9, 3), 1 / 3)
     torch.testing.assert_close(made.fuse(state, given, weights), given.mean(1)), "fair so far"
     unfair = torch.tensor([[2.0, 0.0, -2.0]]).expand(9, 3)
-    outcome = Outcome(toy_answers(0, 9), unfair, weights, unfair.mean(1), lambda: (0.0, 0.0), lambda: 0.0)
+    outcome = PolicyStepFeedback(
+        toy_answers(0, 9), unfair, weights, unfair.mean(1), lambda: (0.0, 0.0), lambda: 0.0
+    )
     for _ in range(5):
         state = made.feedback(state, outcome)
     history = unfair[0] * (1 - 0.8**5)

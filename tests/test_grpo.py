@@ -15,8 +15,8 @@ from fedbench.evaluation.scoring import generate
 from fedbench.models.policy import Policy, Questions
 from fedbench.models.projector import Projector
 from fedbench.plugins import Plugins
+from fedbench.preference.grpo import advantages, grpo_terms
 from fedbench.rng import torch_stream
-from fedbench.tracks.grpo import advantages, grpo_terms
 
 
 def test_advantages_are_relative_to_the_group():

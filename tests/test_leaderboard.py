@@ -8,8 +8,8 @@ import pytest
 from conftest import git
 from records_of_ours import PLACE, RECORDS, edited, everywhere, put, values
 
-from fedbench.leaderboard.badges import BADGES, read_badges
 from fedbench.results.parsing import content_id
+from fedbench.verification.badges import BADGES, read_badges
 
 ROOT = Path(__file__).parent.parent
 METHODS = ("start", "local", "centralized", "fedavg", "fed-cmp")

@@ -8,13 +8,13 @@ import pytest
 import torch
 from fedbench_baselines.robust import krum_scores
 
+from fedbench.api.aggregator import Clients, Context, LocalRule
+from fedbench.api.scenario import Federation
 from fedbench.errors import UsageError
 from fedbench.federation.executors import Executor
 from fedbench.federation.local import train_clients
 from fedbench.federation.loop import federate, plan
-from fedbench.methods import Clients, Context, LocalRule
 from fedbench.params import ParamSpace
-from fedbench.scenario import Federation
 from fedbench.testing import AggregatorContract, ToyTask, toy_rounds
 from fedbench.testing.contracts import example_cohort, installed, make
 from fedbench.testing.toy import TRAINING
@@ -289,20 +289,24 @@ def test_scaffold_controls_are_option_two_under_plain_sgd():
     for client, work in enumerate(plan(shards, range(3), 2, 2, TRAINING, seed=0)):
         steps = -(-len(work.examples) // TRAINING.batch_size)
         assert steps > 1
-        before = first.kept["control"][client]
+        before = first.client_state["control"][client]
         x, c = first.state["params"], first.state["control"]
         rule = LocalRule(gradient=lambda g, p, a, shift=c - before: g + shift)
         y = train_clients(task, x[None], [work], rule, TRAINING, lambda n, loss: None).params[0]
         wanted = before - c + (x - y) / (steps * TRAINING.lr)
-        torch.testing.assert_close(second.kept["control"][client], wanted, rtol=0, atol=1e-9)
-    torch.testing.assert_close(second.state["control"], second.kept["control"].mean(0), rtol=0, atol=1e-9)
+        torch.testing.assert_close(second.client_state["control"][client], wanted, rtol=0, atol=1e-9)
+    torch.testing.assert_close(
+        second.state["control"], second.client_state["control"].mean(0), rtol=0, atol=1e-9
+    )
 
 
 def test_what_a_client_keeps_stays_with_it_until_it_takes_part_again():
     rounds = toy_rounds(make("moon"), clients=5, cohort=2, rounds=6)
     for before, now in pairwise(rounds):
         for client in range(5):
-            changed = not torch.equal(before.kept["previous"][client], now.kept["previous"][client])
+            changed = not torch.equal(
+                before.client_state["previous"][client], now.client_state["previous"][client]
+            )
             assert changed == (client in now.cohort)
 
 

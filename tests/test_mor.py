@@ -1,4 +1,4 @@
-"""MoR's router, routings and Thompson sampling, on a panel whose clients' answers can be told apart."""
+"""MoR's router, routings and Thompson sampling, on a federation whose clients' answers can be told apart."""
 
 import pytest
 import torch
@@ -7,9 +7,9 @@ from fedbench_mor.mor import MoR
 from fedbench_mor.options import MoROptions
 from fedbench_mor.router import cross_entropy, one_hot_bce
 
-from fedbench.fusers import Outcome
+from fedbench.api.reward_fuser import PolicyStepFeedback
 from fedbench.rng import torch_stream
-from fedbench.testing import ToyPanel, toy_answers
+from fedbench.testing import ToyRewardFederation, toy_answers
 
 K = 3
 
@@ -17,11 +17,11 @@ K = 3
 def fitted(**options):
     settings = {"width": 16, "layers": 1, "heads": 2, "rounds": 30, "steps": 2, "batch_size": 16, "lr": 0.5}
     fuser = MoR(MoROptions(**(settings | options)))
-    return fuser, fuser.fit(ToyPanel())
+    return fuser, fuser.fit(ToyRewardFederation())
 
 
-def route(fuser, state, judged, seed=0):
-    return fuser.route(state, judged, K, torch_stream(seed, "route"))
+def route(fuser, state, responses, seed=0):
+    return fuser.route(state, responses, K, torch_stream(seed, "route"))
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +38,8 @@ def test_the_router_finds_whose_answers_these_are(soft):
 
 def test_routings_are_shares_of_the_clients(soft):
     _, state = soft
-    judged = toy_answers(0, 40, 5)
-    shares = {name: route(MoR(MoROptions(routing=name, width=16, layers=1, heads=2)), state, judged)
+    responses = toy_answers(0, 40, 5)
+    shares = {name: route(MoR(MoROptions(routing=name, width=16, layers=1, heads=2)), state, responses)
               for name in ("soft", "topk", "top1")}  # fmt: skip
     for found in shares.values():
         torch.testing.assert_close(found.sum(1), torch.ones(40))
@@ -71,9 +71,11 @@ def test_a_clip_bounds_rewards(soft):
 
 
 def test_normalisation_is_the_panels():
-    panel = ToyPanel()
-    assert MoR(MoROptions()).judges(panel) == panel.clients
-    assert MoR(MoROptions(normalise=False)).judges(panel) == panel.uncalibrated != panel.clients
+    federation = ToyRewardFederation()
+    assert MoR(MoROptions()).sources(federation) == federation.clients
+    assert (
+        MoR(MoROptions(normalise=False)).sources(federation) == federation.uncalibrated != federation.clients
+    )
 
 
 def test_losses():
@@ -135,17 +137,19 @@ def test_without_exploration_thompson_takes_the_best_and_with_it_others_too():
 @pytest.mark.parametrize("literal", [False, True])
 def test_feedback_raises_the_chosen_clients_estimate_after_a_good_step(literal):
     fuser, state = fitted(rounds=1, head_lr=1.0, lam=0.01, literal_feedback=literal)
-    judged = toy_answers(0, 16, 3)
+    responses = toy_answers(0, 16, 3)
     weights = torch.eye(K)[torch.zeros(16, dtype=torch.long)]
 
     def outcome(reward):
         fused = torch.full((16,), reward)
-        return Outcome(judged, fused[:, None] * weights, weights, fused, lambda: (0.0, 0.0), lambda: 0.0)
+        return PolicyStepFeedback(
+            responses, fused[:, None] * weights, weights, fused, lambda: (0.0, 0.0), lambda: 0.0
+        )
 
     state = fuser.feedback(state, outcome(0.0))  # sets the average
-    before = thompson.estimates(state, fuser._features(state, judged)).mean(0)
+    before = thompson.estimates(state, fuser._features(state, responses)).mean(0)
     after_state = fuser.feedback(state, outcome(1.0))
-    after = thompson.estimates(after_state, fuser._features(after_state, judged)).mean(0)
+    after = thompson.estimates(after_state, fuser._features(after_state, responses)).mean(0)
     assert (after[0] > before[0]).item() is not literal
     torch.testing.assert_close(after[1:], before[1:])
     assert float(after_state["average"]) == pytest.approx(0.1)
@@ -157,22 +161,24 @@ def test_feedback_raises_the_chosen_clients_estimate_after_a_good_step(literal):
 def test_without_feedback_and_exploration_thompson_is_top1(soft):
     """Whoever is online starts with the router that was fitted, whatever the length of its features."""
     _, state = soft
-    judged = toy_answers(0, 64, 3)
+    responses = toy_answers(0, 64, 3)
     online, still = (
         MoR(MoROptions(width=16, layers=1, heads=2, nu=0.0, routing=r)) for r in ("thompson", "top1")
     )
     head = online._router(state).head
     arms = {**state, **thompson.first(head.weight.detach(), head.bias.detach(), 1.0)}
     stream = torch_stream(0, "route")
-    assert torch.equal(online.route(arms, judged, K, stream), still.route(state, judged, K, stream))
+    assert torch.equal(online.route(arms, responses, K, stream), still.route(state, responses, K, stream))
 
 
 def test_feedback_from_the_objective_or_validation():
-    judged, weights = toy_answers(0, 4, 3), torch.eye(K)[[0, 0, 0, 0]]
+    responses, weights = toy_answers(0, 4, 3), torch.eye(K)[[0, 0, 0, 0]]
     fused = torch.zeros(4)
     for name in ("delta_j", "delta_val"):
         right = iter((0.2, 0.4)).__next__
-        outcome = Outcome(judged, fused[:, None] * weights, weights, fused, lambda: (0.0, 1.0), right)
+        outcome = PolicyStepFeedback(
+            responses, fused[:, None] * weights, weights, fused, lambda: (0.0, 1.0), right
+        )
         fuser, state = fitted(rounds=1, head_lr=1.0, lam=0.01, feedback=name)
         after = fuser.feedback(state, outcome)
         if name == "delta_val":
@@ -185,5 +191,5 @@ def test_feedback_from_the_objective_or_validation():
 def test_a_state_is_enough_to_go_on(soft):
     _, state = soft
     other = MoR(MoROptions(routing="soft", width=16, layers=1, heads=2))
-    judged = toy_answers(1, 8, 9)
-    torch.testing.assert_close(route(other, state, judged), route(soft[0], state, judged))
+    responses = toy_answers(1, 8, 9)
+    torch.testing.assert_close(route(other, state, responses), route(soft[0], state, responses))

@@ -31,13 +31,14 @@ from transformers import (
     Qwen2VLImageProcessorPil,
 )
 
+from fedbench.api.reward_fuser import ResponseBatch
+from fedbench.api.scenario import load_scenario
 from fedbench.catalog import Catalog
 from fedbench.data import Item
 from fedbench.data.loading import load_data, load_partition
 from fedbench.errors import UsageError
 from fedbench.evaluation.packing import pack
 from fedbench.evaluation.scoring import generate, likelihoods
-from fedbench.fusers import Judged
 from fedbench.jobs import plan_jobs
 from fedbench.models.language import LanguageModel
 from fedbench.models.policy import Policy, Questions
@@ -47,7 +48,6 @@ from fedbench.plugins import Plugins
 from fedbench.results.store import find_records, read_record
 from fedbench.rng import torch_stream
 from fedbench.runner import Runner
-from fedbench.scenario import load_scenario
 
 QWEN_SIZE = 24
 """3 × 3 tokens, so that rows and columns can't be mistaken for each other's number."""
@@ -262,9 +262,11 @@ def test_a_reward_model_reads_the_last_token_as_transformers_does(case):
     padded = torch.nn.utils.rnn.pad_sequence([torch.tensor(row) for row in ids], batch_first=True)
     mask = torch.arange(padded.shape[1]) < torch.tensor([len(row) for row in ids])[:, None]
     images = torch.arange(3)[None]
-    judged = Judged(case.features[None], padded[None], case.llm.embed(padded)[None], mask[None], images)
+    responses = ResponseBatch(
+        case.features[None], padded[None], case.llm.embed(padded)[None], mask[None], images
+    )
     with torch.no_grad():
-        found = model(params[None], judged)[0]
+        found = model(params[None], responses)[0]
         for row, (question, answer) in enumerate(ASKED):
             whole = case.truth.ids(question, f"{answer}<|im_end|>", tokens=case.tokens)
             output = case.truth.model(**case.truth.inputs(IMAGES[row], whole), output_hidden_states=True)
@@ -424,11 +426,11 @@ BROKEN = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("trouble", BROKEN)
-def test_an_unsound_checkpoint_is_refused_in_one_line(trouble, tmp_path):
-    spoil, message = BROKEN[trouble]
+@pytest.mark.parametrize("problem", BROKEN)
+def test_an_unsound_checkpoint_is_refused_in_one_line(problem, tmp_path):
+    spoil, message = BROKEN[problem]
     folder = tiny.qwen2_vl(tmp_path / "checkpoint")
-    if trouble in ("another architecture", "no vision"):
+    if problem in ("another architecture", "no vision"):
         folder = tmp_path / "other"
     spoil(folder)
     with pytest.raises(UsageError, match=message) as error:
@@ -561,13 +563,13 @@ def test_without_the_hub_a_run_ends_with_that_line(name, fedbench, offline):
 
 def test_every_backbone_that_a_scenario_judges_with_is_registered():
     known = {options.name for options, *_ in BACKBONES}
-    judges = load_scenario(SCENARIOS / "mor-heterogeneous.toml").rewards.models
-    assert len({judge.backbone.name for judge in judges}) == 3
-    assert {judge.backbone.name for judge in judges} < known
+    sources = load_scenario(SCENARIOS / "mor-heterogeneous.toml").rewards.models
+    assert len({source.backbone.name for source in sources}) == 3
+    assert {source.backbone.name for source in sources} < known
 
 
 def test_the_scenarios_backbone_and_data_from_folders_of_ones_own(shelf, tmp_path):
-    """What a run of the preference track does with them: asks, samples, scores and judges."""
+    """What a run of the preference track does with them: asks, samples, scores and sources."""
     folder = tiny.qwen2_5_vl(tmp_path / "checkpoint")
     changes = {
         "backbone.options.path": str(folder), "backbone.options.size": QWEN_SIZE,

@@ -11,9 +11,9 @@ from fedbench_papers.options import CC12M, POVID, MMERealWorld, VLFeedback
 from fedbench_papers.overlap import TokenF1, f1
 from fedbench_papers.rated import povid, vlfeedback
 
+from fedbench.api.options import validated
 from fedbench.data import AlignmentData, PreferenceData
 from fedbench.errors import UsageError
-from fedbench.values import validated
 
 
 @pytest.fixture(autouse=True)
@@ -238,8 +238,8 @@ def settings(kind, shelf):
 
 
 @pytest.mark.parametrize("trouble", BAD_TABLES)
-def test_unsound_data_is_refused_in_one_line(trouble, shelf, tmp_path):
-    make, kind, rows, features, message = BAD_TABLES[trouble]
+def test_unsound_data_is_refused_in_one_line(fault_model, shelf, tmp_path):
+    make, kind, rows, features, message = BAD_TABLES[fault_model]
     folder = tables.write(tmp_path / "rows", rows(), features)
     with pytest.raises(UsageError, match=message):
         make(kind(path=str(folder), **settings(kind, shelf)))

@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 from conftest import install_plugin
 
-from fedbench import Options, events, hookspecs, specs
+from fedbench import Options
+from fedbench.api import events, hookspecs, specs
+from fedbench.api.options import validated
 from fedbench.catalog import Catalog
 from fedbench.errors import FedbenchError, PluginError, UsageError
 from fedbench.plugins import Plugins
-from fedbench.values import validated
 
 REGISTRATION = {
     "methods": 'MethodSpec("thing", "alignment", "m:f", "does it")',
@@ -44,9 +45,8 @@ HOOKS = {name for name in vars(hookspecs) if name.startswith("fedbench_")}
 
 def hooks(body):
     """The text of a hooks module."""
-    return (
-        f"from pathlib import Path\nfrom fedbench import hookimpl\nfrom fedbench.specs import *\n\n{body}\n"
-    )
+    imports = "from pathlib import Path\nfrom fedbench import hookimpl\nfrom fedbench.api.specs import *"
+    return f"{imports}\n\n{body}\n"
 
 
 def methods(*names, extra=""):

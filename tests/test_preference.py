@@ -9,25 +9,25 @@ import pytest
 import torch
 from conftest import install_plugin
 
+from fedbench.api.aggregator import LocalRule
+from fedbench.api.reward_fuser import RewardFuser
+from fedbench.api.scenario import Faults, load_scenario
 from fedbench.catalog import Catalog
 from fedbench.errors import FedbenchError, UsageError
 from fedbench.federation.executors import Executor
 from fedbench.federation.faults import FaultModel
 from fedbench.federation.local import LocalWork
-from fedbench.fusers import RewardFuser
 from fedbench.jobs import plan_jobs
-from fedbench.leaderboard.consistency import inconsistencies
-from fedbench.methods import LocalRule
 from fedbench.plugins import Plugins
+from fedbench.preference.audit import TrainingPreferences, reward_report
+from fedbench.preference.bench import DPOProblem, check_preferences
+from fedbench.preference.dpo import BETA
+from fedbench.preference.fitting import RewardModelCache
+from fedbench.preference.reward_channel import RewardChannel
 from fedbench.results.store import read_record
 from fedbench.runner import Runner, prepare
-from fedbench.scenario import Faults, load_scenario
 from fedbench.testing.contracts import created
-from fedbench.tracks.asking import Desk
-from fedbench.tracks.audit import Learnt, reward_report
-from fedbench.tracks.dpo import BETA
-from fedbench.tracks.fitting import JudgeCache
-from fedbench.tracks.preference import DPOExchange, check_preferences
+from fedbench.verification.consistency import inconsistencies
 
 SMALL = {"mor.rounds": 2, "mor.steps": 2, "mor.width": 8, "mor.heads": 2, "mor.layers": 1}
 K, STEPS, GROUP, QUERIES, ROUNDS = 3, 2, 4, 3, 3
@@ -153,21 +153,21 @@ def test_a_router_is_paid_for_and_reported(run):
 
 
 def test_an_attacker_sees_what_each_client_was_taught(bench):
-    """Swapped preferences are what a client learnt; normalisation moves nobody within a client."""
-    judge = bench.fitted(0, SERIAL).judges[1]
+    """Swapped preferences are what a client preferences; normalisation moves nobody within a client."""
+    source = bench.fitted(0, SERIAL).sources[1]
     index = torch.from_numpy(bench.shards[1])
-    learnt = Learnt(
-        bench.chosen.judged(index),
-        bench.rejected.judged(index),
+    preferences = TrainingPreferences(
+        bench.chosen.responses(index),
+        bench.rejected.responses(index),
         torch.tensor([-1.0] + [1.0] * (len(index) - 1)),
     )
-    found = torch.from_numpy(learnt.preferred(judge))
-    assert float(found[0]) == float(judge.score(learnt.rejected)[0])
-    assert torch.equal(found[1:], judge.score(learnt.chosen)[1:])
-    judges = bench.fitted(0, SERIAL).judges
+    found = torch.from_numpy(preferences.preferred(source))
+    assert float(found[0]) == float(source.score(preferences.rejected)[0])
+    assert torch.equal(found[1:], source.score(preferences.chosen)[1:])
+    sources = bench.fitted(0, SERIAL).sources
     both = [
-        reward_report(which, [learnt] * K, bench.comparisons)[0]["rewards/membership_auc"].value
-        for which in (judges, [judge.uncalibrated for judge in judges])
+        reward_report(which, [preferences] * K, bench.comparisons)[0]["rewards/membership_auc"].value
+        for which in (sources, [source.uncalibrated for source in sources])
     ]
     assert both[0] == pytest.approx(both[1], abs=1e-3)
 
@@ -217,15 +217,15 @@ def test_a_run_with_faults_agrees_with_itself(run, toy_preferences, method, faul
 def test_an_attacker_is_named_and_turns_its_rewards_round(run):
     honest, attacked = run("reward-mean"), run("reward-mean", changes={"faults.byzantine": 0.34})
     (attacker,) = attacked.rounds[1].attackers
-    trouble = FaultModel(Faults(byzantine=0.34), 0, K)
+    fault_model = FaultModel(Faults(byzantine=0.34), 0, K)
     rewards = torch.tensor([1.0, -2.0])
-    assert torch.equal(trouble.misjudged(1, attacker, rewards), -rewards)
-    assert torch.equal(trouble.misjudged(1, (attacker + 1) % K, rewards), rewards)
+    assert torch.equal(fault_model.tampered_rewards(1, attacker, rewards), -rewards)
+    assert torch.equal(fault_model.tampered_rewards(1, (attacker + 1) % K, rewards), rewards)
     assert attacked.rounds[-1].digest != honest.rounds[-1].digest
 
 
 def test_a_budget_is_kept_in_every_part_of_a_run(run):
-    """A step asks each of three clients for a number about twelve answers; MoR may ask only some of them."""
+    """A step asks each of three clients for a number about twelve answers; MoR may ask some of them."""
     router = run("mor").rounds[0].costs.uplink_bytes
     step = 4 * K * QUERIES * GROUP
     record = run("reward-mean", changes={"budget.uplink_bytes": 2 * STEPS * step})
@@ -247,15 +247,15 @@ def test_a_client_that_no_comparison_is_about_is_only_a_client(bench, tmp_path):
     fitted = bench.fitted(0, SERIAL)
     owners = np.where(bench.comparisons.owners == 1, 0, bench.comparisons.owners)
     lonely = replace(bench.comparisons, owners=owners)
-    learnt = [
-        Learnt(bench.chosen.judged(i), bench.rejected.judged(i), bench.signs(0)[i])
+    preferences = [
+        TrainingPreferences(bench.chosen.responses(i), bench.rejected.responses(i), bench.signs(0)[i])
         for i in map(torch.from_numpy, bench.shards)
     ]
-    measures, clients = reward_report(fitted.judges, learnt, lonely)
+    measures, clients = reward_report(fitted.sources, preferences, lonely)
     assert np.isnan(clients[1]["own_accuracy"]) and clients[0]["own_accuracy"] >= 0
     assert 0 <= measures["rewards/membership_auc"].value <= 1
     odd = replace(fitted, measures=measures, clients=clients)
-    cache = JudgeCache(tmp_path, lambda line: None)
+    cache = RewardModelCache(tmp_path, lambda line: None)
     cache.get({"odd": 1}, bench.tasks, lambda: odd)
     again = cache.get({"odd": 1}, bench.tasks, lambda: None)
     assert repr(again.clients) == repr(clients) and repr(again.measures) == repr(measures)
@@ -289,15 +289,15 @@ def test_noise_swaps_a_share_of_a_clients_preferences(bench, catalog, toy_prefer
 class Talkative:
     name, client = "client 0", 0
 
-    def score(self, judged):
-        return judged.visual.mean(1)
+    def score(self, responses):
+        return responses.visual.mean(1)
 
 
 def test_whoever_says_more_than_a_number_is_refused(bench):
-    desk = Desk([Talkative()], bench.data.images, FaultModel(Faults(), 0, K))
-    judged = bench.comparisons.better.everything
+    channel = RewardChannel([Talkative()], bench.data.images, FaultModel(Faults(), 0, K))
+    responses = bench.comparisons.better.everything
     with pytest.raises(FedbenchError, match=r"client 0 answers with a tensor of shape .* nothing else"):
-        desk.ask(1, judged, torch.ones(len(judged.ids), 1))
+        channel.query(1, responses, torch.ones(len(responses.ids), 1))
 
 
 def test_damaged_reward_models_are_fitted_again(bench, monkeypatch, tmp_path):
@@ -309,7 +309,7 @@ def test_damaged_reward_models_are_fitted_again(bench, monkeypatch, tmp_path):
     mended = bench.fitted(3, SERIAL)
     for other in (again, mended):
         assert other.measures == first.measures and other.clients == first.clients
-        for ours, theirs in zip(other.judges, first.judges, strict=True):
+        for ours, theirs in zip(other.sources, first.sources, strict=True):
             assert torch.equal(ours.params, theirs.params) and ours.mean == theirs.mean
 
 
@@ -332,7 +332,7 @@ def test_dpo_begins_at_log_two_and_follows_its_definition(bench):
 
 
 def test_dpo_clients_of_unequal_size_train_together_as_alone(bench):
-    task, training = DPOExchange(bench, 0).task, DPOExchange(bench, 0).training
+    task, training = DPOProblem(bench, 0).task, DPOProblem(bench, 0).training
     work = [LocalWork(k, np.arange(size), 0, 9) for k, size in enumerate((3, 2 * training.batch_size + 1))]
     start = bench.start.repeat(len(work), 1)
     found = [
@@ -344,8 +344,8 @@ def test_dpo_clients_of_unequal_size_train_together_as_alone(bench):
 
 
 def test_a_local_rule_that_looks_at_visual_tokens_has_none_to_look_at(bench):
-    task, rule = DPOExchange(bench, 0).task, LocalRule(loss=lambda signals: signals.visual.sum((1, 2, 3)))
-    work, training = [LocalWork(0, np.arange(3), 0, 1)], DPOExchange(bench, 0).training
+    task, rule = DPOProblem(bench, 0).task, LocalRule(loss=lambda signals: signals.visual.sum((1, 2, 3)))
+    work, training = [LocalWork(0, np.arange(3), 0, 1)], DPOProblem(bench, 0).training
     with pytest.raises(UsageError, match="DPOTask shows no visual tokens to a local rule"):
         SERIAL.train(task, bench.start[None], work, lambda ids: rule, training, lambda *_: None)
 

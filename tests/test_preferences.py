@@ -19,6 +19,8 @@ from fedbench_preferences.shapes import shapes
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from fedbench.api.options import validated
+from fedbench.api.scenario import load_scenario
 from fedbench.catalog import Catalog
 from fedbench.data.loading import load_data, load_partition
 from fedbench.errors import UsageError
@@ -29,8 +31,6 @@ from fedbench.models.projector import Projector
 from fedbench.plugins import Plugins
 from fedbench.results.store import read_record
 from fedbench.runner import Runner
-from fedbench.scenario import load_scenario
-from fedbench.values import validated
 
 MADE = {"prefs-emoji": emoji, "prefs-easyvqa": easyvqa, "prefs-domains": domains}
 CLIENTS = {

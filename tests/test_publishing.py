@@ -324,7 +324,7 @@ class Hub(BaseHTTPRequestHandler):
             return self.answer(200, {"files": files})
         assert rest[0] == "commit", self.path
         header, *lines = map(json.loads, body.splitlines())
-        if self.server.rival:
+        if self.server.baseline_params:
             commits.append(commits[-1] | {"index.html": b"first!"})
         if header["value"].get("parentCommit", sha(commits)) != sha(commits):
             return self.answer(412, {"error": "A commit has happened since. Please refresh and try again."})
@@ -359,7 +359,7 @@ def hub():
     server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
     server.address = f"http://127.0.0.1:{server.server_port}"
     server.repositories, server.asked, server.token = {}, [], "hf_" + "x" * 30
-    server.created, server.rival = None, False
+    server.created, server.baseline_params = None, False
     server.large, server.stored, server.full = ("no file",), {}, False
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield server
@@ -440,7 +440,7 @@ def test_a_hub_whose_store_is_full_is_one_line(hub, to_hub, large_files):
 
 def test_who_is_overtaken_on_the_hub_is_told(hub, to_hub):
     hub.repositories["spaces", "nobody/boards"] = [{}]
-    hub.rival = True
+    hub.baseline_params = True
     code, out, err = to_hub("hf:nobody/boards")
     assert (code, out) == (1, "") and "nobody/boards has diverged" in err
     assert hub.repositories["spaces", "nobody/boards"][-1] == {"index.html": b"first!"}

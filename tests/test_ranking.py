@@ -5,13 +5,13 @@ from dataclasses import replace
 import pytest
 from conftest import example_record
 
-from fedbench.leaderboard.board import Board, BoardScenario, Contest, InstalledMethod, Published
-from fedbench.leaderboard.levels import Level
+from fedbench.api.metrics import Costs, Measure
+from fedbench.leaderboard.boards import Board, BoardScenario, Contest, InstalledMethod, Published
 from fedbench.leaderboard.ranking import THRESHOLDS, rank
 from fedbench.leaderboard.tables import document, headings, overall
-from fedbench.measures import Costs, Measure
 from fedbench.results.anchors import ANCHORS
-from fedbench.results.runs import run_of
+from fedbench.results.run_summary import run_of
+from fedbench.verification.ladder import Level
 
 METRIC = "unseen/category/accuracy"
 ANCHOR_VALUES = {"start": 0.1, "local": 0.3, "centralized": 0.9, "fedavg": 0.5}

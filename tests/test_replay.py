@@ -6,12 +6,11 @@ import pytest
 
 from fedbench.catalog import Catalog
 from fedbench.jobs import plan_jobs
-from fedbench.leaderboard.levels import Level
-from fedbench.leaderboard.verify import climb, verify
 from fedbench.plugins import Plugins
 from fedbench.replay import Replayer, hardware_class
 from fedbench.results.parsing import content_id
 from fedbench.runner import Runner, choose_device
+from fedbench.verification.ladder import Level, climb, verify
 
 PRIMARY = "unseen-concept/category/accuracy"
 

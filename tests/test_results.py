@@ -10,10 +10,10 @@ from conftest import example_record
 import fedbench.results
 from fedbench.errors import UsageError
 from fedbench.fingerprint import canonical_json
-from fedbench.results.compare import summarise
+from fedbench.results.comparison import summarise
 from fedbench.results.migrations import MIGRATIONS, UnknownVersion, migrate
 from fedbench.results.parsing import content_id
-from fedbench.results.record import Record
+from fedbench.results.records import Record
 from fedbench.results.store import find_records, read_record, write_record
 
 SCHEMA = Path(fedbench.results.__file__).parent / "record.schema.json"

@@ -18,7 +18,7 @@ from attempts import PHASES, POLICY_PHASES, Asked, Attempts
 
 from fedbench.errors import UsageError
 from fedbench.federation import checkpoint
-from fedbench.results.record import RoundEntry
+from fedbench.results.records import RoundEntry
 from fedbench.results.store import read_record
 from fedbench.rng import numpy_stream
 
@@ -306,8 +306,8 @@ def test_with_no_sound_checkpoint_the_run_says_what_to_do(copy, reference):
 
 
 def test_neither_a_flipped_bit_nor_a_missing_byte_goes_unnoticed(tmp_path):
-    state, kept = {"params": torch.arange(6.0)}, {"control": torch.ones(2, 3)}
-    saved = checkpoint.Checkpoint("run", 1, state, kept, {}, [{"round": 0}], {"chunk": 1}, "now", 1.0)
+    state, client_state = {"params": torch.arange(6.0)}, {"control": torch.ones(2, 3)}
+    saved = checkpoint.Checkpoint("run", 1, state, client_state, {}, [{"round": 0}], {"chunk": 1}, "now", 1.0)
     checkpoint.save(tmp_path, saved)
     (path,) = tmp_path.iterdir()
     whole = path.read_bytes()

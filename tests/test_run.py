@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from fedbench.api.aggregator import LocalRule
 from fedbench.catalog import Catalog
 from fedbench.cli.main import main
 from fedbench.errors import FedbenchError, UsageError
@@ -20,15 +21,14 @@ from fedbench.federation.executors import Executor
 from fedbench.federation.loop import plan
 from fedbench.federation.optim import rate
 from fedbench.jobs import plan_jobs
-from fedbench.methods import LocalRule
 from fedbench.params import digest
 from fedbench.plugins import Plugins
 from fedbench.results.store import find_records, read_record
 from fedbench.rng import torch_stream
 from fedbench.runner import Runner, choose_device
+from fedbench.runs.aggregation import AggregationRun
+from fedbench.runs.protocol import ProgressCallbacks
 from fedbench.testing.contracts import make
-from fedbench.tracks.contract import Watch
-from fedbench.tracks.parameters import ParameterRun
 
 
 @pytest.fixture(scope="module")
@@ -144,8 +144,8 @@ def test_serial_and_batched_agree(runner, run):
     (bench,) = runner._benches.values()
     found = []
     for chunk in (1, 3):
-        alignment = ParameterRun(bench, make("fed-cmp"), 0, "serial")
-        list(alignment.rounds(Executor("test", chunk), None, Watch()))
+        alignment = AggregationRun(bench, make("fed-cmp"), 0, "serial")
+        list(alignment.rounds(Executor("test", chunk), None, ProgressCallbacks()))
         found.append(alignment.state["params"])
     assert (found[0] - found[1]).norm() / found[0].norm() < 1e-5
 

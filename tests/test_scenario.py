@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from fedbench.api.scenario import load_scenario
 from fedbench.catalog import Catalog
 from fedbench.errors import UsageError
 from fedbench.plugins import Plugins
-from fedbench.scenario import load_scenario
 
 GOOD = """\
 # A scenario with every kind of value.

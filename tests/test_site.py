@@ -18,18 +18,18 @@ from conftest import example_record, install_plugin
 from playwright.sync_api import sync_playwright
 from records_of_ours import RECORDS
 
+from fedbench.api.scenario import load_scenario
 from fedbench.catalog import Catalog
-from fedbench.leaderboard.board import load_board, open_board
-from fedbench.leaderboard.levels import Level
+from fedbench.leaderboard.boards import load_board, open_board
 from fedbench.leaderboard.ranking import rank
 from fedbench.leaderboard.site.build import plan_build
 from fedbench.leaderboard.site.pages import Site
 from fedbench.leaderboard.site.samples import ClientLoader
 from fedbench.plugins import Plugins
-from fedbench.results.record import Record
-from fedbench.results.runs import run_of
+from fedbench.results.records import Record
+from fedbench.results.run_summary import run_of
 from fedbench.results.store import write_record
-from fedbench.scenario import load_scenario
+from fedbench.verification.ladder import Level
 
 ROOT = Path(__file__).parent.parent
 SWITCHES = [

@@ -10,16 +10,15 @@ import numpy as np
 import pytest
 from records_of_ours import PLACE, PRIMARY, RECORDS, assign, edited, everywhere, put, sealed, values
 
+from fedbench.api.scenario import load_scenario
 from fedbench.catalog import Catalog
 from fedbench.errors import FedbenchError, UsageError
-from fedbench.leaderboard import submission
-from fedbench.leaderboard.levels import Level
+from fedbench.leaderboard.adding import add
 from fedbench.leaderboard.notes import notes
-from fedbench.leaderboard.submit import add
-from fedbench.leaderboard.verify import climb, verify
 from fedbench.plugins import Plugins
-from fedbench.results.places import run_id
-from fedbench.scenario import load_scenario
+from fedbench.results.layout import run_id
+from fedbench.verification import submission
+from fedbench.verification.ladder import Level, climb, verify
 
 
 @pytest.fixture(scope="module")
@@ -760,7 +759,7 @@ def test_a_pipe_is_no_file(catalog, tmp_path):
 
 
 def test_a_check_that_breaks_is_not_passed(catalog, tmp_path, monkeypatch):
-    from fedbench.leaderboard import verify as module
+    from fedbench.verification import ladder as module
 
     def broken(record, scenario, *, is_ceiling):
         raise ZeroDivisionError("<b>")

@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 from tabulate import tabulate
 
 from fedbench.errors import UsageError
-from fedbench.results.plots import learning_curves
-from fedbench.results.record import Record
-from fedbench.results.runs import run_of
+from fedbench.results.pictures import learning_curves
+from fedbench.results.records import Record
+from fedbench.results.run_summary import run_of
 from fedbench.results.statistics import Interval, interval, standard_error
 from study import Study
 

@@ -6,11 +6,11 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from fedbench.api.scenario import load_scenario
 from fedbench.catalog import Catalog
 from fedbench.errors import UsageError
-from fedbench.results.record import Record
-from fedbench.results.runs import run_of
-from fedbench.scenario import load_scenario
+from fedbench.results.records import Record
+from fedbench.results.run_summary import run_of
 from study import Study
 
 Reader = Callable[[Record], float | None]

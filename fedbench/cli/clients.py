@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from tabulate import SEPARATING_LINE, tabulate
 
+from fedbench.api.scenario import Scenario
 from fedbench.catalog import Catalog
 from fedbench.cli.main import warn
 from fedbench.data.heterogeneity import Heterogeneity, default_label, heterogeneity
 from fedbench.data.loading import load_data, load_partition
-from fedbench.scenario import Scenario
 
 MOST_CLIENTS = 24
 """More are summed up in the table."""
@@ -26,7 +26,7 @@ def load(scenario: Scenario, catalog: Catalog, label: str | None) -> Heterogenei
 
 
 def draw(clients: Heterogeneity, title: str, picture: Path) -> None:
-    from fedbench.results.plots import client_bars, save
+    from fedbench.results.pictures import client_bars, save
 
     save(client_bars(clients, title), picture)
     warn(f"wrote {picture}")

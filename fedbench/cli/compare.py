@@ -15,11 +15,11 @@ import click
 from fedbench.cli.main import App
 from fedbench.cli.tables import PageFormat, page_format_option, print_rows
 from fedbench.errors import UsageError, suggest
-from fedbench.leaderboard.board import InstalledMethod, installed_methods
-from fedbench.markdown import plain, visible
-from fedbench.results.compare import Compared, Summary, compare
+from fedbench.leaderboard.boards import InstalledMethod, installed_methods
+from fedbench.results.comparison import Compared, Summary, compare
 from fedbench.results.guards import Guard
-from fedbench.results.runs import Run, run_of, unusual
+from fedbench.results.markdown import plain, visible
+from fedbench.results.run_summary import RunSummary, run_of, unusual
 from fedbench.results.store import RECORDS, find_records, read_record
 
 Methods = Mapping[tuple[str, str], InstalledMethod]
@@ -86,7 +86,7 @@ def command(
     click.get_current_context().exit(1 if broken else 0)
 
 
-def _runs(name: str, records: Path) -> list[Run]:
+def _runs(name: str, records: Path) -> list[RunSummary]:
     """The runs of a record file, a folder, or a method (as its folder among the records is called)."""
     path = Path(name)
     if path.exists():
@@ -98,7 +98,7 @@ def _runs(name: str, records: Path) -> list[Run]:
     return [run_of(read_record(found), found) for found in find_records(sorted(records.glob(f"*/{name}")))]
 
 
-def _reference(named: dict[str, list[Run]], name: str | None, explicit: bool) -> Sequence[Run]:
+def _reference(named: dict[str, list[RunSummary]], name: str | None, explicit: bool) -> Sequence[RunSummary]:
     """The runs that the others are held against. Several methods are nothing to be held against."""
     if name is None:
         return ()
@@ -236,7 +236,7 @@ def _number(value: float | None, digits: int = 4) -> str:
 
 
 def _draw(rows: Sequence[Compared], installed: Methods, metric: str | None, picture: Path) -> None:
-    from fedbench.results.plots import comparison, picture_format, save
+    from fedbench.results.pictures import comparison, picture_format, save
 
     picture_format(picture)
     panels: dict[str, dict[str, Any]] = {}

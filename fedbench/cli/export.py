@@ -41,9 +41,9 @@ def command(paths: tuple[Path, ...], target: Path, format: str | None) -> None:
             for record in records:
                 click.echo(write_log(record, target))
             return
-        from fedbench.results import export
+        from fedbench.results import exports
 
-        write = export.write_csv if chosen == "csv" else export.write_parquet
+        write = exports.write_csv if chosen == "csv" else exports.write_parquet
         write(records, target)
     except OSError as error:
         raise UsageError("can't write the export", where=target, why=error.strerror or error) from error

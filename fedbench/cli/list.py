@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
+from fedbench.api.scenario import load_scenario
 from fedbench.catalog import Entry
 from fedbench.cli.main import App
 from fedbench.cli.tables import Format, format_option, print_rows
 from fedbench.errors import UsageError
-from fedbench.scenario import load_scenario
 
 KINDS = ("methods", "scenarios", "backbones", "datasets", "partitioners", "metrics")
 

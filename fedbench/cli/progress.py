@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
+from fedbench.api.events import RoundEnd, RunEnd, RunStart
 from fedbench.cli.main import warn
-from fedbench.events import RoundEnd, RunEnd, RunStart
 
 if TYPE_CHECKING:
     from torch import Tensor

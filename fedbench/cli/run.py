@@ -10,13 +10,13 @@ from typing import Any
 
 import click
 
+from fedbench.api.metrics import Measure
+from fedbench.api.options import parse_assignments
 from fedbench.cli.main import DEBUG_VARIABLE, App, warn
 from fedbench.cli.tables import Format, format_option, print_rows
 from fedbench.errors import UsageError
-from fedbench.measures import Measure
-from fedbench.results.record import Record
+from fedbench.results.records import Record
 from fedbench.results.store import read_record
-from fedbench.values import parse_assignments
 
 MOST_SEEDS = 1000
 USUAL = {"alignment": "emoji-ii", "preference": "prefs-emoji-tasks"}

@@ -10,12 +10,12 @@ from typing import Any
 import click
 from tabulate import tabulate
 
+from fedbench.api.options import described
+from fedbench.api.scenario import load_scenario
 from fedbench.cli.main import App, warn
 from fedbench.cli.tables import Format, format_option
 from fedbench.errors import Unavailable, UsageError
 from fedbench.results.store import read_record
-from fedbench.scenario import load_scenario
-from fedbench.values import described
 
 Shown = tuple[dict[str, Any], list[str]]
 """For programs, and as tables."""

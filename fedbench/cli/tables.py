@@ -9,7 +9,7 @@ from typing import Any, Literal
 import click
 from tabulate import tabulate
 
-from fedbench.markdown import markdown_table
+from fedbench.results.markdown import markdown_table
 
 Format = Literal["table", "json"]
 format_option = click.option(

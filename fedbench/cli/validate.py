@@ -7,13 +7,13 @@ from pathlib import Path
 
 import click
 
+from fedbench.api.scenario import load_scenario
 from fedbench.catalog import Catalog
 from fedbench.cli.main import App
 from fedbench.cli.tables import Format, format_option, print_rows
 from fedbench.errors import FedbenchError, UsageError
-from fedbench.results.record import Record
+from fedbench.results.records import Record
 from fedbench.results.store import read_record
-from fedbench.scenario import load_scenario
 
 
 @click.command("validate")

@@ -8,10 +8,10 @@ import numpy as np
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import random_table, variation
 
+from fedbench.api.scenario import Scenario
 from fedbench.data.items import FederatedData
 from fedbench.data.partition import Partition
 from fedbench.rng import numpy_stream
-from fedbench.scenario import Scenario
 
 MOST_CLASSES = 8
 """As many as have distinct colours, and columns in a terminal."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from fedbench.api.scenario import Scenario
 from fedbench.catalog import Catalog
 from fedbench.data.items import FederatedData
 from fedbench.data.partition import Partition, Partitioner, checked
-from fedbench.scenario import Scenario
 
 
 def load_data(scenario: Scenario, catalog: Catalog) -> FederatedData:

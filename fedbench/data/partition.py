@@ -45,18 +45,18 @@ belongs to the scenario: it depends on no run's seed, only on options."""
 
 def checked(partition: Partition, data: FederatedData, clients: int, name: str) -> Partition:
     """Refuse a partition that has the wrong number of clients, an overlap or an empty client."""
-    trouble = None
+    problem = None
     for side, parts in (("train", partition.train), ("evaluation", partition.evaluation)):
         units = np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
         if len(parts) != clients:
-            trouble = f"{side} has {len(parts)} clients, the scenario {clients}"
+            problem = f"{side} has {len(parts)} clients, the scenario {clients}"
         elif len(np.unique(units)) != len(units):
-            trouble = f"a {side} unit belongs to two clients"
+            problem = f"a {side} unit belongs to two clients"
         elif len(units) and not 0 <= units.min() <= units.max() <= data.units.max():
-            trouble = f"a {side} unit is not in the data"
+            problem = f"a {side} unit is not in the data"
     empty = [k for k, shard in enumerate(partition.shards(data)) if not len(shard)]
-    if not trouble and empty:
-        trouble = f"client {empty[0]} has no training pair"
-    if trouble:
-        raise UsageError(f"partition {name!r} does not fit the data", why=trouble)
+    if not problem and empty:
+        problem = f"client {empty[0]} has no training pair"
+    if problem:
+        raise UsageError(f"partition {name!r} does not fit the data", why=problem)
     return partition

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
+from fedbench.api.options import Options
 from fedbench.data.items import FederatedData
 from fedbench.data.partition import Partition, Partitioner
 from fedbench.errors import UsageError
 from fedbench.fingerprint import sha256_file
 from fedbench.rng import numpy_stream
-from fedbench.specs import Options
 
 TRIES = 100
 

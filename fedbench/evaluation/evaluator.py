@@ -8,15 +8,15 @@ from typing import Any
 
 from torch import Tensor
 
+from fedbench.api.metrics import Measure
+from fedbench.api.specs import MetricSpec
 from fedbench.catalog import Entry
 from fedbench.data.items import Suite
 from fedbench.data.partition import Partition
 from fedbench.evaluation.packing import PackedBatch, pack
 from fedbench.evaluation.scoring import generate, likelihoods
-from fedbench.measures import Measure
 from fedbench.models.language import LanguageModel
 from fedbench.rng import numpy_stream
-from fedbench.specs import MetricSpec
 
 Rows = dict[str, list[Any]]
 Project = Callable[[Tensor, Sequence[int]], Tensor]

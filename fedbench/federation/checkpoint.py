@@ -18,12 +18,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from fedbench.api.aggregator import State
 from fedbench.errors import UsageError
-from fedbench.federation.clients import Kept
+from fedbench.federation.client_state import ClientState
 from fedbench.federation.updates import Updates
 from fedbench.files import atomic_path
 from fedbench.fingerprint import canonical_json
-from fedbench.methods import State
 from fedbench.params import own
 
 FILES_KEPT = 2
@@ -38,7 +38,7 @@ class Checkpoint:
     run_id: str
     round: int
     state: State
-    kept: Kept
+    client_state: ClientState
     late: Updates
     entries: list[dict[str, Any]]
     executor: dict[str, Any]
@@ -49,7 +49,7 @@ class Checkpoint:
 def save(folder: Path, checkpoint: Checkpoint) -> None:
     """Write the checkpoint and drop all but the newest two."""
     named = {f"{SERVER}{name}": tensor for name, tensor in checkpoint.state.items()}
-    named |= {f"{CLIENTS}{name}": tensor for name, tensor in checkpoint.kept.items()}
+    named |= {f"{CLIENTS}{name}": tensor for name, tensor in checkpoint.client_state.items()}
     named |= {f"{LATE}{name}": tensor for name, tensor in checkpoint.late.items()}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in named.items()}
     note = canonical_json(
@@ -104,9 +104,9 @@ def _read(path: Path, run_id: str, device: torch.device) -> Checkpoint:
     note = json.loads(metadata["note"])
     if note["run_id"] != run_id:
         raise ValueError("it belongs to another run")
-    state, kept, late = (_side(tensors, side, device) for side in (SERVER, CLIENTS, LATE))
+    state, client_state, late = (_side(tensors, side, device) for side in (SERVER, CLIENTS, LATE))
     return Checkpoint(
-        run_id, note["round"], state, kept, late, note["entries"], note["executor"], note["started"],
+        run_id, note["round"], state, client_state, late, note["entries"], note["executor"], note["started"],
         note["seconds"],
     )  # fmt: skip
 

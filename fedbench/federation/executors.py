@@ -12,13 +12,13 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from fedbench.api.aggregator import LocalRule
+from fedbench.api.scenario import Training
 from fedbench.environment import device_name
 from fedbench.federation.local import LocalWork, Tick, Trained, train_clients
 from fedbench.federation.task import Task
 from fedbench.files import write_atomic
 from fedbench.fingerprint import sha256_json
-from fedbench.methods import LocalRule
-from fedbench.scenario import Training
 
 ExecutorName = Literal["auto", "serial", "batched"]
 RuleFor = Callable[[Sequence[int]], LocalRule]
@@ -67,7 +67,10 @@ class Executor:
             torch.cat([trained.params for trained in done]),
             torch.cat([trained.loss for trained in done]),
             {name: torch.cat([trained.reports[name] for trained in done]) for name in done[0].reports},
-            {name: torch.cat([trained.kept[name] for trained in done]) for name in done[0].kept},
+            {
+                name: torch.cat([trained.client_state[name] for trained in done])
+                for name in done[0].client_state
+            },
         )
 
 
@@ -76,7 +79,7 @@ def make_executor(
 ) -> Executor:
     """The executor called ``name`` for cohorts like ``work``; ``auto`` measures which is faster.
 
-    What ``auto`` found is kept in ``cache``, per device and shape of work, so that the same command
+    What ``auto`` measured is kept in ``cache``, per device and shape of work, so that the same command
     always computes the same way on one machine.
     """
     size = len(work)

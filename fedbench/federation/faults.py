@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from fedbench.federation.draws import FaultDraws
 from fedbench.federation.local import LocalWork
+from fedbench.federation.schedule import FaultDraws
 from fedbench.federation.updates import Updates, clients_of
 from fedbench.rng import torch_stream
 
@@ -25,12 +25,15 @@ HUGE = 1e6
 class FaultModel(FaultDraws):
     """The faults of one run over ``clients`` clients."""
 
-    def poisoned(self, work: Sequence[LocalWork], twins: int) -> list[LocalWork]:
-        """Label-flip attackers train on their examples' wrongly labelled twins, ``twins`` further on."""
+    def poisoned(self, work: Sequence[LocalWork], label_flip_offset: int) -> list[LocalWork]:
+        """Label-flip attackers train on their examples' wrongly labelled label_flip_offset,
+        ``label_flip_offset`` further on."""
         if self.spec.attack != "label-flip":
             return list(work)
         return [
-            replace(item, examples=item.examples + twins) if item.client in self.byzantine else item
+            replace(item, examples=item.examples + label_flip_offset)
+            if item.client in self.byzantine
+            else item
             for item in work
         ]
 
@@ -51,7 +54,7 @@ class FaultModel(FaultDraws):
             params[row] = CORRUPTIONS[kind](params[row], updates["start"][row])
         return {**updates, "params": params}
 
-    def misjudged(self, step: int, client: int, rewards: Tensor) -> Tensor:
+    def tampered_rewards(self, step: int, client: int, rewards: Tensor) -> Tensor:
         """What arrives of a client's rewards [n] in a policy step: an attacker's or corrupted ones."""
         length = self.spec.strength
         if client in self.byzantine and self.spec.attack == "sign-flip":

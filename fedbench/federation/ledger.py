@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from fedbench.api.aggregator import Aggregator
+from fedbench.api.metrics import Costs
+from fedbench.api.scenario import Budget
 from fedbench.federation.local import LocalWork
-from fedbench.measures import Costs
-from fedbench.methods import Aggregator
 from fedbench.params import ParamSpace
-from fedbench.scenario import Budget
 
 
 def round_costs(space: ParamSpace, aggregator: Aggregator, work: Sequence[LocalWork], reports: int) -> Costs:

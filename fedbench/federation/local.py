@@ -10,11 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fedbench.api.aggregator import LocalRound, LocalRule
+from fedbench.api.scenario import Training
 from fedbench.federation.optim import LocalOptimizer, clip_per_client, rate
-from fedbench.federation.sampling import minibatches
 from fedbench.federation.task import Task
-from fedbench.methods import LocalRound, LocalRule
-from fedbench.scenario import Training
 
 Tick = Callable[[int, Tensor], None]
 """``tick(examples, loss [C])`` after every step; reading the loss waits for the device."""
@@ -33,12 +32,12 @@ class LocalWork:
 @dataclass(frozen=True)
 class Trained:
     """``params`` [C, P] after training; ``loss`` [C]: mean over the examples, measured on the way;
-    ``reports[name]`` [C]; ``kept[name]`` [C, P]."""
+    ``reports[name]`` [C]; ``client_state[name]`` [C, P]."""
 
     params: Tensor
     loss: Tensor
     reports: dict[str, Tensor]
-    kept: dict[str, Tensor]
+    client_state: dict[str, Tensor]
 
 
 def steps_of(examples: int, training: Training) -> int:
@@ -56,7 +55,7 @@ def train_clients(
     params = start.clone()
     optimizer = LocalOptimizer(training, params)
     total_loss = torch.zeros(len(work), device=task.device)
-    total_gradient = torch.zeros_like(params) if rule.keep else None
+    total_gradient = torch.zeros_like(params) if rule.client_state else None
     rates, sizes = _rates(work, training, counts).to(start.dtype), counts.sum(1).tolist()
     for step, index in enumerate(batches):
         params.requires_grad_(True)
@@ -74,13 +73,13 @@ def train_clients(
         total_loss += loss.detach() * counts[step]
         tick(sizes[step], loss.detach())
     examples = counts.sum(0)
-    kept = {}
+    client_state = {}
     if total_gradient is not None:
         steps = (counts > 0).sum(0).clamp_min(1)[:, None]
         local_round = LocalRound(start, params, total_gradient / steps)
-        kept = {name: keep(local_round) for name, keep in rule.keep.items()}
+        client_state = {name: after(local_round) for name, after in rule.client_state.items()}
     reports = _reports(task, params, batches, examples, rule)
-    return Trained(params, total_loss / examples.clamp_min(1), reports, kept)
+    return Trained(params, total_loss / examples.clamp_min(1), reports, client_state)
 
 
 def _rates(work: Sequence[LocalWork], training: Training, counts: Tensor) -> Tensor:
@@ -103,3 +102,14 @@ def _reports(
         for name, report in rule.reports.items():
             sums[name] += (report(signals) * signals.mask).double().sum(1)
     return {name: (total / examples.clamp_min(1)).float() for name, total in sums.items()}
+
+
+def minibatches(parts: Sequence[np.ndarray], batch_size: int) -> np.ndarray:
+    """``[S, C, B]`` example indices: each client's part in order, padded with −1 to the longest."""
+    steps = max(ceil(len(part) / batch_size) for part in parts)
+    batches = np.full((steps, len(parts), batch_size), -1, dtype=np.int64)
+    for client, part in enumerate(parts):
+        padded = np.full(steps * batch_size, -1, dtype=np.int64)
+        padded[: len(part)] = part
+        batches[:, client] = padded.reshape(steps, batch_size)
+    return batches

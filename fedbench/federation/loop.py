@@ -12,20 +12,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fedbench.federation.clients import Kept, fresh, of, updated
-from fedbench.federation.draws import NO_FAULTS
+from fedbench.api.aggregator import Aggregator, LocalRule, State
+from fedbench.api.metrics import Costs
+from fedbench.api.scenario import Budget, Faults, Federation, Training
+from fedbench.federation.client_state import ClientState, fresh, of, updated
 from fedbench.federation.executors import Executor
 from fedbench.federation.faults import FaultModel
 from fedbench.federation.ledger import exceeded, round_costs
 from fedbench.federation.local import LocalWork, Tick, Trained, steps_of
-from fedbench.federation.sampling import cohort, one_pass_parts, turns
+from fedbench.federation.schedule import NO_FAULTS, cohort, one_pass_parts, turns
 from fedbench.federation.task import Task
 from fedbench.federation.updates import Updates, clients_of, cohort_of, finite, joined, rebased, rows, sent
-from fedbench.measures import Costs
-from fedbench.methods import Aggregator, LocalRule, State
 from fedbench.params import digest, own
 from fedbench.rng import torch_stream
-from fedbench.scenario import Budget, Faults, Federation, Training
 
 NOTHING, NO_LIMIT = Costs(), Budget()
 NOBODY: Updates = {}
@@ -40,7 +39,7 @@ class Round:
 
     number: int
     state: State
-    kept: Kept
+    client_state: ClientState
     late: Updates
     cohort: tuple[int, ...]
     left_out: dict[int, str]
@@ -92,12 +91,12 @@ def federate(
     *,
     seed: int,
     after: int = 0,
-    kept: Kept | None = None,
+    client_state: ClientState | None = None,
     late: Updates = NOBODY,
     spent: Costs = NOTHING,
     budget: Budget = NO_LIMIT,
     faults: Faults | None = None,
-    twins: int = 0,
+    label_flip_offset: int = 0,
     tick: Tick = lambda examples, loss: None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Iterator[Round]:
@@ -105,20 +104,21 @@ def federate(
 
     The engine alone samples the cohort, derives the streams, plays the faults, leaves out updates that are
     missing, empty, late or not finite, and counts bytes, examples and seconds. With nobody left a round keeps
-    the state. A round that would take ``spent`` beyond ``budget`` is not begun. ``kept`` is what the clients
-    kept so far; those whose update did not arrive keep what they had. ``late`` are updates of the round
-    before; ``twins`` is how far on an example's wrongly labelled twin lies.
+    the state. A round that would take ``spent`` beyond ``budget`` is not begun. ``client_state`` is what
+    the clients
+    keep so far; those whose update did not arrive keep what they had. ``late`` are updates of the round
+    before; ``label_flip_offset`` is how far on an example's wrongly labelled twin lies.
     """
-    if kept is None:
-        kept = fresh(aggregator.keep(aggregator.params_for(state)), len(shards))
-    trouble = FaultModel(faults if faults and aggregator.communicates else NO_FAULTS, seed, len(shards))
+    if client_state is None:
+        client_state = fresh(aggregator.client_state(aggregator.params_for(state)), len(shards))
+    fault_model = FaultModel(faults if faults and aggregator.communicates else NO_FAULTS, seed, len(shards))
     for number in range(after + 1, federation.rounds + 1):
         clients = cohort(seed, number, len(shards), federation.cohort)
         work = plan(shards, clients, number, federation.rounds, training, seed, federation.cohort)
         left_out = {item.client: "no examples" for item in work if not len(item.examples)}
-        left_out |= dict.fromkeys(trouble.dropped(number, clients), "dropped out")
+        left_out |= dict.fromkeys(fault_model.dropped(number, clients), "dropped out")
         left_out |= {client: "still at the round before" for client in clients_of(late) if client in clients}
-        work = trouble.poisoned([item for item in work if item.client not in left_out], twins)
+        work = fault_model.poisoned([item for item in work if item.client not in left_out], label_flip_offset)
         if exceeded(budget, spent + round_costs(task.space, aggregator, work, reports=0)):
             return
         costs, loss, begin = NOTHING, None, clock()
@@ -126,12 +126,12 @@ def federate(
         came_late = clients_of(arrived)
         if work:
             start = torch.stack([aggregator.params_for(state, item.client) for item in work])
-            rule_for = partial(_rule, aggregator, state, kept)
+            rule_for = partial(_rule, aggregator, state, client_state)
             trained = executor.train(task, start, work, rule_for, training, tick)
             loss = _mean_loss(work, trained)
-            updates = trouble.tampered(number, sent(work, start, trained, training))
+            updates = fault_model.tampered(number, sent(work, start, trained, training))
             trained_at = clock()
-            in_time, late = _sorted_out(updates, trouble, number, left_out)
+            in_time, late = _sorted_out(updates, fault_model, number, left_out)
             arrived = joined(arrived, in_time)
             costs = round_costs(task.space, aggregator, work, len(trained.reports)) + Costs(
                 client_seconds=trained_at - begin
@@ -139,14 +139,14 @@ def federate(
         begin = clock()
         if arrived:
             stream = partial(torch_stream, seed, "method", number)
-            usable = cohort_of(arrived, number, task.space, stream, kept)
+            usable = cohort_of(arrived, number, task.space, stream, client_state)
             state = own(aggregator.aggregate(state, usable))
-            kept = updated(kept, usable.clients, usable.kept)
+            client_state = updated(client_state, usable.clients, usable.client_state)
         costs += Costs(server_seconds=clock() - begin)
         spent += costs
         yield Round(
-            number, state, kept, late, clients, left_out, came_late,
-            tuple(sorted(trouble.byzantine & {item.client for item in work})), loss,
+            number, state, client_state, late, clients, left_out, came_late,
+            tuple(sorted(fault_model.byzantine & {item.client for item in work})), loss,
             digest(evaluated(aggregator, state, len(shards))), costs, dict(aggregator.diagnostics(state)),
         )  # fmt: skip
 
@@ -160,18 +160,18 @@ def _mean_loss(work: Sequence[LocalWork], trained: Trained) -> float | None:
 
 
 def _sorted_out(
-    updates: Updates, trouble: FaultModel, number: int, left_out: dict[int, str]
+    updates: Updates, fault_model: FaultModel, number: int, left_out: dict[int, str]
 ) -> tuple[Updates, Updates]:
     """The updates to use now and those to use in the next round; the rest is noted in ``left_out``."""
     ids = clients_of(updates)
     sound = finite(updates)
-    late = trouble.late(number, ids)
+    late = fault_model.late(number, ids)
     behind = torch.tensor([client in late for client in ids], device=sound.device)
-    waits = trouble.spec.late == "next-round"
+    waits = fault_model.spec.late == "next-round"
     left_out |= dict.fromkeys(sorted(late), "late, for the next round" if waits else "late")
     left_out |= {client: "not finite" for client, ok in zip(ids, sound.tolist(), strict=True) if not ok}
     return rows(updates, sound & ~behind), rows(updates, sound & behind) if waits else NOBODY
 
 
-def _rule(aggregator: Aggregator, state: State, kept: Kept, ids: Sequence[int]) -> LocalRule:
-    return aggregator.local_rule(state, of(kept, ids))
+def _rule(aggregator: Aggregator, state: State, client_state: ClientState, ids: Sequence[int]) -> LocalRule:
+    return aggregator.local_rule(state, of(client_state, ids))

@@ -7,7 +7,7 @@ from math import ceil, cos, pi
 import torch
 from torch import Tensor
 
-from fedbench.scenario import Training
+from fedbench.api.scenario import Training
 
 
 def clip_per_client(grads: Tensor, limit: float) -> Tensor:

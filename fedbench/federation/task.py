@@ -7,8 +7,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from fedbench.api.aggregator import Signals
 from fedbench.errors import UsageError
-from fedbench.methods import Signals
 from fedbench.params import ParamSpace
 
 

@@ -7,17 +7,17 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Generator, Tensor
 
-from fedbench.federation.clients import Kept, of
+from fedbench.api.aggregator import Cohort
+from fedbench.api.scenario import Training
+from fedbench.federation.client_state import ClientState, of
 from fedbench.federation.local import LocalWork, Trained, steps_of
-from fedbench.methods import Cohort
 from fedbench.params import ParamSpace
-from fedbench.scenario import Training
 
 Updates = Mapping[str, Tensor]
 """``client``, ``num_examples``, ``steps`` [C]; ``params``, ``start`` [C, P]; ``reports/…`` [C];
-``kept/…`` [C, P]. Empty where nobody has sent anything."""
+``client_state/…`` [C, P]. Empty where nobody has sent anything."""
 
-REPORTS, KEPT = "reports/", "kept/"
+REPORTS, CLIENT_STATE = "reports/", "client_state/"
 
 
 def sent(work: Sequence[LocalWork], start: Tensor, trained: Trained, training: Training) -> Updates:
@@ -33,7 +33,7 @@ def sent(work: Sequence[LocalWork], start: Tensor, trained: Trained, training: T
         "params": trained.params,
         "start": start,
         **{f"{REPORTS}{name}": values for name, values in trained.reports.items()},
-        **{f"{KEPT}{name}": vectors for name, vectors in trained.kept.items()},
+        **{f"{CLIENT_STATE}{name}": vectors for name, vectors in trained.client_state.items()},
     }
 
 
@@ -70,9 +70,13 @@ def finite(updates: Updates) -> Tensor:
 
 
 def cohort_of(
-    updates: Updates, round: int, space: ParamSpace, stream: Callable[..., Generator], kept: Kept
+    updates: Updates,
+    round: int,
+    space: ParamSpace,
+    stream: Callable[..., Generator],
+    client_state: ClientState,
 ) -> Cohort:
-    """What the method is given. ``kept``: what every client kept before."""
+    """What the method is given. ``client_state``: what every client kept before."""
 
     def named(prefix: str) -> dict[str, Tensor]:
         return {n.removeprefix(prefix): values for n, values in updates.items() if n.startswith(prefix)}
@@ -88,6 +92,6 @@ def cohort_of(
         reports=named(REPORTS),
         space=space,
         stream=stream,
-        kept=named(KEPT),
-        kept_before=of(kept, clients).kept,
+        client_state=named(CLIENT_STATE),
+        client_state_before=of(client_state, clients).client_state,
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fedbench.catalog import Catalog
 from fedbench.files import write_atomic
-from fedbench.leaderboard.board import Board, open_board
+from fedbench.leaderboard.boards import Board, open_board
 from fedbench.leaderboard.gather import Gathered
 from fedbench.leaderboard.ranking import Standings, rank
 from fedbench.leaderboard.tables import document

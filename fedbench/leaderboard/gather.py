@@ -7,17 +7,16 @@ from pathlib import Path
 
 from fedbench.catalog import Catalog
 from fedbench.errors import UsageError
-from fedbench.leaderboard.badges import BADGES, levels, read_badges
-from fedbench.leaderboard.levels import Level
-from fedbench.leaderboard.verify import Verdict, verify
-from fedbench.results.runs import Run
+from fedbench.results.run_summary import RunSummary
+from fedbench.verification.badges import BADGES, levels, read_badges
+from fedbench.verification.ladder import Level, Verdict, verify
 
 
 @dataclass(frozen=True)
 class Gathered:
     """The valid records' ``runs``, by id the ``levels`` they reached, and what is wrong with the others."""
 
-    runs: list[Run]
+    runs: list[RunSummary]
     levels: dict[str, Level]
     refused: list[Verdict]
 

@@ -6,10 +6,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from fedbench.catalog import Catalog
-from fedbench.leaderboard.board import find_board, open_board
-from fedbench.leaderboard.levels import Level
+from fedbench.leaderboard.boards import find_board, open_board
 from fedbench.leaderboard.ranking import rank
-from fedbench.leaderboard.verify import Verdict
+from fedbench.verification.ladder import Level, Verdict
 
 
 def notes(catalog: Catalog, verdicts: Sequence[Verdict]) -> dict[str, str]:

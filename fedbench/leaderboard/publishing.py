@@ -48,7 +48,7 @@ class Publication(Protocol):
 
 
 class Publisher(Protocol):
-    """What the factory of a :class:`~fedbench.specs.PublisherSpec` makes of the target."""
+    """What the factory of a :class:`~fedbench.api.specs.PublisherSpec` makes of the target."""
 
     def prepare(self, site: Path, scratch: Path) -> Publication:
         """Look at the target; ``scratch`` is an empty folder that lasts as long as the publication."""

@@ -13,12 +13,12 @@ from statistics import fmean
 from typing import Any
 
 from fedbench.fingerprint import sha256_json
-from fedbench.leaderboard.board import BoardScenario, Contest, Published
-from fedbench.leaderboard.levels import Level
-from fedbench.leaderboard.safety import cut
-from fedbench.results.compare import Summary, halfway, summary
-from fedbench.results.runs import Run, unusual
+from fedbench.leaderboard.boards import BoardScenario, Contest, Published
+from fedbench.results.comparison import Summary, halfway, summary
+from fedbench.results.run_summary import RunSummary, unusual
 from fedbench.results.statistics import Interval, interval
+from fedbench.verification.ladder import Level
+from fedbench.verification.safety import cut
 
 THRESHOLDS = tuple(step / 20 for step in range(21))
 """Where the performance profile is read off."""
@@ -68,8 +68,8 @@ class Score:
     value: Interval
     gap: Interval | None
     summary: Summary
-    runs: tuple[Run, ...]
-    counted: tuple[Run, ...]
+    runs: tuple[RunSummary, ...]
+    counted: tuple[RunSummary, ...]
     trials: int
     level: Level
     date: str
@@ -129,7 +129,7 @@ class Row:
     date: str
 
     @property
-    def runs(self) -> tuple[Run, ...]:
+    def runs(self) -> tuple[RunSummary, ...]:
         return tuple(run for score in self.scores.values() for run in score.runs)
 
 
@@ -137,7 +137,7 @@ class Row:
 class LeftOut:
     """A run on one of the board's scenarios that does not count, and why."""
 
-    run: Run
+    run: RunSummary
     why: str
 
 
@@ -167,8 +167,11 @@ class Standings:
         return tuple(s.scenario.title for s in self.scenarios if not s.problem)
 
 
-def rank(contest: Contest, runs: Iterable[Run], levels: Mapping[str, Level] | None = None) -> Standings:
-    """The standings. ``levels`` says by ``Run.id`` what was verified; what was found to be no more than valid
+def rank(
+    contest: Contest, runs: Iterable[RunSummary], levels: Mapping[str, Level] | None = None
+) -> Standings:
+    """The standings. ``levels`` says by ``RunSummary.id`` what was verified; what was found to be no more
+    than valid
     does not count."""
     levels = levels or {}
     kept, left_out = _eligible(contest, runs, levels)
@@ -186,19 +189,19 @@ def rank(contest: Contest, runs: Iterable[Run], levels: Mapping[str, Level] | No
     return Standings(contest, rows, tuple(scenarios), contest.board.published, tuple(left_out))
 
 
-def _by(runs: Iterable[Run], key: Any) -> dict[Any, list[Run]]:
-    groups: dict[Any, list[Run]] = defaultdict(list)
+def _by(runs: Iterable[RunSummary], key: Any) -> dict[Any, list[RunSummary]]:
+    groups: dict[Any, list[RunSummary]] = defaultdict(list)
     for run in runs:
         groups[key(run)].append(run)
     return groups
 
 
 def _eligible(
-    contest: Contest, runs: Iterable[Run], levels: Mapping[str, Level]
-) -> tuple[list[Run], list[LeftOut]]:
+    contest: Contest, runs: Iterable[RunSummary], levels: Mapping[str, Level]
+) -> tuple[list[RunSummary], list[LeftOut]]:
     """The runs on the board's scenarios, in a fixed order, one for each contender, scenario and seed."""
     wanted = {scenario.name: scenario for scenario in contest.scenarios}
-    kept: dict[Any, Run] = {}
+    kept: dict[Any, RunSummary] = {}
     left_out = []
     for run in sorted(runs, key=lambda run: (run.title, run.contender, run.seed, run.finished, run.id)):
         if run.scenario.name not in wanted:
@@ -217,7 +220,7 @@ def _eligible(
     return list(kept.values()), left_out
 
 
-def _objection(contest: Contest, scenario: BoardScenario, run: Run) -> str:
+def _objection(contest: Contest, scenario: BoardScenario, run: RunSummary) -> str:
     """Why ``run`` does not count, whatever the others are; empty if it does."""
     board, spent = contest.board, run.costs
     if run.status != "completed":
@@ -241,7 +244,7 @@ def _objection(contest: Contest, scenario: BoardScenario, run: Run) -> str:
     return "" if board.rules == "default" else _outside(contest, run)
 
 
-def _outside(contest: Contest, run: Run) -> str:
+def _outside(contest: Contest, run: RunSummary) -> str:
     """Under the rules ``tuned``: the option that is not one of the declared space's values."""
     space = contest.board.space.get(run.method.name, {})
     known = contest.methods.get(run.contender[:2])
@@ -252,11 +255,11 @@ def _outside(contest: Contest, run: Run) -> str:
     return ""
 
 
-def _identity(contest: Contest, run: Run) -> Identity:
+def _identity(contest: Contest, run: RunSummary) -> Identity:
     return run.contender if contest.board.rules == "default" else run.contender[:2]
 
 
-def _contender(contest: Contest, identity: Identity, runs: Sequence[Run]) -> Contender:
+def _contender(contest: Contest, identity: Identity, runs: Sequence[RunSummary]) -> Contender:
     name, plugin = identity[:2]
     first, known = runs[0], contest.methods.get((name, plugin))
     providers = sorted({(run.method.provider.distribution, run.method.provider.version) for run in runs})
@@ -276,14 +279,14 @@ def _contender(contest: Contest, identity: Identity, runs: Sequence[Run]) -> Con
     )
 
 
-def _is_anchor(contest: Contest, run: Run) -> bool:
+def _is_anchor(contest: Contest, run: RunSummary) -> bool:
     return run.contender in [contest.anchor_contenders[name] for name in contest.anchors.frame]
 
 
 def _scenario(
     contest: Contest,
     scenario: BoardScenario,
-    runs: Sequence[Run],
+    runs: Sequence[RunSummary],
     names: Mapping[Identity, Contender],
     levels: Mapping[str, Level],
 ) -> tuple[ScenarioStanding, list[LeftOut]]:
@@ -339,7 +342,7 @@ def _scenario(
 
 
 def _closed(
-    contest: Contest, anchors: Mapping[str, Mapping[int, Run]], seeds: Sequence[int], metric: str
+    contest: Contest, anchors: Mapping[str, Mapping[int, RunSummary]], seeds: Sequence[int], metric: str
 ) -> str:
     """Why nobody can be ranked: anchors that are missing, have too few seeds, or leave no gap to close."""
     least = contest.board.least_seeds
@@ -363,7 +366,7 @@ def _short(seeds: Sequence[int], shared: Sequence[int]) -> str:
     return "" if counted == len(shared) else f"{counted} of {len(shared)} seeds"
 
 
-def _without_gap(contest: Contest, runs: Sequence[Run]) -> tuple[list[Run], list[LeftOut]]:
+def _without_gap(contest: Contest, runs: Sequence[RunSummary]) -> tuple[list[RunSummary], list[LeftOut]]:
     """The runs of the board's first seeds up to the first that is missing; the others may be chosen ones."""
     by_seed = {run.seed: run for run in runs}
     first = list(takewhile(by_seed.__contains__, contest.board.seeds))
@@ -376,15 +379,15 @@ def _without_gap(contest: Contest, runs: Sequence[Run]) -> tuple[list[Run], list
 
 
 def _chosen(
-    contest: Contest, scenario: BoardScenario, tried: Sequence[Sequence[Run]], seeds: Sequence[int]
-) -> tuple[Sequence[Run], str]:
+    contest: Contest, scenario: BoardScenario, tried: Sequence[Sequence[RunSummary]], seeds: Sequence[int]
+) -> tuple[Sequence[RunSummary], str]:
     """The runs of the option set that counts, and what is wrong with that.
 
     Under the rules ``tuned`` it is the best mean among the sets with the most of ``seeds``: optimistic by the
     choice, which is why the trials are shown.
     """
 
-    def standing(runs: Sequence[Run]) -> tuple[int, float]:
+    def standing(runs: Sequence[RunSummary]) -> tuple[int, float]:
         measures = [run.measures[scenario.metric] for run in runs if run.seed in seeds]
         values = [m.value * (-1 if m.better == "lower" else 1) for m in measures]
         return len(values), _mean(values) or 0.0

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from fedbench.leaderboard.board import Published
+from fedbench.leaderboard.boards import Published
 from fedbench.leaderboard.ranking import THRESHOLDS, Row, ScenarioStanding, Score, Standings
-from fedbench.markdown import markdown_table, plain
+from fedbench.results.markdown import markdown_table, plain
 from fedbench.results.statistics import Interval
 
 PROFILE = (0.5, 0.75, 0.9)

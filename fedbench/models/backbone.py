@@ -12,7 +12,7 @@ from torch import Tensor
 
 from fedbench.errors import UsageError
 from fedbench.models import ragged
-from fedbench.models.frame import Frame
+from fedbench.models.chat_template import ChatTemplate
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -35,7 +35,7 @@ class Backbone:
     llm: Any
     tokenizer: PreTrainedTokenizerBase
     projector: Tensor | None = None
-    frame: Frame = field(default_factory=Frame)
+    frame: ChatTemplate = field(default_factory=ChatTemplate)
 
     @property
     def width(self) -> int:

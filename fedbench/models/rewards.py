@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fedbench.fusers import Judged
+from fedbench.api.reward_fuser import ResponseBatch
 from fedbench.models.functional import Functional
 from fedbench.models.language import LanguageModel
 from fedbench.models.projector import Projector
@@ -31,7 +31,7 @@ class RewardModel(Protocol):
         """Initial parameters [P]."""
         ...
 
-    def __call__(self, params: Tensor, judged: Judged) -> Tensor:
+    def __call__(self, params: Tensor, responses: ResponseBatch) -> Tensor:
         """Parameters [C, P] and C × B answers to rewards [C, B]."""
         ...
 
@@ -55,14 +55,14 @@ class VLMReward:
         projector = self.projector.init(generator) if start is None else start
         return F.pad(projector, (0, self.llm.backbone.width))
 
-    def __call__(self, params: Tensor, judged: Judged) -> Tensor:
+    def __call__(self, params: Tensor, responses: ResponseBatch) -> Tensor:
         size = self.projector.space.size
-        visual = self.llm.framed(self.projector(params[:, :size], judged.visual)).flatten(0, 1)
-        mask = judged.mask.flatten(0, 1)
+        visual = self.llm.framed(self.projector(params[:, :size], responses.visual)).flatten(0, 1)
+        mask = responses.mask.flatten(0, 1)
         ragged = Ragged(F.pad(mask, (visual.shape[1], 0), value=True))
-        inputs = torch.cat([visual, judged.text.flatten(0, 1)], dim=1)
+        inputs = torch.cat([visual, responses.text.flatten(0, 1)], dim=1)
         hidden = self.llm.hidden_ragged(ragged.pack(inputs), ragged)
-        last = hidden[ragged.number[:, -1]].view(*judged.ids.shape[:2], -1)
+        last = hidden[ragged.number[:, -1]].view(*responses.ids.shape[:2], -1)
         return torch.einsum("cbd,cd->cb", last, params[:, size:])
 
 
@@ -114,8 +114,8 @@ class EmbeddingReward:
     def init(self, generator: torch.Generator) -> Tensor:
         return self._network.init(generator)
 
-    def __call__(self, params: Tensor, judged: Judged) -> Tensor:
-        return self._network(params, judged.visual, judged.text, judged.mask)
+    def __call__(self, params: Tensor, responses: ResponseBatch) -> Tensor:
+        return self._network(params, responses.visual, responses.text, responses.mask)
 
 
 ARCHITECTURES = ("vlm", "dual", "cross")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel, ConfigDict
 
-from fedbench.specs import Track
+from fedbench.api.specs import Track
 
 
 class Anchors(BaseModel):

@@ -7,7 +7,7 @@ from itertools import accumulate
 
 import numpy as np
 
-from fedbench.results.record import Record
+from fedbench.results.records import Record
 
 
 @dataclass(frozen=True)

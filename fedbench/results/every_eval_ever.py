@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from fedbench.api.metrics import Measure
 from fedbench.environment import version_of
 from fedbench.errors import UsageError
 from fedbench.files import write_atomic
 from fedbench.fingerprint import canonical_json
-from fedbench.measures import Measure
 from fedbench.plugins import NAME
-from fedbench.results.record import Record
+from fedbench.results.records import Record
 
 VERSION = "0.3.0"
 COLLECTION = "fedbench"

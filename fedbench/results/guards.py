@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from fedbench.errors import UsageError
-from fedbench.results.compare import Compared, Difference, difference
-from fedbench.results.runs import Run
+from fedbench.results.comparison import Compared, Difference, difference
+from fedbench.results.run_summary import RunSummary
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,12 @@ class Guard:
         share = bool(found["share"])
         return cls(found["metric"], float(found["limit"]) / (100 if share else 1), share)
 
-    def broken(self, rows: Sequence[Compared], reference: Sequence[Run]) -> Iterator[str]:
+    def broken(self, rows: Sequence[Compared], reference: Sequence[RunSummary]) -> Iterator[str]:
         """A line for each row whose metric changes by more, on the scenarios of the reference.
 
         :class:`UsageError` if a row there has nothing that it can be held against, or if there is none.
         """
-        there: dict[str, list[Run]] = defaultdict(list)
+        there: dict[str, list[RunSummary]] = defaultdict(list)
         for run in reference:
             there[run.scenario.fingerprint].append(run)
         own = {run.id for run in reference}

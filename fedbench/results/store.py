@@ -9,12 +9,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from fedbench.api.options import first_problem, message
 from fedbench.errors import UsageError
 from fedbench.files import write_atomic
 from fedbench.results.migrations import UnknownVersion, migrate
 from fedbench.results.parsing import OWN_BYTES, NotJson, parse, read_bytes
-from fedbench.results.record import Record, RoundEntry
-from fedbench.values import first_problem, message
+from fedbench.results.records import Record, RoundEntry
 
 RECORDS = Path("leaderboards", "records")
 """Where the boards' records lie, from the root of a checkout."""

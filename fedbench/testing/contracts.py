@@ -14,14 +14,14 @@ from typing import Any, ClassVar
 import torch
 from safetensors.torch import load, save
 
+from fedbench.api.aggregator import Aggregator, Cohort, Context
+from fedbench.api.options import validated
+from fedbench.api.specs import MethodSpec
 from fedbench.catalog import Catalog, Entry
-from fedbench.federation.clients import fresh
-from fedbench.methods import Aggregator, Cohort, Context
+from fedbench.federation.client_state import fresh
 from fedbench.plugins import Plugins
 from fedbench.rng import torch_stream
-from fedbench.specs import MethodSpec
 from fedbench.testing.toy import ToyTask, toy_rounds
-from fedbench.values import validated
 
 
 @cache
@@ -77,8 +77,8 @@ def _turned(cohort: Cohort) -> Cohort:
         start=cohort.start.flip(0),
         num_examples=cohort.num_examples.flip(0),
         steps=cohort.steps.flip(0),
-        kept={name: vectors.flip(0) for name, vectors in cohort.kept.items()},
-        kept_before={name: vectors.flip(0) for name, vectors in cohort.kept_before.items()},
+        client_state={name: vectors.flip(0) for name, vectors in cohort.client_state.items()},
+        client_state_before={name: vectors.flip(0) for name, vectors in cohort.client_state_before.items()},
     )
 
 
@@ -106,11 +106,11 @@ class AggregatorContract:
 
     def test_state_is_finite_named_tensors_and_survives_a_checkpoint(self) -> None:
         rounds = toy_rounds(self.aggregator(), rounds=4)
-        state, kept = (
+        state, client_state = (
             load(save({name: tensor.contiguous() for name, tensor in tensors.items()}))
-            for tensors in (rounds[1].state, rounds[1].kept)
+            for tensors in (rounds[1].state, rounds[1].client_state)
         )
-        resumed = toy_rounds(self.aggregator(), rounds=4, after=2, state=state, kept=kept)
+        resumed = toy_rounds(self.aggregator(), rounds=4, after=2, state=state, client_state=client_state)
         assert [r.digest for r in resumed] == [r.digest for r in rounds[2:]]
         for tensor in rounds[-1].state.values():
             assert tensor.isfinite().all()
@@ -121,9 +121,11 @@ class AggregatorContract:
 
     def test_order_of_reporting_does_not_matter(self) -> None:
         cohort = example_cohort()
-        vectors = fresh(self.aggregator().keep(cohort.start[0]), len(cohort.clients))
+        vectors = fresh(self.aggregator().client_state(cohort.start[0]), len(cohort.clients))
         cohort = replace(
-            cohort, kept_before=vectors, kept={name: v + cohort.updates for name, v in vectors.items()}
+            cohort,
+            client_state_before=vectors,
+            client_state={name: v + cohort.updates for name, v in vectors.items()},
         )
         results = []
         for given in (cohort, _turned(cohort)):

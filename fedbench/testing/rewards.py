@@ -1,4 +1,5 @@
-"""For authors of preference methods: a panel whose clients' answers can be told apart, and a contract class::
+"""For authors of preference methods: a federation whose clients' answers can be told apart, and a contract
+class::
 
 class TestMyFuser(RewardFuserContract):
     method = "my-fuser"
@@ -13,8 +14,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from fedbench.fusers import Judge, Judged, Panel, RewardFuser, RouterLoss
-from fedbench.methods import State
+from fedbench.api.aggregator import State
+from fedbench.api.reward_fuser import ResponseBatch, RewardFederation, RewardFuser, RewardSource, RouterLoss
 from fedbench.models.functional import Functional
 from fedbench.rng import torch_stream
 from fedbench.testing.contracts import created, installed
@@ -22,7 +23,7 @@ from fedbench.testing.contracts import created, installed
 FEATURES, WIDTH, TOKENS, LENGTH = 10, 8, 2, 5
 
 
-def toy_answers(client: int, count: int, seed: int = 0) -> Judged:
+def toy_answers(client: int, count: int, seed: int = 0) -> ResponseBatch:
     """Answers such as client ``client`` has: their images lean towards a direction of its own."""
     stream = torch_stream(seed, "answers", client)
     visual = torch.randn(count, TOKENS, FEATURES, generator=stream)
@@ -30,19 +31,19 @@ def toy_answers(client: int, count: int, seed: int = 0) -> Judged:
     mask = torch.arange(LENGTH) < torch.randint(1, LENGTH + 1, (count, 1), generator=stream)
     ids = torch.randint(0, 50, (count, LENGTH), generator=stream)
     text = torch.randn(count, LENGTH, WIDTH, generator=stream)
-    return Judged(visual, ids, text, mask, torch.arange(count))
+    return ResponseBatch(visual, ids, text, mask, torch.arange(count))
 
 
 @dataclass(frozen=True)
-class ToyJudge:
+class ToyRewardSource:
     name: str
     client: int | None = None
 
-    def score(self, judged: Judged) -> Tensor:
-        return judged.visual.mean((1, 2))
+    def score(self, responses: ResponseBatch) -> Tensor:
+        return responses.visual.mean((1, 2))
 
 
-class ToyPanel(Panel):
+class ToyRewardFederation(RewardFederation):
     """``clients`` clients; federated training by hand: plain gradient descent on each, then the mean."""
 
     def __init__(self, clients: int = 3) -> None:
@@ -53,19 +54,19 @@ class ToyPanel(Panel):
         return FEATURES, WIDTH
 
     @property
-    def clients(self) -> Sequence[Judge]:
-        return [ToyJudge(f"client {k}", k) for k in range(self.number)]
+    def clients(self) -> Sequence[RewardSource]:
+        return [ToyRewardSource(f"client {k}", k) for k in range(self.number)]
 
     @property
-    def uncalibrated(self) -> Sequence[Judge]:
-        return [ToyJudge(f"client {k}, as it is", k) for k in range(self.number)]
+    def uncalibrated(self) -> Sequence[RewardSource]:
+        return [ToyRewardSource(f"client {k}, as it is", k) for k in range(self.number)]
 
     @property
-    def gold(self) -> Judge:
-        return ToyJudge("gold")
+    def gold(self) -> RewardSource:
+        return ToyRewardSource("gold")
 
-    def averaged(self) -> Judge:
-        return ToyJudge("average")
+    def averaged(self) -> RewardSource:
+        return ToyRewardSource("average")
 
     def agreement(self) -> Tensor:
         """The last client is the best."""
@@ -103,17 +104,17 @@ class RewardFuserContract:
     options: ClassVar[Mapping[str, Any]] = {}
 
     def ready(self, clients: int) -> tuple[RewardFuser, State, int]:
-        """The fuser after fitting, its state, and the number of its judges."""
-        panel = ToyPanel(clients)
+        """The fuser after fitting, its state, and the number of its sources."""
+        federation = ToyRewardFederation(clients)
         made = fuser(self.method, self.options)
-        judges = len(made.judges(panel))
-        return made, made.fit(panel), judges
+        sources = len(made.sources(federation))
+        return made, made.fit(federation), sources
 
     def fused(self, clients: int, rewards: torch.Tensor) -> torch.Tensor:
         """Rewards [N, K] fused under the routing of N answers, NaN where the routing asks nobody."""
-        made, state, judges = self.ready(clients)
-        weights = made.route(state, toy_answers(0, len(rewards)), judges, torch_stream(0, "route"))
-        return made.fuse(state, rewards[:, :judges].masked_fill(weights == 0, torch.nan), weights)
+        made, state, sources = self.ready(clients)
+        weights = made.route(state, toy_answers(0, len(rewards)), sources, torch_stream(0, "route"))
+        return made.fuse(state, rewards[:, :sources].masked_fill(weights == 0, torch.nan), weights)
 
     def test_spec_is_complete(self) -> None:
         entry = installed().methods[self.method]
@@ -122,19 +123,19 @@ class RewardFuserContract:
 
     def test_judges_are_clients_their_average_or_the_truth(self) -> None:
         """Verification knows no others: it could not tell what asking them costs."""
-        judges = fuser(self.method, self.options).judges(ToyPanel(3))
-        assert {judge.name for judge in judges if judge.client is None} <= {"average", "gold"}
+        sources = fuser(self.method, self.options).sources(ToyRewardFederation(3))
+        assert {source.name for source in sources if source.client is None} <= {"average", "gold"}
 
     def test_a_routing_is_a_share_for_every_judge(self) -> None:
-        made, state, judges = self.ready(3)
-        weights = made.route(state, toy_answers(0, 8), judges, torch_stream(0, "route"))
-        assert weights.shape == (8, judges) and (weights >= 0).all()
+        made, state, sources = self.ready(3)
+        weights = made.route(state, toy_answers(0, 8), sources, torch_stream(0, "route"))
+        assert weights.shape == (8, sources) and (weights >= 0).all()
         torch.testing.assert_close(weights.sum(1), torch.ones(8))
 
     def test_the_same_stream_routes_alike(self) -> None:
-        made, state, judges = self.ready(3)
+        made, state, sources = self.ready(3)
         first, second = (
-            made.route(state, toy_answers(0, 8), judges, torch_stream(4, "route")) for _ in range(2)
+            made.route(state, toy_answers(0, 8), sources, torch_stream(4, "route")) for _ in range(2)
         )
         assert torch.equal(first, second)
 
@@ -147,6 +148,6 @@ class RewardFuserContract:
         torch.testing.assert_close(self.fused(3, rewards), rewards[:, 0])
 
     def test_who_did_not_answer_is_passed_over(self) -> None:
-        made, state, judges = self.ready(3)
-        weights = made.route(state, toy_answers(0, 4), judges, torch_stream(0, "route"))
-        assert made.fuse(state, torch.full((4, judges), torch.nan), weights).isnan().all()
+        made, state, sources = self.ready(3)
+        weights = made.route(state, toy_answers(0, 4), sources, torch_stream(0, "route"))
+        assert made.fuse(state, torch.full((4, sources), torch.nan), weights).isnan().all()

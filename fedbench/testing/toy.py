@@ -11,15 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fedbench.federation.clients import Kept
+from fedbench.api.aggregator import Aggregator, Context, Signals, State
+from fedbench.api.scenario import Faults, Federation, Training
+from fedbench.federation.client_state import ClientState
 from fedbench.federation.executors import Executor
 from fedbench.federation.loop import Round, federate
 from fedbench.federation.updates import Updates
-from fedbench.methods import Aggregator, Context, Signals, State
 from fedbench.models.projector import Projector
 from fedbench.params import ParamSpace
 from fedbench.rng import torch_stream
-from fedbench.scenario import Faults, Federation, Training
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def toy_rounds(
     seed: int = 0,
     after: int = 0,
     state: State | None = None,
-    kept: Kept | None = None,
+    client_state: ClientState | None = None,
     late: Updates | None = None,
     faults: Faults | None = None,
 ) -> list[Round]:
@@ -101,6 +101,6 @@ def toy_rounds(
     return list(
         federate(
             task, aggregator, state, shards, federation, training, executor,
-            seed=seed, after=after, kept=kept, late=late or {}, faults=faults,
+            seed=seed, after=after, client_state=client_state, late=late or {}, faults=faults,
         )
     )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fedbench.catalog import Catalog
-from fedbench.leaderboard.board import find_board
+from fedbench.leaderboard.boards import find_board
 from fedbench.plugins import Plugins
 from fedbench.results.anchors import ANCHORS
 from study import Study

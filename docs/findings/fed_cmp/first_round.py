@@ -9,15 +9,15 @@ from statistics import fmean
 import torch
 from torch import Tensor
 
+from fedbench.api.aggregator import Cohort, Context, LocalRule
+from fedbench.api.options import validated
+from fedbench.api.scenario import load_scenario
 from fedbench.catalog import Catalog
 from fedbench.federation.executors import Executor
 from fedbench.federation.loop import plan
 from fedbench.federation.updates import cohort_of, sent
-from fedbench.methods import Cohort, Context, LocalRule
 from fedbench.rng import torch_stream
 from fedbench.runner import Runner
-from fedbench.scenario import load_scenario
-from fedbench.values import validated
 from study import EXECUTOR, Study
 
 SEEDS = range(3)

@@ -1,4 +1,5 @@
-"""What lies behind: clients' judges, the router, what travels, what a policy learns to please, what leaks."""
+"""What lies behind: clients' sources, the router, what travels, what a policy learns to please, what
+leaks."""
 
 from __future__ import annotations
 
@@ -126,14 +127,14 @@ def pursuit_table(results: Results, scenario: str) -> str:
 
 
 def overoptimised(proxy: Interval | None, truth: Interval | None) -> str:
-    """Whether the judges got happier with answers that got worse."""
+    """Whether the sources got happier with answers that got worse."""
     if proxy is None or truth is None or not truth.clear:
         return "can't be told"
     return "yes" if truth.mean < 0 < proxy.mean and proxy.clear else "no"
 
 
 def privacy_table(results: Results, scenarios: Iterable[str]) -> str:
-    """An attacker who takes a high reward for a sign that an answer was learnt from."""
+    """An attacker who takes a high reward for a sign that an answer was preferences from."""
     normalised, raw = final("rewards/membership_auc_mixed"), final("rewards/membership_auc_mixed_raw")
     return table(
         [

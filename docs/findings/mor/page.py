@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from fedbench.results.plots import paths, save
+from fedbench.results.pictures import paths, save
 from fedbench.runner import Runner
 from mor import audit, tables
 from mor.cells import Options, cell, gap
@@ -128,8 +128,8 @@ def pictures(results: Results, folder: Path) -> None:
         for name in SCENARIOS
     }
     save(curves(panels), folder / "mor-curves.svg")
-    judged = {
+    responses = {
         name: {method: found for method, found in panels[name].items() if method != "gold-reward"}
         for name in BENCHMARKS
     }
-    save(paths(judged, "policy/reward", "policy/gold"), folder / "mor-pursuit.svg")
+    save(paths(responses, "policy/reward", "policy/gold"), folder / "mor-pursuit.svg")

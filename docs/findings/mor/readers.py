@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fedbench.results.record import Record
+from fedbench.results.records import Record
 from results import Reader, final, primary
 
 MEGABYTE = 1e6

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from fedbench.api.scenario import Scenario, load_scenario
 from fedbench.catalog import Catalog
 from fedbench.data.loading import load_data, load_partition
-from fedbench.scenario import Scenario, load_scenario
 from mor.cells import cell
 from reporting import table
 from results import Results
@@ -15,7 +15,7 @@ from results import Results
 
 @dataclass(frozen=True)
 class Client:
-    """What it judges, on how many preferences, and which share of those is swapped."""
+    """What it sources, on how many preferences, and which share of those is swapped."""
 
     task: str
     preferences: int

@@ -9,7 +9,7 @@ import click
 from fedbench.cli.leaderboard.shared import records_option
 from fedbench.cli.main import App
 from fedbench.cli.tables import Format, format_option, print_rows
-from fedbench.leaderboard.submit import add
+from fedbench.leaderboard.adding import add
 
 
 @click.command("add")

@@ -12,9 +12,9 @@ import click
 from fedbench.catalog import Catalog
 from fedbench.cli.main import warn
 from fedbench.errors import UsageError
-from fedbench.leaderboard.board import Board, find_board
+from fedbench.leaderboard.boards import Board, find_board
 from fedbench.leaderboard.gather import Gathered, gather
-from fedbench.markdown import visible
+from fedbench.results.markdown import visible
 from fedbench.results.store import RECORDS
 
 

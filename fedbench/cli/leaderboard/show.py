@@ -10,7 +10,7 @@ import click
 from fedbench.cli.leaderboard.shared import boards_argument, chosen, collect, records_option
 from fedbench.cli.main import App
 from fedbench.cli.tables import PageFormat, page_format_option, print_rows
-from fedbench.leaderboard.board import open_board
+from fedbench.leaderboard.boards import open_board
 
 
 @click.command("show")

@@ -9,13 +9,12 @@ import click
 from fedbench.cli.leaderboard.shared import Folder
 from fedbench.cli.main import App
 from fedbench.cli.tables import PageFormat, page_format_option, print_rows
-from fedbench.leaderboard.badges import add_badges, badges_beside
-from fedbench.leaderboard.board import installed_methods
-from fedbench.leaderboard.comment import comment, rows
-from fedbench.leaderboard.history import tampered
-from fedbench.leaderboard.levels import Level
+from fedbench.leaderboard.boards import installed_methods
 from fedbench.leaderboard.notes import notes
-from fedbench.leaderboard.verify import Replay, climb, verify
+from fedbench.verification.badges import add_badges, badges_beside
+from fedbench.verification.comment import comment, rows
+from fedbench.verification.history import tampered
+from fedbench.verification.ladder import Level, Replay, climb, verify
 
 LEVELS = [level.name for level in Level if level > Level.unverified]
 

@@ -14,7 +14,7 @@ from fedbench.errors import UsageError
 from fedbench.leaderboard.ranking import Standings
 from fedbench.leaderboard.site import urls
 from fedbench.leaderboard.site.pages import GENERATOR, Site
-from fedbench.results.runs import Run
+from fedbench.results.run_summary import RunSummary
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Build:
 
 def plan_build(
     boards: Sequence[Standings],
-    runs: Sequence[Run],
+    runs: Sequence[RunSummary],
     catalog: Catalog,
     records: Path,
     output: Path,

@@ -16,12 +16,12 @@ from matplotlib.ticker import MaxNLocator
 
 from fedbench.data.heterogeneity import Heterogeneity
 from fedbench.leaderboard.ranking import THRESHOLDS, Contender, ScenarioStanding, Score, Standings
-from fedbench.leaderboard.safety import cut
 from fedbench.leaderboard.site.svg import SERIES, inline
-from fedbench.markdown import visible
 from fedbench.results.curves import Curve
-from fedbench.results.plots import COLOURS, client_bars, line
+from fedbench.results.markdown import visible
+from fedbench.results.pictures import COLOURS, client_bars, line
 from fedbench.results.statistics import Interval
+from fedbench.verification.safety import cut
 
 INK, QUIET, GRID = "#000000", "#777777", "#dddddd"
 NAMES = {

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from fedbench.leaderboard.safety import cut
-from fedbench.values import format_value
+from fedbench.api.options import format_value
+from fedbench.verification.safety import cut
 
 NOTHING = "–"
 LONGEST = 400

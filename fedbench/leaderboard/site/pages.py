@@ -13,17 +13,17 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from fedbench import __version__
+from fedbench.api.options import described
+from fedbench.api.scenario import Scenario, load_scenario
+from fedbench.api.specs import MethodSpec
 from fedbench.catalog import Catalog, Entry
 from fedbench.errors import FedbenchError
-from fedbench.leaderboard.levels import Level
 from fedbench.leaderboard.ranking import Standings
 from fedbench.leaderboard.site import formats, urls
 from fedbench.leaderboard.site.charts import Charts, bars
 from fedbench.leaderboard.site.reproduce import environments, option_sets
 from fedbench.leaderboard.site.samples import ClientLoader, Clients
-from fedbench.scenario import Scenario, load_scenario
-from fedbench.specs import MethodSpec
-from fedbench.values import described
+from fedbench.verification.ladder import Level
 
 GENERATOR = "fedbench leaderboard build"
 """How a page says what made it."""

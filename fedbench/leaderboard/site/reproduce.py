@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fedbench.api.options import format_value
 from fedbench.fingerprint import canonical_json
-from fedbench.leaderboard.board import Contest
+from fedbench.leaderboard.boards import Contest
 from fedbench.leaderboard.ranking import Row
 from fedbench.leaderboard.site.formats import ranges
-from fedbench.results.runs import Run
-from fedbench.values import format_value
+from fedbench.results.run_summary import RunSummary
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,13 @@ class OptionSet:
 
 def option_sets(contest: Contest, row: Row) -> list[OptionSet]:
     """One under the rules ``default``; one or more under ``tuned``."""
-    groups: dict[str, list[Run]] = defaultdict(list)
+    groups: dict[str, list[RunSummary]] = defaultdict(list)
     for run in row.runs:
         groups[canonical_json(run.method.options)].append(run)
     return [_option_set(contest, row, runs) for runs in groups.values()]
 
 
-def _option_set(contest: Contest, row: Row, runs: list[Run]) -> OptionSet:
+def _option_set(contest: Contest, row: Row, runs: list[RunSummary]) -> OptionSet:
     first = runs[0].method
     known = contest.methods.get((first.name, first.provider.plugin))
     defaults = known.defaults if known else {}
@@ -51,7 +51,7 @@ def _option_set(contest: Contest, row: Row, runs: list[Run]) -> OptionSet:
     return OptionSet(first.options, defaults, frozenset(unusual), scenarios, shlex.join(words))
 
 
-def environments(runs: Sequence[Run]) -> list[tuple[Mapping[str, Any], int]]:
+def environments(runs: Sequence[RunSummary]) -> list[tuple[Mapping[str, Any], int]]:
     """The different environments of ``runs`` and how many of them each had, the commonest first."""
     found = {canonical_json(run.environment): run.environment for run in runs}
     counts = Counter(canonical_json(run.environment) for run in runs)

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from fedbench.api.scenario import Scenario
 from fedbench.catalog import Catalog
 from fedbench.data.heterogeneity import Heterogeneity, default_label, heterogeneity
 from fedbench.data.items import FederatedData
 from fedbench.data.loading import load_data, load_partition
 from fedbench.data.partition import Partition
-from fedbench.scenario import Scenario
 
 IMAGES, CLIENTS, SIDE, SPACE = 8, 6, 64, 4
 """So many images of so many clients are shown, so wide and so far from each other (pixels)."""

@@ -25,7 +25,7 @@ class Moon(FedAvg):
         super().__init__(options)
         self.mu, self.tau = options.mu, options.tau
 
-    def keep(self, params: Tensor) -> Mapping[str, Tensor]:
+    def client_state(self, params: Tensor) -> Mapping[str, Tensor]:
         return {"previous": params}
 
     def local_rule(self, state: State, clients: Clients) -> LocalRule:
@@ -37,13 +37,13 @@ class Moon(FedAvg):
             with torch.no_grad():
                 z_global, z_previous = (
                     pooled(signals.at(anchor)),
-                    pooled(signals.at(clients.kept["previous"])),
+                    pooled(signals.at(clients.client_state["previous"])),
                 )
             towards, away = cosine_similarity(z, z_global, dim=-1), cosine_similarity(z, z_previous, dim=-1)
             each = softplus((away - towards) / self.tau)  # −log of the two-way softmax
             return self.mu * (each * signals.mask).sum(1) / signals.mask.sum(1).clamp_min(1)
 
-        return LocalRule(loss=contrast, keep={"previous": lambda local: local.params})
+        return LocalRule(loss=contrast, client_state={"previous": lambda local: local.params})
 
 
 def pooled(signals: Signals) -> Tensor:

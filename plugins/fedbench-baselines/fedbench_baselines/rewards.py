@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 import torch
 
 from fedbench import Options, State
-from fedbench.fusers import Judge, Judged, Outcome, Panel, RewardFuser
+from fedbench.api.reward_fuser import (
+    PolicyStepFeedback,
+    ResponseBatch,
+    RewardFederation,
+    RewardFuser,
+    RewardSource,
+)
 from fedbench_baselines.hooks import PluralLLMOptions, SingleOptions
 
 if TYPE_CHECKING:
@@ -21,16 +27,16 @@ class RewardMean(RewardFuser):
     def __init__(self, options: Options) -> None:
         pass
 
-    def route(self, state: State, judged: Judged, judges: int, stream: torch.Generator) -> Tensor:
-        return torch.full((len(judged.ids), judges), 1 / max(1, judges))
+    def route(self, state: State, responses: ResponseBatch, sources: int, stream: torch.Generator) -> Tensor:
+        return torch.full((len(responses.ids), sources), 1 / max(1, sources))
 
 
 class RewardRandom(RewardMean):
     """r = R̄_k(x, y), k drawn anew for every answer."""
 
-    def route(self, state: State, judged: Judged, judges: int, stream: torch.Generator) -> Tensor:
-        drawn = torch.randint(judges, (len(judged.ids),), generator=stream)
-        return torch.nn.functional.one_hot(drawn, judges).float()
+    def route(self, state: State, responses: ResponseBatch, sources: int, stream: torch.Generator) -> Tensor:
+        drawn = torch.randint(sources, (len(responses.ids),), generator=stream)
+        return torch.nn.functional.one_hot(drawn, sources).float()
 
 
 class RewardMin(RewardMean):
@@ -57,27 +63,27 @@ class RewardSingle(RewardMean):
     def __init__(self, options: SingleOptions) -> None:
         self.options = options
 
-    def judges(self, panel: Panel) -> Sequence[Judge]:
+    def sources(self, federation: RewardFederation) -> Sequence[RewardSource]:
         number = self.options.client
         if number is None:
-            number = int(panel.agreement().argmax())
-        if number >= len(panel.clients):
-            raise ValueError(f"there is no client {number}: they are 0 to {len(panel.clients) - 1}")
-        return panel.clients[number : number + 1]
+            number = int(federation.agreement().argmax())
+        if number >= len(federation.clients):
+            raise ValueError(f"there is no client {number}: they are 0 to {len(federation.clients) - 1}")
+        return federation.clients[number : number + 1]
 
 
 class RewardFedAvg(RewardMean):
     """r of the clients' reward models averaged (McMahan et al. 2017): parameters travel, rewards don't."""
 
-    def judges(self, panel: Panel) -> Sequence[Judge]:
-        return [panel.averaged()]
+    def sources(self, federation: RewardFederation) -> Sequence[RewardSource]:
+        return [federation.averaged()]
 
 
 class GoldReward(RewardMean):
     """The true reward: an upper bound."""
 
-    def judges(self, panel: Panel) -> Sequence[Judge]:
-        return [panel.gold]
+    def sources(self, federation: RewardFederation) -> Sequence[RewardSource]:
+        return [federation.gold]
 
 
 class PluralLLM(RewardMean):
@@ -88,8 +94,8 @@ class PluralLLM(RewardMean):
     def __init__(self, options: PluralLLMOptions) -> None:
         self.options = options
 
-    def fit(self, panel: Panel) -> State:
-        return {"history": torch.zeros(len(panel.clients))}
+    def fit(self, federation: RewardFederation) -> State:
+        return {"history": torch.zeros(len(federation.clients))}
 
     def fuse(self, state: State, rewards: Tensor, weights: Tensor) -> Tensor:
         mean = super().fuse(state, rewards, weights)
@@ -101,7 +107,7 @@ class PluralLLM(RewardMean):
         scaled = (share * rewards).masked_fill(~came, -torch.inf)
         return (scaled.logsumexp(1) - came.sum(1).log()).masked_fill(~came.any(1), torch.nan)
 
-    def feedback(self, state: State, outcome: Outcome) -> State:
+    def feedback(self, state: State, outcome: PolicyStepFeedback) -> State:
         """What each client thought of the step's answers enters its history."""
         m = self.options.memory
         thought = outcome.rewards.nanmean(0)

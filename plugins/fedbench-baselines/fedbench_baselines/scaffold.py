@@ -34,18 +34,18 @@ class Scaffold(Aggregator):
             "clients": torch.tensor(context.clients),  # N
         }
 
-    def keep(self, params: Tensor) -> Mapping[str, Tensor]:
+    def client_state(self, params: Tensor) -> Mapping[str, Tensor]:
         return {"control": torch.zeros_like(params)}  # c_k
 
     def local_rule(self, state: State, clients: Clients) -> LocalRule:
-        correction = state["control"] - clients.kept["control"]
+        correction = state["control"] - clients.client_state["control"]
         return LocalRule(
             gradient=lambda grads, params, anchor: grads + correction,
-            keep={"control": lambda local: local.mean_gradient},
+            client_state={"control": lambda local: local.mean_gradient},
         )
 
     def aggregate(self, state: State, cohort: Cohort) -> State:
-        moved = (cohort.kept["control"] - cohort.kept_before["control"]).sum(0)
+        moved = (cohort.client_state["control"] - cohort.client_state_before["control"]).sum(0)
         return {
             **state,
             "params": cohort.weights @ cohort.params,

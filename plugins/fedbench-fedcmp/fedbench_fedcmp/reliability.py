@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
 from fedbench import Cohort
-from fedbench.methods import Signals
+from fedbench.api.aggregator import Signals
 from fedbench_fedcmp.options import FedCMPOptions
 
 REPORT = "modality_gap"

@@ -11,7 +11,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fedbench import State
-from fedbench.fusers import Judge, Judged, Outcome, Panel, RewardFuser
+from fedbench.api.reward_fuser import (
+    PolicyStepFeedback,
+    ResponseBatch,
+    RewardFederation,
+    RewardFuser,
+    RewardSource,
+)
 from fedbench.params import ParamSpace
 from fedbench_mor import thompson
 from fedbench_mor.options import MoROptions
@@ -27,14 +33,14 @@ class MoR(RewardFuser):
     def __init__(self, options: MoROptions) -> None:
         self.options = options
 
-    def judges(self, panel: Panel) -> Sequence[Judge]:
-        return panel.clients if self.options.normalise else panel.uncalibrated
+    def sources(self, federation: RewardFederation) -> Sequence[RewardSource]:
+        return federation.clients if self.options.normalise else federation.uncalibrated
 
-    def fit(self, panel: Panel) -> State:
+    def fit(self, federation: RewardFederation) -> State:
         """Train the router, each client on its own answers, labelled with itself (eq. 4)."""
         o = self.options
-        sizes = (*panel.widths, len(panel.clients))
-        params = panel.federate(
+        sizes = (*federation.widths, len(federation.clients))
+        params = federation.federate(
             self._module(sizes), LOSSES[o.loss],
             rounds=o.rounds, steps=o.steps, batch_size=o.batch_size, lr=o.lr,
         )  # fmt: skip
@@ -45,16 +51,16 @@ class MoR(RewardFuser):
             state |= {"average": torch.full((), torch.nan), "told": torch.zeros(2)}
         return state
 
-    def route(self, state: State, judged: Judged, judges: int, stream: torch.Generator) -> Tensor:
+    def route(self, state: State, responses: ResponseBatch, sources: int, stream: torch.Generator) -> Tensor:
         """[N, K]: one-hot for one client, or shares of several."""
         o = self.options
         if o.routing == "thompson":
-            arm = thompson.chosen(state, self._features(state, judged), o.nu, o.lam, stream)
-            return F.one_hot(arm, judges).float()
-        shares = self.scores(state, judged).softmax(-1)
+            arm = thompson.chosen(state, self._features(state, responses), o.nu, o.lam, stream)
+            return F.one_hot(arm, sources).float()
+        shares = self.scores(state, responses).softmax(-1)
         if o.routing == "soft":
             return shares
-        asked = min(o.k, judges) if o.routing == "topk" else 1
+        asked = min(o.k, sources) if o.routing == "topk" else 1
         kept = torch.zeros_like(shares).scatter(1, shares.topk(asked, dim=1).indices, 1.0)
         if o.routing == "top1":
             return kept
@@ -64,12 +70,12 @@ class MoR(RewardFuser):
         bound = self.options.clip
         return super().fuse(state, rewards if bound is None else rewards.clamp(-bound, bound), weights)
 
-    def feedback(self, state: State, outcome: Outcome) -> State:
+    def feedback(self, state: State, outcome: PolicyStepFeedback) -> State:
         """Thompson sampling learns whether the step was a good one."""
         o = self.options
         if o.routing != "thompson" or not outcome.fused.isfinite().any():
             return state
-        h, arm = self._features(state, outcome.judged), outcome.weights.argmax(1)
+        h, arm = self._features(state, outcome.responses), outcome.weights.argmax(1)
         state = {**state, **thompson.asked(state, h, arm)}
         if o.feedback == "delta_j":
             before, after = outcome.objective()
@@ -82,9 +88,11 @@ class MoR(RewardFuser):
         return {**state, **thompson.told(state, h, arm, reward, o.lam, o.head_lr)}
 
     @torch.no_grad()
-    def scores(self, state: State, judged: Judged) -> Tensor:
+    def scores(self, state: State, responses: ResponseBatch) -> Tensor:
         """[N, K]: z."""
-        found: Tensor = self._router(state).to(judged.visual.device)(judged.visual, judged.text, judged.mask)
+        found: Tensor = self._router(state).to(responses.visual.device)(
+            responses.visual, responses.text, responses.mask
+        )
         return found.cpu()
 
     def diagnostics(self, state: State) -> Mapping[str, Any]:
@@ -94,7 +102,7 @@ class MoR(RewardFuser):
         told, good = state["told"].tolist()
         return {"explored": asked.tolist(), "average": float(state["average"]), "told": told, "good": good}
 
-    def _against_average(self, state: State, outcome: Outcome) -> tuple[State, float, float]:
+    def _against_average(self, state: State, outcome: PolicyStepFeedback) -> tuple[State, float, float]:
         """The moving average of mean reward (or validation) before the step, the step's, and the state with
         the average gone on."""
         if self.options.feedback == "delta_val":
@@ -106,10 +114,10 @@ class MoR(RewardFuser):
         return {**state, "average": torch.tensor(memory * before + (1 - memory) * now)}, before, now
 
     @torch.no_grad()
-    def _features(self, state: State, judged: Judged) -> Tensor:
+    def _features(self, state: State, responses: ResponseBatch) -> Tensor:
         """[N, d]: h, what the head reads."""
-        router = self._router(state).to(judged.visual.device)
-        return router.pooled(judged.visual, judged.text, judged.mask).cpu()
+        router = self._router(state).to(responses.visual.device)
+        return router.pooled(responses.visual, responses.text, responses.mask).cpu()
 
     def _router(self, state: State) -> Router:
         """From the state alone, so that a run can be taken up in another process."""

@@ -15,7 +15,7 @@ from transformers.utils import logging
 
 from fedbench import UsageError
 from fedbench.fingerprint import sha256_file, sha256_json
-from fedbench.models.frame import Frame
+from fedbench.models.chat_template import ChatTemplate
 from fedbench_papers import hub
 
 PATTERNS = ("*.json", "*.safetensors", "*.txt", "*.jinja", "tokenizer.model")
@@ -124,7 +124,7 @@ class Checkpoint:
             raise self.wrong("the checkpoint's tokenizer has no eos token", "answers could not end")
         return tokenizer
 
-    def frame(self, tokenizer: Any, image_token: int) -> Frame:
+    def frame(self, tokenizer: Any, image_token: int) -> ChatTemplate:
         """What the chat template puts around one image and one question."""
         token = tokenizer.convert_ids_to_tokens(image_token) if image_token < len(tokenizer) else None
         if token is None:
@@ -151,7 +151,7 @@ class Checkpoint:
                 f"the template does not show one image ({token}) before the question",
                 "restore the tokenizer and the chat template that the model came with",
             )
-        return Frame(before, after, turn, lead="")
+        return ChatTemplate(before, after, turn, lead="")
 
     def _template(self) -> str | None:
         """A processor's own chat template, as older checkpoints have it beside the tokenizer's."""

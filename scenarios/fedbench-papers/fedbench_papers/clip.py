@@ -10,7 +10,7 @@ from torch import Tensor
 from transformers import CLIPImageProcessorPil, CLIPVisionModel, LlamaForCausalLM
 
 from fedbench.models.backbone import Backbone
-from fedbench.models.frame import Frame
+from fedbench.models.chat_template import ChatTemplate
 from fedbench_papers.checkpoint import Checkpoint
 from fedbench_papers.options import ClipVicuna7B
 from fedbench_papers.vlm import encoder
@@ -46,5 +46,5 @@ def clip_llama(options: ClipVicuna7B) -> Backbone:
         encode=encoder(tower, see, llm),
         llm=llm,
         tokenizer=tokenizer,
-        frame=Frame(before=tokenizer.bos_token or "", turn="\n", lead=""),
+        frame=ChatTemplate(before=tokenizer.bos_token or "", turn="\n", lead=""),
     )

@@ -14,11 +14,11 @@ from fedbench_preferences.dataset import domains, easyvqa, emoji
 from fedbench_preferences.hooks import PreferenceOptions
 from policy import RECORD
 
+from fedbench.api.options import Options
 from fedbench.data import Item, PreferenceData
 from fedbench.models.backbone import Backbone
 from fedbench.models.policy import Policy, Questions
 from fedbench.models.projector import Projector
-from fedbench.specs import Options
 
 LIMIT = 12
 """Tokens; the scenarios' max_tokens."""

@@ -1,0 +1,1 @@
+"""The alignment track: clients train a projector and its parameters travel."""

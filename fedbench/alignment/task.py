@@ -1,0 +1,70 @@
+"""The alignment task (Fed-MA): a projector trained by caption loss through a frozen LLM."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from fedbench.api.aggregator import Signals
+from fedbench.data.tokens import TokenTable
+from fedbench.models.language import LanguageModel
+from fedbench.models.projector import Projector
+from fedbench.models.ragged import Ragged
+from fedbench.params import ParamSpace
+
+
+@dataclass(frozen=True)
+class AlignmentTask:
+    """min_ψ −Σ_j log p(x^t_j | ψ(f(v)), x^t_<j) (Fed-CMP, arXiv 2603.26786, §3); only answers count.
+
+    ``features`` [images, T, F]: the frozen encoder's output for every image view.
+    """
+
+    llm: LanguageModel
+    projector: Projector
+    features: Tensor
+    table: TokenTable
+
+    @property
+    def space(self) -> ParamSpace:
+        return self.projector.space
+
+    @property
+    def device(self) -> torch.device:
+        return self.llm.device
+
+    def project(self, params: Tensor, images: Sequence[int]) -> Tensor:
+        """Visual tokens [len(images), T, D] of one projector [P]."""
+        return self.projector(params[None], self.features[list(images)][None])[0]
+
+    def loss(self, params: Tensor, index: Tensor) -> Tensor:
+        """Mean cross-entropy over each client's answer tokens in nats, [C]."""
+        visual = self.llm.framed(self._visual(params, index))
+        clients, per_client, tokens, _ = visual.shape
+        ids, text_mask, answer = self.table.gather(index.flatten())
+        text = self.llm.embed(ids)
+        ragged = Ragged(F.pad(text_mask, (tokens, 0), value=True) & (index.flatten() >= 0)[:, None])
+        hidden = self.llm.hidden_ragged(ragged.pack(torch.cat([visual.flatten(0, 1), text], dim=1)), ragged)
+        row, place = answer.nonzero(as_tuple=True)
+        logits = self.llm.logits(hidden[ragged.number[row, place + tokens - 1]])
+        losses = F.cross_entropy(logits.float(), ids[row, place], reduction="none")
+        owner = row // per_client == torch.arange(clients, device=row.device)[:, None]
+        # where(), not a product: one client's NaN stays its own.
+        return torch.where(owner, losses, 0.0).sum(1) / owner.sum(1).clamp_min(1)
+
+    def signals(self, params: Tensor, index: Tensor) -> Signals:
+        """Projected visual tokens and the mean embedding of the answer's tokens (eos left out)."""
+        ids, _, answer = self.table.gather(index)
+        words = answer & F.pad(answer[..., 1:], (0, 1))
+        text = self.llm.embed(ids)
+        total = (text * words[..., None]).sum(-2)
+        mean = total / words.sum(-1, keepdim=True).clamp_min(1)
+        mask = (index >= 0).to(params.dtype)
+        return Signals(self._visual(params, index), mean, mask, lambda other: self.signals(other, index))
+
+    def _visual(self, params: Tensor, index: Tensor) -> Tensor:
+        return self.projector(params, self.features[self.table.image[index.clamp_min(0)]])

@@ -1,0 +1,1 @@
+"""The contract of methods, plugins and scenarios. Imports no torch."""

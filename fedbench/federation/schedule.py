@@ -1,0 +1,95 @@
+"""What follows from scenario and seed alone: cohorts, turns, each client's examples, whom faults strike.
+No torch.
+
+Every draw is a named stream, so all methods meet the same cohorts and the same faults, and verification can
+draw them again.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import numpy as np
+
+from fedbench.api.scenario import Faults
+from fedbench.rng import numpy_stream
+
+
+@lru_cache(maxsize=4096)
+def cohort(seed: int, round: int, clients: int, size: int | None) -> tuple[int, ...]:
+    """The clients of a round, ascending; the same for every method."""
+    if size is None or size >= clients:
+        return tuple(range(clients))
+    chosen = numpy_stream(seed, "cohort", round).choice(clients, size, replace=False)
+    return tuple(sorted(chosen.tolist()))
+
+
+def turns(seed: int, client: int, clients: int, size: int | None, rounds: int) -> Sequence[int]:
+    """The rounds (from 1) in which ``client`` takes part."""
+    if size is None or size >= clients:
+        return range(1, rounds + 1)
+    return _turns(seed, clients, size, rounds).get(client, ())
+
+
+@lru_cache(maxsize=64)
+def _turns(seed: int, clients: int, size: int, rounds: int) -> Mapping[int, Sequence[int]]:
+    """Everybody's."""
+    found: dict[int, list[int]] = defaultdict(list)
+    for number in range(1, rounds + 1):
+        for client in cohort(seed, number, clients, size):
+            found[client].append(number)
+    return dict(found)
+
+
+def one_pass_parts(shard: np.ndarray, seed: int, client: int, parts: int) -> list[np.ndarray]:
+    """What a client sees each time it takes part: its data, shuffled once and cut into disjoint parts."""
+    shuffled = numpy_stream(seed, "parts", client).permutation(shard)
+    return np.array_split(shuffled, parts)
+
+
+NO_FAULTS = Faults()
+
+
+@dataclass(frozen=True)
+class FaultDraws:
+    """The draws of one run over ``clients`` clients."""
+
+    spec: Faults
+    seed: int
+    clients: int
+
+    @cached_property
+    def byzantine(self) -> frozenset[int]:
+        """The clients that attack, the whole run long."""
+        number = self.spec.attackers(self.clients)
+        if not number:
+            return frozenset()
+        chosen = numpy_stream(self.seed, "faults", "byzantine").choice(self.clients, number, replace=False)
+        return frozenset(chosen.tolist())
+
+    def dropped(self, round: int, clients: Sequence[int]) -> set[int]:
+        """Who does not answer the call."""
+        return self._struck("dropout", self.spec.dropout, round, clients)
+
+    def late(self, round: int, clients: Sequence[int]) -> set[int]:
+        """Whose update comes after the round has closed."""
+        return self._struck("straggling", self.spec.straggling, round, clients)
+
+    def corrupted(self, round: int, clients: Sequence[int]) -> dict[int, str]:
+        """Whose update arrives as rubbish, and as what kind of it."""
+        kinds = self.spec.corrupted
+        return {
+            client: kinds[int(self._draw("kind", round, client).integers(len(kinds)))]
+            for client in sorted(self._struck("corruption", self.spec.corruption, round, clients))
+        }
+
+    def _struck(self, fault: str, rate: float, round: int, clients: Sequence[int]) -> set[int]:
+        if not rate:  # a stream for each client and round is too much for a fault that never happens
+            return set()
+        return {client for client in clients if self._draw(fault, round, client).random() < rate}
+
+    def _draw(self, fault: str, round: int, client: int) -> np.random.Generator:
+        return numpy_stream(self.seed, "faults", fault, round, client)

@@ -1,0 +1,1 @@
+"""The preference track: clients fit reward models and their rewards travel."""

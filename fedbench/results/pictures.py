@@ -1,0 +1,223 @@
+"""Pictures: SVG, PNG or PDF files, the same bytes for the same data. Imports matplotlib; import it late."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from fedbench.data.heterogeneity import Heterogeneity
+from fedbench.errors import UsageError
+from fedbench.files import atomic_path
+from fedbench.results.curves import Curve
+from fedbench.results.markdown import visible
+from fedbench.results.records import Record
+from fedbench.results.run_summary import RunSummary
+
+DATELESS: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "png": {}, "pdf": {"CreationDate": None}}
+"""The formats, and for each the metadata that keeps the date out of the file."""
+
+COLOURS = mpl.color_sequences["petroff8"]
+"""Told apart with any colour vision (Petroff 2021, arXiv 2107.02270)."""
+
+
+def picture_format(path: Path) -> str:
+    """``svg``, ``png`` or ``pdf``, as the name ends."""
+    ending = path.suffix.removeprefix(".").lower()
+    if ending not in DATELESS:
+        raise UsageError(f"can't tell the format of picture {path}", fix="name it .svg, .png or .pdf")
+    return ending
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write the picture in the format that its name ends with."""
+    format = picture_format(path)
+    try:
+        with mpl.rc_context({"svg.hashsalt": "fedbench"}), atomic_path(path) as temporary:
+            figure.savefig(temporary, format=format, dpi=150, metadata=DATELESS[format])
+    except OSError as error:
+        raise UsageError("can't write the picture", where=path, why=error.strerror) from error
+
+
+def client_bars(found: Heterogeneity, title: str) -> Figure:
+    """A bar for each client, as high as its training units, stacked by class."""
+    clients = range(len(found.units))
+    figure = Figure(figsize=(min(5 + 0.4 * len(clients), 12), 4.5), layout="constrained")
+    axes = figure.subplots()
+    names, histogram = found.commonest()
+    if not names:
+        names, histogram = [""], found.units[:, None]
+    bottom = histogram.cumsum(1) - histogram
+    for name, heights, below, colour in zip(names, histogram.T, bottom.T, COLOURS, strict=False):
+        axes.bar(clients, heights, bottom=below, label=name, color=colour)
+    axes.set_title(title, loc="left")
+    axes.set_xlabel("client")
+    axes.set_ylabel("training units")
+    axes.xaxis.set_major_locator(MaxNLocator(20, steps=[1, 2, 5, 10], integer=True))
+    axes.margins(x=0.01)
+    axes.spines[["top", "right"]].set_visible(False)
+    if found.label:
+        figure.legend(
+            loc="outside right upper", title=found.label, alignment="left", reverse=True, frameon=False,
+            handlelength=1, handleheight=1,
+        )  # fmt: skip
+    return figure
+
+
+Panels = Mapping[str, Mapping[str, Sequence[RunSummary]]]
+"""Runs by scenario and by method, each under the name that the picture gives it."""
+
+
+def learning_curves(panels: Panels, metric: str | None = None) -> Figure:
+    """A measure (the primary one) over the rounds: a panel for each scenario, a line for each method.
+
+    A line is the mean over the method's runs (seeds), its band reaches from the worst of them to the best.
+    """
+    panels = _literal(panels)
+    style = _styles(panels)
+    columns = min(len(panels), 2)
+    rows = -(-len(panels) // columns)
+    figure = Figure(figsize=(4.5 + 3.5 * columns, 1.5 + 2.8 * rows), layout="constrained")
+    grid = figure.subplots(rows, columns, sharey=True, squeeze=False)
+    for axes, (title, lines) in zip(grid.flat, panels.items(), strict=False):
+        _curves(axes, lines, metric, style)
+        axes.set_title(title, loc="left")
+    for axes in grid.flat[len(panels) :]:
+        axes.set_visible(False)
+    _legend(figure, grid.flat)
+    return figure
+
+
+def comparison(panels: Panels, metric: str | None = None) -> Figure:
+    """A row for each scenario: learning curves, what the clients sent against what came out (error bars are
+    from the worst seed to the best), and each client's measure at the end."""
+    panels = _literal(panels)
+    style = _styles(panels)
+    figure = Figure(figsize=(15, 1 + 3.4 * len(panels)), layout="constrained")
+    grid = figure.subplots(len(panels), 3, squeeze=False)
+    for (curves, costs, clients), (title, lines) in zip(grid, panels.items(), strict=True):
+        _curves(curves, lines, metric, style)
+        _costs(costs, lines, metric, style)
+        _clients(clients, lines, style)
+        curves.set_title(title, loc="left")
+    _legend(figure, grid.flat)
+    return figure
+
+
+def _literal(panels: Panels) -> Panels:
+    """Names without mathematics: what stands between two dollars is matplotlib's language."""
+    return {
+        _text(title): {_text(name): runs for name, runs in found.items()} for title, found in panels.items()
+    }
+
+
+def _text(text: str) -> str:
+    return visible(text).replace("$", r"\$")
+
+
+DASHES = ("-", "--", ":", "-.")
+MARKS = ("o", "s", "^", "D")
+Style = Mapping[str, tuple[Any, int]]
+
+
+def _styles(panels: Mapping[str, Mapping[str, Sequence[Any]]]) -> Style:
+    """For each name a colour and, where these are used up, the number of another dash or mark."""
+    names = list(dict.fromkeys(name for lines in panels.values() for name, found in lines.items() if found))
+    return {
+        name: (COLOURS[i % len(COLOURS)], i // len(COLOURS) % len(DASHES)) for i, name in enumerate(names)
+    }
+
+
+def _legend(figure: Figure, grid: Iterable[Any]) -> None:
+    drawn = {
+        label: line for axes in grid for line, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(drawn.values(), drawn.keys(), loc="outside right upper", frameon=False)
+
+
+def _curves(axes: Any, lines: Mapping[str, Sequence[RunSummary]], metric: str | None, style: Style) -> None:
+    measures = {metric or run.primary for runs in lines.values() for run in runs}
+    for name, runs in lines.items():
+        if found := [run.curves[m] for run in runs if (m := metric or run.primary) in run.curves]:
+            colour, number = style[name]
+            line(axes, found, colour, DASHES[number])[0].set_label(name)
+    axes.set_xlabel("round")
+    axes.set_ylabel(_text(", ".join(sorted(measures))))
+    axes.xaxis.set_major_locator(MaxNLocator(10, integer=True))
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def line(axes: Any, curves: Sequence[Curve], colour: Any, dash: Any) -> tuple[Any, Any]:
+    """The mean over seeds and the band from the worst of them to the best."""
+    rounds = range(min(len(found.values) for found in curves))
+    values = np.stack([found.values[: len(rounds)] for found in curves])
+    (mean,) = axes.plot(rounds, values.mean(0), linestyle=dash, color=colour, linewidth=1.5)
+    band = axes.fill_between(rounds, values.min(0), values.max(0), color=colour, alpha=0.15, linewidth=0)
+    return mean, band
+
+
+def _costs(axes: Any, lines: Mapping[str, Sequence[RunSummary]], metric: str | None, style: Style) -> None:
+    for name, runs in lines.items():
+        values = np.array([run.measure(metric or run.primary).value for run in runs])
+        sent = np.mean([run.costs.uplink_bytes for run in runs]) / 1e6
+        colour, number = style[name]
+        reach = [[values.mean() - values.min()], [values.max() - values.mean()]]
+        axes.errorbar([sent], [values.mean()], reach, fmt=MARKS[number], color=colour, capsize=2)
+    axes.set_xlabel("MB that the clients sent")
+    most = max((run.costs.uplink_bytes for runs in lines.values() for run in runs), default=0) / 1e6
+    axes.set_xlim(-0.05 * (most or 1), 1.1 * (most or 1))
+    axes.set_ylabel("at the end")
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _clients(axes: Any, lines: Mapping[str, Sequence[RunSummary]], style: Style) -> None:
+    """A column of dots for each method, a dot for each client of each seed; a bar at the mean."""
+    for place, (name, runs) in enumerate(lines.items()):
+        values = [value for run in runs for value in run.clients.values()]
+        colour, number = style[name]
+        axes.plot([place] * len(values), values, MARKS[number], color=colour, alpha=0.5, markersize=4)
+        if values:
+            axes.hlines(np.mean(values), place - 0.3, place + 0.3, color=colour, linewidth=1.5)
+    axes.set_xticks(range(len(lines)), lines, rotation=30, ha="right")
+    axes.set_xlim(-0.6, len(lines) - 0.4)
+    axes.set_ylabel("clients' primary measure")
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def paths(panels: Mapping[str, Mapping[str, Sequence[Record]]], across: str, up: str) -> Figure:
+    """A measure against another: a panel for each scenario, a line for each method, from the first round that
+    has both to a dot at the last. A point is the mean over the method's records (seeds)."""
+    style = _styles(panels)
+    figure = Figure(figsize=(4.5 + 3.5 * len(panels), 4.3), layout="constrained")
+    grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)
+    for axes, (title, lines) in zip(grid.flat, panels.items(), strict=True):
+        for name, records in lines.items():
+            if len(points := _points(records, across, up)):
+                colour, number = style[name]
+                axes.plot(*points.T, DASHES[number], label=name, color=colour, linewidth=1.5)
+                axes.plot(*points[-1], "o", color=colour, markersize=5)
+        axes.set_title(title, loc="left")
+        axes.set_xlabel(across)
+        axes.set_ylabel(up)
+        axes.spines[["top", "right"]].set_visible(False)
+    _legend(figure, grid.flat)
+    return figure
+
+
+def _points(records: Sequence[Record], *names: str) -> np.ndarray:
+    """[rounds, measures]: means over the records, of the rounds that have every measure."""
+    found = [
+        [
+            [entry.metrics[name].value for name in names]
+            for entry in record.rounds
+            if entry.metrics.keys() >= {*names}
+        ]
+        for record in records
+    ]
+    rounds = min(map(len, found), default=0)
+    return np.array([points[:rounds] for points in found]).mean(0) if rounds else np.empty((0, len(names)))

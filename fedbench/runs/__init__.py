@@ -1,0 +1,1 @@
+"""What the runs of every track share: the protocol, loading, evaluation, aggregation."""

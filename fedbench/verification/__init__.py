@@ -1,0 +1,1 @@
+"""How far a record can be trusted. Nothing of it is run, and no torch is imported."""
