@@ -6,9 +6,7 @@ import numpy as np
 from fedbench_emoji.backbone import nano
 from PIL import Image
 
-from fedbench.data import Item, Preference, PreferenceData, Suite
-from fedbench.models.projector import Projector
-from fedbench.rng import numpy_stream, torch_stream
+from fedbench import Item, Preference, PreferenceData, Projector, Suite, numpy_stream, torch_stream
 
 TASKS = {"kind": ("food", "animals"), "place": ("flags", "symbols"), "sport": ("objects", "activities")}
 PROMPT = "which category?"

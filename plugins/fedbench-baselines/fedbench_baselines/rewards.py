@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from fedbench import Options, State
-from fedbench.api.reward_fuser import (
+from fedbench import (
+    Options,
     PolicyStepFeedback,
     ResponseBatch,
     RewardFederation,
     RewardFuser,
     RewardSource,
+    State,
 )
 from fedbench_baselines.hooks import PluralLLMOptions, SingleOptions
 

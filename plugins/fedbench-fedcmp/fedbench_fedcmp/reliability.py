@@ -13,8 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
-from fedbench import Cohort
-from fedbench.api.aggregator import Signals
+from fedbench import Cohort, Signals
 from fedbench_fedcmp.options import FedCMPOptions
 
 REPORT = "modality_gap"

@@ -10,15 +10,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from fedbench import State
-from fedbench.api.reward_fuser import (
+from fedbench import (
+    ParamSpace,
     PolicyStepFeedback,
     ResponseBatch,
     RewardFederation,
     RewardFuser,
     RewardSource,
+    State,
 )
-from fedbench.params import ParamSpace
 from fedbench_mor import thompson
 from fedbench_mor.options import MoROptions
 from fedbench_mor.router import Router, cross_entropy, one_hot_bce

@@ -10,9 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import tabulate
 
-from fedbench.api.options import validated
-from fedbench.api.scenario import load_scenario
-from fedbench.data import AlignmentData
+from fedbench import AlignmentData, load_scenario, validated
 from fedbench_easyvqa.dataset import easyvqa, read
 from fedbench_easyvqa.hooks import SCENARIOS, EasyVQAOptions
 from fedbench_easyvqa.questions import YESNO

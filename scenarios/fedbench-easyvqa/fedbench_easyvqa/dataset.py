@@ -11,10 +11,7 @@ import easy_vqa
 import numpy as np
 from PIL import Image
 
-from fedbench import UsageError
-from fedbench.data import AlignmentData, Item, Pair, Suite
-from fedbench.fingerprint import sha256_file, sha256_json
-from fedbench.rng import derive
+from fedbench import AlignmentData, Item, Pair, Suite, UsageError, derive, sha256_file, sha256_json
 from fedbench_easyvqa.hooks import EasyVQAOptions
 from fedbench_easyvqa.questions import CHOICES, YESNO, Half, Question, Task, balanced, couples, shortened
 

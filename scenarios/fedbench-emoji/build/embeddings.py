@@ -28,7 +28,7 @@ from sources import archive
 from tqdm import tqdm
 from transformers import AutoModel, AutoTokenizer
 
-from fedbench.fingerprint import sha256_file
+from fedbench import sha256_file
 
 OUT = Path(__file__).parent.parent / "fedbench_emoji" / "scenarios" / "emoji.embeddings.safetensors"
 TOPICS = (

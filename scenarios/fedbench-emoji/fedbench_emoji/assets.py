@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from fedbench import UsageError
-from fedbench.fingerprint import sha256_file
+from fedbench import UsageError, sha256_file
 
 FOLDER = Path(__file__).parent / "assets"
 SUMS = "SHA256SUMS.json"

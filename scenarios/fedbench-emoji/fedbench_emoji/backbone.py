@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from fedbench import Options
-from fedbench.fingerprint import sha256_json
-from fedbench.models.backbone import Backbone, load_llm
+from fedbench import Backbone, Options, load_llm, sha256_json
 from fedbench_emoji.assets import FOLDER, verified
 from fedbench_emoji.trunk import Lite0Trunk, preprocess
 

@@ -9,10 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow.parquet as pq
 
-from fedbench import UsageError
-from fedbench.data import AlignmentData, Item, Pair, Suite
-from fedbench.fingerprint import sha256_json
-from fedbench.rng import derive
+from fedbench import AlignmentData, Item, Pair, Suite, UsageError, derive, sha256_json
 from fedbench_emoji import texts
 from fedbench_emoji.assets import FOLDER, verified
 from fedbench_emoji.hooks import EmojiOptions

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageOps
 
-from fedbench.rng import derive
+from fedbench import derive
 
 VERSION = 1
 """Raise when the recipe changes, so that cached features are not mistaken for new ones."""

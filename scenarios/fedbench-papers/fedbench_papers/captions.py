@@ -8,10 +8,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from fedbench import UsageError
-from fedbench.data import AlignmentData, Item, Pair, Suite
-from fedbench.fingerprint import sha256_json
-from fedbench.rng import derive
+from fedbench import AlignmentData, Item, Pair, Suite, UsageError, derive, sha256_json
 from fedbench_papers.options import CC12M
 from fedbench_papers.splits import TRAIN, deal
 from fedbench_papers.tables import Column, Pictures, read

@@ -13,9 +13,7 @@ import torch
 from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils import logging
 
-from fedbench import UsageError
-from fedbench.fingerprint import sha256_file, sha256_json
-from fedbench.models.chat_template import ChatTemplate
+from fedbench import ChatTemplate, UsageError, sha256_file, sha256_json
 from fedbench_papers import hub
 
 PATTERNS = ("*.json", "*.safetensors", "*.txt", "*.jinja", "tokenizer.model")

@@ -9,8 +9,7 @@ from PIL import Image
 from torch import Tensor
 from transformers import CLIPImageProcessorPil, CLIPVisionModel, LlamaForCausalLM
 
-from fedbench.models.backbone import Backbone
-from fedbench.models.chat_template import ChatTemplate
+from fedbench import Backbone, ChatTemplate
 from fedbench_papers.checkpoint import Checkpoint
 from fedbench_papers.options import ClipVicuna7B
 from fedbench_papers.vlm import encoder

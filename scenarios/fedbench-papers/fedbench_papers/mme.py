@@ -11,10 +11,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from fedbench import UsageError
-from fedbench.data import PreferenceData
-from fedbench.errors import suggest
-from fedbench.rng import derive
+from fedbench import PreferenceData, UsageError, derive, suggest
 from fedbench_papers.options import MMERealWorld
 from fedbench_papers.preferences import Row, assemble, sound
 from fedbench_papers.tables import Column, from_base64, read

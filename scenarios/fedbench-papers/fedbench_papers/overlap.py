@@ -10,7 +10,7 @@ import datasets
 import evaluate
 import numpy as np
 
-from fedbench.evaluation.estimates import mean
+from fedbench import mean
 
 
 class TokenF1(evaluate.Metric):  # type: ignore[misc]

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fedbench import UsageError
-from fedbench.data import Item, Preference, PreferenceData, Suite
-from fedbench.fingerprint import sha256_json
+from fedbench import Item, Preference, PreferenceData, Suite, UsageError, sha256_json
 from fedbench_papers.options import PreferenceOptions
 from fedbench_papers.splits import HELD_OUT, TRAIN, deal
 from fedbench_papers.tables import Column, Pictures

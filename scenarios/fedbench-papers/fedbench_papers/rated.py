@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from fedbench import UsageError
-from fedbench.data import PreferenceData
+from fedbench import PreferenceData, UsageError
 from fedbench_papers.options import POVID, RatedOptions, VLFeedback
 from fedbench_papers.preferences import Row, assemble, sound
 from fedbench_papers.tables import Column, read

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from fedbench import UsageError
-from fedbench.errors import suggest
-from fedbench.rng import derive
+from fedbench import UsageError, derive, suggest
 from fedbench_papers.options import DataOptions
 
 TRAIN, HELD_OUT = "train", "held-out"

@@ -12,9 +12,7 @@ from typing import Any
 import datasets
 from PIL import Image
 
-from fedbench import UsageError
-from fedbench.data.features import cache_folder
-from fedbench.fingerprint import sha256_bytes
+from fedbench import UsageError, cache_folder, sha256_bytes
 from fedbench_papers import hub
 from fedbench_papers.options import Source
 

@@ -22,8 +22,7 @@ from transformers import (
     SiglipImageProcessorPil,
 )
 
-from fedbench.models.backbone import Backbone
-from fedbench.models.projector import Projector
+from fedbench import Backbone, Projector
 from fedbench_papers.checkpoint import Checkpoint
 from fedbench_papers.options import CheckpointOptions, QwenOptions
 from fedbench_papers.text import TextModel

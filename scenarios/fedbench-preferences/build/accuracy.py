@@ -14,11 +14,7 @@ from fedbench_preferences.dataset import domains, easyvqa, emoji
 from fedbench_preferences.hooks import PreferenceOptions
 from policy import RECORD
 
-from fedbench.api.options import Options
-from fedbench.data import Item, PreferenceData
-from fedbench.models.backbone import Backbone
-from fedbench.models.policy import Policy, Questions
-from fedbench.models.projector import Projector
+from fedbench import Backbone, Item, Options, Policy, PreferenceData, Projector, Questions
 
 LIMIT = 12
 """Tokens; the scenarios' max_tokens."""

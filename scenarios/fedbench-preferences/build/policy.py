@@ -32,11 +32,7 @@ from torch import Tensor
 from tqdm import trange
 from transformers import get_linear_schedule_with_warmup
 
-from fedbench.api.options import Options
-from fedbench.models.backbone import Backbone
-from fedbench.models.policy import Policy, Questions
-from fedbench.models.projector import Projector
-from fedbench.rng import derive, torch_stream
+from fedbench import Backbone, Options, Policy, Projector, Questions, derive, torch_stream
 
 SEED = 20261122
 STEPS = 1200

@@ -8,9 +8,7 @@ from fedbench_emoji.backbone import nano
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from fedbench import Options, UsageError
-from fedbench.fingerprint import sha256_file, sha256_json
-from fedbench.models.backbone import Backbone
+from fedbench import Backbone, Options, UsageError, sha256_file, sha256_json
 
 FILE = Path(__file__).parent / "assets" / "nano-vlm" / "policy.safetensors"
 PROJECTOR = "projector"

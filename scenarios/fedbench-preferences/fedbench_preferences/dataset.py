@@ -13,11 +13,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from PIL import Image
 
-from fedbench import UsageError
-from fedbench.data import Item, Preference, PreferenceData, Suite
-from fedbench.errors import suggest
-from fedbench.fingerprint import sha256_json
-from fedbench.rng import derive
+from fedbench import Item, Preference, PreferenceData, Suite, UsageError, derive, sha256_json, suggest
 from fedbench_preferences.digits import digits
 from fedbench_preferences.drawings import drawings
 from fedbench_preferences.hooks import PreferenceOptions

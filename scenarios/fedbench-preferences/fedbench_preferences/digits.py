@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from fedbench.fingerprint import sha256_bytes
+from fedbench import sha256_bytes
 from fedbench_preferences.questions import YESNO, Question, Source
 
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")

@@ -14,7 +14,7 @@ from fedbench_emoji.dataset import FILE, TRAIN_ARTISTS, UNSEEN_ARTIST, Drawing, 
 from fedbench_emoji.texts import Concept, Level
 from PIL import Image
 
-from fedbench.fingerprint import sha256_bytes
+from fedbench import sha256_bytes
 from fedbench_preferences.questions import YESNO, Question, Source
 
 KINDS = (

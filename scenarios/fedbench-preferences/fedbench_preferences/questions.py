@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
-from fedbench.rng import derive
+from fedbench import derive
 
 if TYPE_CHECKING:
     from PIL.Image import Image

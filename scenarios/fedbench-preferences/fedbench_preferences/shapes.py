@@ -10,7 +10,7 @@ from fedbench_easyvqa.hooks import EasyVQAOptions
 from fedbench_easyvqa.questions import CHOICES, Half, Task
 from fedbench_easyvqa.questions import Question as Asked
 
-from fedbench.fingerprint import sha256_file
+from fedbench import sha256_file
 from fedbench_preferences.questions import Question, Source
 
 TASKS: dict[str, Task] = {
