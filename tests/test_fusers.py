@@ -64,8 +64,8 @@ def test_random_asks_one_at_a_time_and_everyone_in_the_end():
 
 def test_single_is_one_client_the_best_unless_told():
     federation = ToyRewardFederation()
-    assert fuser("reward-single").sources(federation) == federation.clients[2:]
-    assert fuser("reward-single", {"client": 0}).sources(federation) == federation.clients[:1]
+    assert fuser("reward-single").sources(federation) == federation.client_models[2:]
+    assert fuser("reward-single", {"client": 0}).sources(federation) == federation.client_models[:1]
     with pytest.raises(ValueError, match="no client 7: they are 0 to 2"):
         fuser("reward-single", {"client": 7}).sources(federation)
 

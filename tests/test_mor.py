@@ -72,9 +72,11 @@ def test_a_clip_bounds_rewards(soft):
 
 def test_normalisation_is_the_panels():
     federation = ToyRewardFederation()
-    assert MoR(MoROptions()).sources(federation) == federation.clients
+    assert MoR(MoROptions()).sources(federation) == federation.client_models
     assert (
-        MoR(MoROptions(normalise=False)).sources(federation) == federation.uncalibrated != federation.clients
+        MoR(MoROptions(normalise=False)).sources(federation)
+        == federation.uncalibrated_models
+        != federation.client_models
     )
 
 

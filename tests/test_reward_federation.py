@@ -82,12 +82,12 @@ def test_judges_know_their_own_field_best(federation):
             (source.score(better.responses(rows)) > source.score(worse.responses(rows))).float().mean()
         )
     assert min(own) > 0.8
-    assert federation.agreement().mean() < torch.stack(own).mean(), "on everything they know less"
+    assert federation.validation_accuracy().mean() < torch.stack(own).mean(), "on everything they know less"
 
 
 def test_asking_everybody_is_paid_for(federation):
     before = federation.costs
-    federation.agreement()
+    federation.validation_accuracy()
     answers = 2 * K * EACH
     assert federation.costs.uplink_bytes - before.uplink_bytes == 4 * K * answers
     words = sum(len(text.encode()) for side in federation.comparisons for pair in side.words for text in pair)
@@ -96,9 +96,9 @@ def test_asking_everybody_is_paid_for(federation):
 
 def test_faults_befall_whoever_is_asked(make_panel):
     liars = FaultModel(Faults(byzantine=0.4), 0, K)
-    told, honest = make_panel(fault_model=liars).agreement(), make_panel().agreement()
+    told, honest = make_panel(fault_model=liars).validation_accuracy(), make_panel().validation_accuracy()
     assert {k for k in range(K) if told[k] != honest[k]} == set(liars.byzantine)
-    assert (make_panel(fault_model=FaultModel(Faults(dropout=1.0), 0, K)).agreement() == 0).all()
+    assert (make_panel(fault_model=FaultModel(Faults(dropout=1.0), 0, K)).validation_accuracy() == 0).all()
 
 
 def test_a_router_is_averaged_by_the_clients_data():
@@ -128,12 +128,12 @@ def test_a_heterogeneous_panel_has_judges_of_several_kinds(llm, make_panel):
     assert [type(source.model).__name__ for source in mixed.sources][2] == "VLMReward"
     assert len({len(source.params) for source in mixed.sources}) == K
     with pytest.raises(UsageError, match="3 architectures — use a method that fuses rewards"):
-        mixed.averaged()
+        mixed.averaged_model()
 
 
 def test_an_average_is_trained_by_rounds_and_counted(federation):
     before = federation.costs
-    average = federation.averaged()
+    average = federation.averaged_model()
     assert average.client is None
     assert federation.costs.uplink_bytes - before.uplink_bytes == 4 * K * 4 * average.model.space.size
     assert federation.costs.client_examples - before.client_examples == 4 * K * EACH, (
@@ -146,7 +146,7 @@ def test_an_average_is_trained_by_rounds_and_counted(federation):
         .float()
         .mean()
     )
-    assert right.float().mean() > federation.agreement().mean()
+    assert right.float().mean() > federation.validation_accuracy().mean()
 
 
 def test_the_router_learns_whose_answer_it_is(federation):

@@ -1,12 +1,13 @@
 """What a preference method is: a :class:`RewardFuser`.
 
-Clients' reward models source a policy's answers; the fuser says whose judgement is asked for and what reward
-comes of it. The engine asks, normalises, counts bytes, trains the policy and evaluates; scalars are all that
-leaves a client. K is the number of sources, N of answers.
+Clients' reward models score a policy's answers; the fuser says which of them are queried about each answer
+and how their rewards become one. The engine queries, normalises, counts bytes, trains the policy and
+evaluates; numbers are all that leaves a client. K is the number of sources, N of answers.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -20,11 +21,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ResponseBatch:
-    """Answers to be scored: ``visual`` [..., T, F], the frozen vision tower's features; ``ids`` [..., L],
-    prompt
-    and answer, closed by eos; ``text`` [..., L, D], the frozen LLM's embeddings of them; ``mask`` [..., L],
-    which of them are real. ``images`` [...] and ``words`` (prompt and answer; for N answers in a row only)
-    are the same for whoever sees and reads with something else."""
+    """Answers to be scored, with the question each is about.
+
+    ``visual`` [..., T, F]: the frozen vision tower's features; ``ids`` [..., L]: token ids of prompt and
+    answer, closed by eos; ``text`` [..., L, D]: the frozen LLM's embeddings of them; ``mask`` [..., L]: True
+    where a token is real. ``images`` [...] (numbers of the images) and ``words`` (prompt and answer as text;
+    only of N answers in a row) are for sources that read them with a backbone of their own.
+    """
 
     visual: Tensor
     ids: Tensor
@@ -34,7 +37,7 @@ class ResponseBatch:
     words: Sequence[tuple[str, str]] = ()
 
     def rows(self, index: Tensor) -> ResponseBatch:
-        """Answers ``index`` [n] of N."""
+        """The answers at rows ``index`` [n]."""
         words = [self.words[i] for i in index.tolist()] if self.words else ()
         index = index.to(self.ids.device)
         return ResponseBatch(
@@ -42,42 +45,62 @@ class ResponseBatch:
         )
 
 
+GOLD = "gold"
+"""Name of the true reward as a source."""
+AVERAGE = "average"
+"""Name of the FedAvg of the clients' reward models as a source."""
+_CLIENT = re.compile(r"client (\d{1,9})")
+
+
+def client_name(client: int) -> str:
+    """Name of a client's reward model as a source, ``client 3``."""
+    return f"client {client}"
+
+
+def client_number(name: str) -> int | None:
+    """The client whose reward model is called ``name``; None if ``name`` is no client's."""
+    match = _CLIENT.fullmatch(name)
+    return int(match[1]) if match else None
+
+
 class RewardSource(Protocol):
-    """Something that rewards answers: a client's reward model, an average of them, the gold answer."""
+    """Something that rewards answers: a client's reward model, an average of them, the true reward."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """``client K``, ``average`` or ``gold``."""
+        ...
 
     @property
     def client(self) -> int | None:
-        """Whose it is: asking it sends the answer out and a scalar back. None: the server's own."""
+        """The client that holds it: querying it sends the answer out and a number back. None: the server."""
         ...
 
     def score(self, responses: ResponseBatch) -> Tensor:
-        """N answers to rewards [N]."""
+        """Rewards [N] of N answers."""
         ...
 
 
 RouterLoss = Callable[["Tensor", "Tensor"], "Tensor"]
-"""``loss(scores [C, B, K], client [C]) -> [C]``: of answers from each client's own data."""
+"""``loss(scores [C, B, K], client [C]) -> [C]``: each client's loss on answers of its own data."""
 
 
 class RewardFederation(Protocol):
-    """The federation as a fuser sees it before the policy is trained. It gives no example away."""
+    """The federation as a fuser sees it before the policy is trained. It shows no client's examples."""
 
     @property
     def widths(self) -> tuple[int, int]:
-        """F and D, the widths of what is scored."""
+        """F and D: the widths of a response's visual features and of its text embeddings."""
         ...
 
     @property
-    def clients(self) -> Sequence[RewardSource]:
-        """A source for each client, its rewards normalised by its own μ and σ."""
+    def client_models(self) -> Sequence[RewardSource]:
+        """Each client's reward model, its rewards normalised by the client's own μ and σ."""
         ...
 
     @property
-    def uncalibrated(self) -> Sequence[RewardSource]:
-        """The same with their rewards as they are."""
+    def uncalibrated_models(self) -> Sequence[RewardSource]:
+        """Each client's reward model without normalisation."""
         ...
 
     @property
@@ -85,18 +108,19 @@ class RewardFederation(Protocol):
         """The true reward, for an upper bound: 1 for the right answer, else 0."""
         ...
 
-    def averaged(self) -> RewardSource:
-        """The clients' reward models averaged by FedAvg; an error if they are of several kinds."""
+    def averaged_model(self) -> RewardSource:
+        """Train one reward model by FedAvg; an error if the clients' are of several architectures."""
         ...
 
-    def agreement(self) -> Tensor:
-        """[K]: how often each client prefers the right answer on public validation pairs."""
+    def validation_accuracy(self) -> Tensor:
+        """Query every client about the server's public comparisons: the share [K] that each gets right."""
         ...
 
-    def federate(
+    def train_router(
         self, network: nn.Module, loss: RouterLoss, *, rounds: int, steps: int, batch_size: int, lr: float
     ) -> Tensor:
-        """Train ``network(visual, text, mask) -> [B, K]`` by FedAvg, ``steps`` local steps a round; [P].
+        """Train ``network(visual, text, mask) -> [B, K]`` by FedAvg, ``steps`` local steps a round; its
+        parameters [P].
 
         The weights it has don't count: matrices start at U(±1/√fan_in), biases at 0, scales at 1. Nothing
         in it may be drawn while it runs (dropout).
@@ -106,10 +130,14 @@ class RewardFederation(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PolicyStepFeedback:
-    """What came of a policy step, for methods that learn from it. ``rewards`` [N, K], NaN where not asked;
-    ``weights`` [N, K]; ``fused`` [N]. Costly ones are measured when called: ``objective()`` is GRPO's J
-    before the update and after it, on the same answers; ``validation()`` the share of the server's
-    validation queries that the policy now answers rightly."""
+    """What came of a policy step, for fusers that learn from it.
+
+    ``responses``: the N answers; ``rewards`` [N, K]: what each source returned, NaN where it was not queried
+    or did not answer; ``weights`` [N, K]: the routing; ``fused`` [N]: the rewards that the policy was trained
+    on. Two measurements are made when called, since they cost a forward pass or sampling: ``objective()``
+    gives GRPO's J before the update and after it, on the same answers; ``validation()`` the share of the
+    server's validation queries that the policy now answers rightly.
+    """
 
     responses: ResponseBatch
     rewards: Tensor
@@ -122,31 +150,35 @@ class PolicyStepFeedback:
 class RewardFuser:
     """Base class of preference methods; only :meth:`route` has no default.
 
-    What is responses may be on a GPU; states, weights and rewards are small and on the CPU.
+    Responses may be on a GPU; states, weights and rewards are small and on the CPU.
     """
 
     def sources(self, federation: RewardFederation) -> Sequence[RewardSource]:
-        """Whom the columns of a routing are about. Nobody: the policy stays as it starts."""
-        return federation.clients
+        """The K sources that a routing's columns are about. Without any the policy stays at its start."""
+        return federation.client_models
 
     def fit(self, federation: RewardFederation) -> State:
         """The state before the first policy step; a router is trained here."""
         return {}
 
-    def route(self, state: State, responses: ResponseBatch, sources: int, stream: torch.Generator) -> Tensor:
-        """Weights [N, K] of the sources for each answer. Those of weight 0 are not asked."""
+    def route(
+        self, state: State, responses: ResponseBatch, num_sources: int, stream: torch.Generator
+    ) -> Tensor:
+        """Weights [N, K] of the sources for each answer. A source is not queried where its weight is 0."""
         raise NotImplementedError
 
     def fuse(self, state: State, rewards: Tensor, weights: Tensor) -> Tensor:
-        """Rewards [N, K] (NaN where nobody was asked or answered) to [N]: the weighted mean of those that
-        came; NaN where none did."""
+        """Fuse rewards [N, K], NaN where a source was not queried or did not answer, to [N].
+
+        The default is the weighted mean of those that came; NaN where none did.
+        """
         came = rewards.isfinite() & (weights > 0)
         share = weights * came
         total = share.sum(1)
         fused: Tensor = (rewards.nan_to_num(0.0, 0.0, 0.0) * share).sum(1) / total
         return fused
 
-    def feedback(self, state: State, outcome: PolicyStepFeedback) -> State:
+    def feedback(self, state: State, step: PolicyStepFeedback) -> State:
         """The state after a policy step."""
         return state
 

@@ -13,7 +13,7 @@ from PIL.Image import Image
 from torch import Tensor
 
 from fedbench.api.metrics import Costs
-from fedbench.api.reward_fuser import ResponseBatch, RewardSource
+from fedbench.api.reward_fuser import ResponseBatch, RewardSource, client_name
 from fedbench.errors import FedbenchError
 from fedbench.federation.faults import FaultModel
 
@@ -42,7 +42,7 @@ class RewardChannel:
     @cached_property
     def names(self) -> list[str]:
         """Of the sources, as a record has them."""
-        return [j.name if j.client is None else f"client {j.client}" for j in self.sources]
+        return [s.name if s.client is None else client_name(s.client) for s in self.sources]
 
     @property
     def cohort(self) -> list[int]:

@@ -127,14 +127,14 @@ class SimulatedRewardFederation:
         return self.chosen.features.shape[-1], self.chosen.llm.backbone.width
 
     @property
-    def clients(self) -> Sequence[RewardSource]:
+    def client_models(self) -> Sequence[RewardSource]:
         return self.sources
 
     @property
-    def uncalibrated(self) -> Sequence[RewardSource]:
+    def uncalibrated_models(self) -> Sequence[RewardSource]:
         return [source.uncalibrated for source in self.sources]
 
-    def averaged(self) -> RewardSource:
+    def averaged_model(self) -> RewardSource:
         """FedAvg over so many rounds from one start, on as many examples and with the same schedule of
         learning rates as the clients' own models; calibrated with the mean of the clients' μ and σ."""
         if count := len({id(task) for task in self.tasks}) - 1:
@@ -157,7 +157,7 @@ class SimulatedRewardFederation:
         deviation = float(np.mean([source.deviation for source in each]))
         return ClientRewardModel(None, task.model, params, mean, deviation, task.view)
 
-    def agreement(self) -> Tensor:
+    def validation_accuracy(self) -> Tensor:
         channel = RewardChannel(self.sources, self.images, self.fault_model)
         everyone = torch.ones(len(self.comparisons[0].images), len(self.sources))
         better, worse = (channel.query(0, side.everything, everyone) for side in self.comparisons)
@@ -165,7 +165,7 @@ class SimulatedRewardFederation:
         right = (better > worse).float().masked_fill(~(better - worse).isfinite(), torch.nan)
         return right.nanmean(0).nan_to_num(0.0)
 
-    def federate(
+    def train_router(
         self, network: nn.Module, loss: RouterLoss, *, rounds: int, steps: int, batch_size: int, lr: float
     ) -> Tensor:
         function = Functional(network)

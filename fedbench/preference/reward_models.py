@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
-from fedbench.api.reward_fuser import ResponseBatch
+from fedbench.api.reward_fuser import AVERAGE, GOLD, ResponseBatch, client_name
 from fedbench.data.items import Preference
 from fedbench.evaluation.metrics import matches
 from fedbench.federation.task import Task
@@ -154,7 +154,7 @@ class ClientRewardModel:
 
     @property
     def name(self) -> str:
-        return "average" if self.client is None else f"client {self.client}"
+        return AVERAGE if self.client is None else client_name(self.client)
 
     @torch.no_grad()
     def score(self, responses: ResponseBatch) -> Tensor:
@@ -184,7 +184,7 @@ class GoldAnswerReward:
     """The true reward: 1 where an answer is the right one (``right``, by image and prompt), else 0."""
 
     right: Mapping[tuple[int, str], str]
-    name: str = "gold"
+    name: str = GOLD
     client: None = None
 
     def score(self, responses: ResponseBatch) -> Tensor:

@@ -15,7 +15,16 @@ import torch
 from torch import Tensor, nn
 
 from fedbench.api.aggregator import State
-from fedbench.api.reward_fuser import ResponseBatch, RewardFederation, RewardFuser, RewardSource, RouterLoss
+from fedbench.api.reward_fuser import (
+    AVERAGE,
+    GOLD,
+    ResponseBatch,
+    RewardFederation,
+    RewardFuser,
+    RewardSource,
+    RouterLoss,
+    client_name,
+)
 from fedbench.models.functional import Functional
 from fedbench.rng import torch_stream
 from fedbench.testing.contracts import created, installed
@@ -54,25 +63,25 @@ class ToyRewardFederation(RewardFederation):
         return FEATURES, WIDTH
 
     @property
-    def clients(self) -> Sequence[RewardSource]:
-        return [ToyRewardSource(f"client {k}", k) for k in range(self.number)]
+    def client_models(self) -> Sequence[RewardSource]:
+        return [ToyRewardSource(client_name(k), k) for k in range(self.number)]
 
     @property
-    def uncalibrated(self) -> Sequence[RewardSource]:
-        return [ToyRewardSource(f"client {k}, as it is", k) for k in range(self.number)]
+    def uncalibrated_models(self) -> Sequence[RewardSource]:
+        return [ToyRewardSource(f"{client_name(k)}, uncalibrated", k) for k in range(self.number)]
 
     @property
     def gold(self) -> RewardSource:
-        return ToyRewardSource("gold")
+        return ToyRewardSource(GOLD)
 
-    def averaged(self) -> RewardSource:
-        return ToyRewardSource("average")
+    def averaged_model(self) -> RewardSource:
+        return ToyRewardSource(AVERAGE)
 
-    def agreement(self) -> Tensor:
+    def validation_accuracy(self) -> Tensor:
         """The last client is the best."""
         return torch.linspace(0.5, 0.9, self.number)
 
-    def federate(
+    def train_router(
         self, network: nn.Module, loss: RouterLoss, *, rounds: int, steps: int, batch_size: int, lr: float
     ) -> Tensor:
         function, owners = Functional(network), torch.arange(self.number)
@@ -124,7 +133,7 @@ class RewardFuserContract:
     def test_judges_are_clients_their_average_or_the_truth(self) -> None:
         """Verification knows no others: it could not tell what asking them costs."""
         sources = fuser(self.method, self.options).sources(ToyRewardFederation(3))
-        assert {source.name for source in sources if source.client is None} <= {"average", "gold"}
+        assert {source.name for source in sources if source.client is None} <= {AVERAGE, GOLD}
 
     def test_a_routing_is_a_share_for_every_judge(self) -> None:
         made, state, sources = self.ready(3)

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from fedbench.api.reward_fuser import AVERAGE, GOLD, client_number
 from fedbench.api.scenario import PolicyTraining, Scenario
 from fedbench.federation.schedule import NO_FAULTS, FaultDraws
 from fedbench.results.records import Record, RoundEntry
@@ -21,8 +22,6 @@ from fedbench.verification.safety import shown
 BYTES_OF_AN_IMAGE = 3
 """At least: a pixel."""
 ROUNDING = 1e-6
-GOLD, AVERAGE = "gold", "average"
-CLIENT = re.compile(r"client (\d{1,9})")
 SILENCE = {"late": FaultDraws.late, "dropped out": FaultDraws.dropped}
 REASON = re.compile(r"(late|dropped out|not finite) in (\d{1,9}) of (\d{1,9}) steps")
 SHARES = ("policy/gold", "policy/clipped", "policy/unparsed")
@@ -52,10 +51,12 @@ def policy_rounds(record: Record, scenario: Scenario) -> Iterator[str]:
         if not asked or (sources and sources != set(asked)):
             yield f"{where}: it does not say whom it asked about how many answers"
             continue
-        if strangers := [name for name in asked if not (name in (GOLD, AVERAGE) or CLIENT.fullmatch(name))]:
+        if strangers := [
+            name for name in asked if name not in (GOLD, AVERAGE) and client_number(name) is None
+        ]:
             yield f"{where}: it asks {shown(min(strangers))}, who is no client, their average or the truth"
         sources = set(asked)
-        remote = {int(found[1]): n for name, n in asked.items() if (found := CLIENT.fullmatch(name))}
+        remote = {client: n for name, n in asked.items() if (client := client_number(name)) is not None}
         silent, problems = _silent(entry, list(remote), draws, spec.steps)
         problems += _counts(entry, asked, spec, remote, clients)
         problems += _bytes(entry, remote, silent, spec)
@@ -67,7 +68,7 @@ def policy_rounds(record: Record, scenario: Scenario) -> Iterator[str]:
             yield f"{where}: attackers is not what scenario and seed give"
         yield from (f"{where}: {problem}" for problem in _figures(entry, spec))
     fitted = scenario.rewards.epochs * sum(record.data.client_examples)
-    taught = AVERAGE in sources or any(CLIENT.fullmatch(name) for name in sources)
+    taught = AVERAGE in sources or any(client_number(name) is not None for name in sources)
     if taught and record.rounds[0].costs.client_examples < fitted:
         yield (
             f"round 0: {record.rounds[0].costs.client_examples} client_examples,"

@@ -28,16 +28,20 @@ class RewardMean(RewardFuser):
     def __init__(self, options: Options) -> None:
         pass
 
-    def route(self, state: State, responses: ResponseBatch, sources: int, stream: torch.Generator) -> Tensor:
-        return torch.full((len(responses.ids), sources), 1 / max(1, sources))
+    def route(
+        self, state: State, responses: ResponseBatch, num_sources: int, stream: torch.Generator
+    ) -> Tensor:
+        return torch.full((len(responses.ids), num_sources), 1 / max(1, num_sources))
 
 
 class RewardRandom(RewardMean):
     """r = R̄_k(x, y), k drawn anew for every answer."""
 
-    def route(self, state: State, responses: ResponseBatch, sources: int, stream: torch.Generator) -> Tensor:
-        drawn = torch.randint(sources, (len(responses.ids),), generator=stream)
-        return torch.nn.functional.one_hot(drawn, sources).float()
+    def route(
+        self, state: State, responses: ResponseBatch, num_sources: int, stream: torch.Generator
+    ) -> Tensor:
+        drawn = torch.randint(num_sources, (len(responses.ids),), generator=stream)
+        return torch.nn.functional.one_hot(drawn, num_sources).float()
 
 
 class RewardMin(RewardMean):
@@ -67,17 +71,19 @@ class RewardSingle(RewardMean):
     def sources(self, federation: RewardFederation) -> Sequence[RewardSource]:
         number = self.options.client
         if number is None:
-            number = int(federation.agreement().argmax())
-        if number >= len(federation.clients):
-            raise ValueError(f"there is no client {number}: they are 0 to {len(federation.clients) - 1}")
-        return federation.clients[number : number + 1]
+            number = int(federation.validation_accuracy().argmax())
+        if number >= len(federation.client_models):
+            raise ValueError(
+                f"there is no client {number}: they are 0 to {len(federation.client_models) - 1}"
+            )
+        return federation.client_models[number : number + 1]
 
 
 class RewardFedAvg(RewardMean):
     """r of the clients' reward models averaged (McMahan et al. 2017): parameters travel, rewards don't."""
 
     def sources(self, federation: RewardFederation) -> Sequence[RewardSource]:
-        return [federation.averaged()]
+        return [federation.averaged_model()]
 
 
 class GoldReward(RewardMean):
@@ -96,7 +102,7 @@ class PluralLLM(RewardMean):
         self.options = options
 
     def fit(self, federation: RewardFederation) -> State:
-        return {"history": torch.zeros(len(federation.clients))}
+        return {"history": torch.zeros(len(federation.client_models))}
 
     def fuse(self, state: State, rewards: Tensor, weights: Tensor) -> Tensor:
         mean = super().fuse(state, rewards, weights)
@@ -108,10 +114,10 @@ class PluralLLM(RewardMean):
         scaled = (share * rewards).masked_fill(~came, -torch.inf)
         return (scaled.logsumexp(1) - came.sum(1).log()).masked_fill(~came.any(1), torch.nan)
 
-    def feedback(self, state: State, outcome: PolicyStepFeedback) -> State:
+    def feedback(self, state: State, step: PolicyStepFeedback) -> State:
         """What each client thought of the step's answers enters its history."""
         m = self.options.memory
-        thought = outcome.rewards.nanmean(0)
+        thought = step.rewards.nanmean(0)
         history = m * state["history"] + (1 - m) * thought
         return {**state, "history": torch.where(thought.isfinite(), history, state["history"])}
 

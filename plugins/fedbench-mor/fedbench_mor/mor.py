@@ -34,13 +34,13 @@ class MoR(RewardFuser):
         self.options = options
 
     def sources(self, federation: RewardFederation) -> Sequence[RewardSource]:
-        return federation.clients if self.options.normalise else federation.uncalibrated
+        return federation.client_models if self.options.normalise else federation.uncalibrated_models
 
     def fit(self, federation: RewardFederation) -> State:
         """Train the router, each client on its own answers, labelled with itself (eq. 4)."""
         o = self.options
-        sizes = (*federation.widths, len(federation.clients))
-        params = federation.federate(
+        sizes = (*federation.widths, len(federation.client_models))
+        params = federation.train_router(
             self._module(sizes), LOSSES[o.loss],
             rounds=o.rounds, steps=o.steps, batch_size=o.batch_size, lr=o.lr,
         )  # fmt: skip
@@ -51,16 +51,18 @@ class MoR(RewardFuser):
             state |= {"average": torch.full((), torch.nan), "told": torch.zeros(2)}
         return state
 
-    def route(self, state: State, responses: ResponseBatch, sources: int, stream: torch.Generator) -> Tensor:
+    def route(
+        self, state: State, responses: ResponseBatch, num_sources: int, stream: torch.Generator
+    ) -> Tensor:
         """[N, K]: one-hot for one client, or shares of several."""
         o = self.options
         if o.routing == "thompson":
             arm = thompson.chosen(state, self._features(state, responses), o.nu, o.lam, stream)
-            return F.one_hot(arm, sources).float()
+            return F.one_hot(arm, num_sources).float()
         shares = self.scores(state, responses).softmax(-1)
         if o.routing == "soft":
             return shares
-        asked = min(o.k, sources) if o.routing == "topk" else 1
+        asked = min(o.k, num_sources) if o.routing == "topk" else 1
         kept = torch.zeros_like(shares).scatter(1, shares.topk(asked, dim=1).indices, 1.0)
         if o.routing == "top1":
             return kept
@@ -70,17 +72,17 @@ class MoR(RewardFuser):
         bound = self.options.clip
         return super().fuse(state, rewards if bound is None else rewards.clamp(-bound, bound), weights)
 
-    def feedback(self, state: State, outcome: PolicyStepFeedback) -> State:
+    def feedback(self, state: State, step: PolicyStepFeedback) -> State:
         """Thompson sampling learns whether the step was a good one."""
         o = self.options
-        if o.routing != "thompson" or not outcome.fused.isfinite().any():
+        if o.routing != "thompson" or not step.fused.isfinite().any():
             return state
-        h, arm = self._features(state, outcome.responses), outcome.weights.argmax(1)
+        h, arm = self._features(state, step.responses), step.weights.argmax(1)
         state = {**state, **thompson.asked(state, h, arm)}
         if o.feedback == "delta_j":
-            before, after = outcome.objective()
+            before, after = step.objective()
         else:
-            state, before, after = self._against_average(state, outcome)
+            state, before, after = self._against_average(state, step)
         if after == before:
             return state
         reward = float((after > before) != o.literal_feedback)
@@ -102,13 +104,13 @@ class MoR(RewardFuser):
         told, good = state["told"].tolist()
         return {"explored": asked.tolist(), "average": float(state["average"]), "told": told, "good": good}
 
-    def _against_average(self, state: State, outcome: PolicyStepFeedback) -> tuple[State, float, float]:
+    def _against_average(self, state: State, step: PolicyStepFeedback) -> tuple[State, float, float]:
         """The moving average of mean reward (or validation) before the step, the step's, and the state with
         the average gone on."""
         if self.options.feedback == "delta_val":
-            now = outcome.validation()
+            now = step.validation()
         else:
-            now = float(outcome.fused[outcome.fused.isfinite()].mean())
+            now = float(step.fused[step.fused.isfinite()].mean())
         average, memory = float(state["average"]), self.options.memory
         before = now if isnan(average) else average
         return {**state, "average": torch.tensor(memory * before + (1 - memory) * now)}, before, now
