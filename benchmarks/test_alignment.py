@@ -68,5 +68,5 @@ def test_server_step(benchmark, bench, method):
         )
 
     first, second = cohort(1), cohort(2)
-    state = aggregator.aggregate(aggregator.init(first.start[0], Context(space, 5, 10)), first)
+    state = aggregator.aggregate(aggregator.initial_state(first.start[0], Context(space, 5, 10)), first)
     benchmark(lambda: aggregator.aggregate(state, second))

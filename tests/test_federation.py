@@ -169,7 +169,7 @@ def test_a_budget_stops_before_it_is_exceeded():
     method = make("fedavg")
 
     def rounds(budget):
-        state = method.init(task.init(), Context(task.space, 3, 6))
+        state = method.initial_state(task.init(), Context(task.space, 3, 6))
         federation = Federation(clients=3, rounds=6)
         return list(
             federate(

@@ -136,7 +136,9 @@ def test_options_are_typed_and_closed():
 def aggregated(method, cohort, state=None, rounds=1, **options):
     """The parameters after ``rounds`` aggregations of the same cohort's updates."""
     aggregator = make(method, options)
-    state = state or aggregator.init(cohort.start[0], Context(cohort.space, len(cohort.clients), rounds))
+    state = state or aggregator.initial_state(
+        cohort.start[0], Context(cohort.space, len(cohort.clients), rounds)
+    )
     for _ in range(rounds):
         given = replace(cohort, params=state["params"] + cohort.updates, start=state["params"].expand(4, -1))
         state = aggregator.aggregate(state, given)
@@ -260,7 +262,7 @@ def after_many_steps(method):
     training = TRAINING.model_copy(update={"batch_size": 1, "lr": 0.05})
     # 20 steps a round for each client: the same quadratic at every step, whatever the example.
     shards = tuple(np.tile(shard[:20], rounds) for shard in shards)
-    state = aggregator.init(torch.zeros(2, dtype=torch.float64), Context(task.space, 2, rounds))
+    state = aggregator.initial_state(torch.zeros(2, dtype=torch.float64), Context(task.space, 2, rounds))
     done = list(
         federate(
             task, aggregator, state, shards, Federation(clients=2, rounds=rounds), training,

@@ -113,7 +113,7 @@ def test_a_router_is_averaged_by_the_clients_data():
         ParamSpace({"w": (2,)}), lambda *names: torch_stream(0, *names),
     )  # fmt: skip
     weighted = SizeWeighted(make("fedavg"), [300, 7, 100])
-    state = weighted.aggregate(weighted.init(start, Context(cohort.space, 3, 1)), cohort)
+    state = weighted.aggregate(weighted.initial_state(start, Context(cohort.space, 3, 1)), cohort)
     assert torch.equal(weighted.params_for(state), torch.tensor([3.0, 1.0]))
 
 

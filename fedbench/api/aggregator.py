@@ -143,11 +143,11 @@ class Aggregator:
         """The clients this method federates over. Default: the scenario's own."""
         return shards
 
-    def init(self, params: Tensor, context: Context) -> State:
+    def initial_state(self, params: Tensor, context: Context) -> State:
         """The state before round 1, from the initial parameters [P]."""
         return {"params": params}
 
-    def client_state(self, params: Tensor) -> Mapping[str, Tensor]:
+    def initial_client_state(self, params: Tensor) -> Mapping[str, Tensor]:
         """What every client keeps before it first takes part: named vectors [P]. The engine stores them."""
         return {}
 

@@ -110,7 +110,7 @@ def federate(
     before; ``label_flip_offset`` is how far on an example's wrongly labelled twin lies.
     """
     if client_state is None:
-        client_state = fresh(aggregator.client_state(aggregator.params_for(state)), len(shards))
+        client_state = fresh(aggregator.initial_client_state(aggregator.params_for(state)), len(shards))
     fault_model = FaultModel(faults if faults and aggregator.communicates else NO_FAULTS, seed, len(shards))
     for number in range(after + 1, federation.rounds + 1):
         clients = cohort(seed, number, len(shards), federation.cohort)

@@ -195,7 +195,7 @@ class SimulatedRewardFederation:
     ) -> Tensor:
         """The parameters [P] after ``rounds`` rounds of the one round loop; :class:`UsageError` if the budget
         ends before them: what is half trained is another method."""
-        state = fedavg.init(start, Context(task.space, len(shards), rounds))
+        state = fedavg.initial_state(start, Context(task.space, len(shards), rounds))
         federation, last = Federation(clients=len(shards), rounds=max(1, rounds)), 0
         for done in federate(
             task, fedavg, state, shards, federation, training, self.executor,

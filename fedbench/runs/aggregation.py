@@ -100,8 +100,8 @@ class AggregationRun:
         if resume is None:
             params = bench.init(self.seed).to(bench.task.device)
             context = Context(bench.task.space, len(self.shards), self.federation.rounds)
-            self.state = own(self.aggregator.init(params, context))
-            self.client_state = fresh(self.aggregator.client_state(params), len(self.shards))
+            self.state = own(self.aggregator.initial_state(params, context))
+            self.client_state = fresh(self.aggregator.initial_client_state(params), len(self.shards))
             models = self._evaluated()
             yield self._evaluation.measured(RoundEntry(round=0, digest=digest(models)), models)
             spent = Costs()

@@ -121,7 +121,7 @@ class AggregatorContract:
 
     def test_order_of_reporting_does_not_matter(self) -> None:
         cohort = example_cohort()
-        vectors = fresh(self.aggregator().client_state(cohort.start[0]), len(cohort.clients))
+        vectors = fresh(self.aggregator().initial_client_state(cohort.start[0]), len(cohort.clients))
         cohort = replace(
             cohort,
             client_state_before=vectors,
@@ -130,7 +130,7 @@ class AggregatorContract:
         results = []
         for given in (cohort, _turned(cohort)):
             aggregator = self.aggregator()
-            state = aggregator.init(cohort.start[0], Context(cohort.space, 4, 3))
+            state = aggregator.initial_state(cohort.start[0], Context(cohort.space, 4, 3))
             results.append(aggregator.params_for(aggregator.aggregate(state, given)))
         torch.testing.assert_close(*results, rtol=0, atol=1e-6)
 

@@ -94,7 +94,7 @@ def toy_rounds(
     task = task or ToyTask()
     shards = aggregator.population(shards if shards is not None else task.shards(clients, equal=False))
     if state is None:
-        state = aggregator.init(task.init(seed), Context(task.space, len(shards), rounds))
+        state = aggregator.initial_state(task.init(seed), Context(task.space, len(shards), rounds))
     size = max(1, len(shards))
     federation = Federation(clients=size, rounds=rounds, cohort=cohort and min(cohort, size))
     executor = Executor("toy", chunk)

@@ -50,7 +50,7 @@ def merged(catalog: Catalog, study: Study, cohort: Cohort) -> Tensor:
     entry = catalog.methods[study.methods[0]]
     method = entry.create(validated(entry.options, study.options, entry.name))
     context = Context(cohort.space, len(cohort.clients), 1)
-    state = method.aggregate(method.init(cohort.start[0], context), cohort)
+    state = method.aggregate(method.initial_state(cohort.start[0], context), cohort)
     params: Tensor = method.params_for(state)
     return params
 

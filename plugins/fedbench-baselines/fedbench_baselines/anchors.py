@@ -42,7 +42,7 @@ class Local(Aggregator):
     def __init__(self, options: Options) -> None:
         self.options = options
 
-    def init(self, params: Tensor, context: Context) -> State:
+    def initial_state(self, params: Tensor, context: Context) -> State:
         return {"params": params.repeat(context.clients, 1)}
 
     def aggregate(self, state: State, cohort: Cohort) -> State:

@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 from fedbench import Aggregator, Cohort, Context, State
-from fedbench_baselines.hooks import FedAvgMOptions
+from fedbench_baselines.options import FedAvgMOptions
 
 
 class FedAvgM(Aggregator):
     def __init__(self, options: FedAvgMOptions) -> None:
         self.options = options
 
-    def init(self, params: Tensor, context: Context) -> State:
+    def initial_state(self, params: Tensor, context: Context) -> State:
         return {"params": params, "velocity": torch.zeros_like(params)}
 
     def aggregate(self, state: State, cohort: Cohort) -> State:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from fedbench import Aggregator, Cohort, Context, State
-from fedbench_baselines.hooks import FedOptOptions
+from fedbench_baselines.options import FedOptOptions
 
 
 class FedOpt(Aggregator):
@@ -23,7 +23,7 @@ class FedOpt(Aggregator):
     def __init__(self, options: FedOptOptions) -> None:
         self.options = options
 
-    def init(self, params: Tensor, context: Context) -> State:
+    def initial_state(self, params: Tensor, context: Context) -> State:
         second = torch.full_like(params, self.options.tau**2)
         return {"params": params, "first": torch.zeros_like(params), "second": second}
 

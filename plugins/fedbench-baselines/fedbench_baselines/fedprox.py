@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from fedbench import Clients, LocalRule, State
 from fedbench_baselines.fedavg import FedAvg
-from fedbench_baselines.hooks import FedProxOptions
+from fedbench_baselines.options import FedProxOptions
 
 
 class FedProx(FedAvg):

@@ -1,73 +1,42 @@
-"""The methods of this package: names, papers, options and the identities they promise."""
+"""The methods of this package: names, papers and the identities they promise. Imports no torch."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pydantic import Field
+from fedbench import MethodSpec, Reduction, hookimpl
+from fedbench_baselines.options import (
+    DareOptions,
+    FedAvgMOptions,
+    FedOptOptions,
+    FedProxOptions,
+    KrumOptions,
+    MoonOptions,
+    MultiKrumOptions,
+    PluralLLMOptions,
+    SingleOptions,
+    TaskArithmeticOptions,
+    TiesOptions,
+    TrimmedMeanOptions,
+)
 
-from fedbench import MethodSpec, Options, Reduction, hookimpl
-
-
-class FedProxOptions(Options):
-    mu: float = Field(0.01, ge=0, description="weight μ of the proximal term (μ/2)‖w − x‖²")
-
-
-class MoonOptions(Options):
-    mu: float = Field(1.0, ge=0, description="weight μ of the contrastive loss")
-    tau: float = Field(0.5, gt=0, description="temperature τ")
-
-
-class FedAvgMOptions(Options):
-    beta: float = Field(0.9, ge=0, lt=1, description="momentum β of the server")
-    eta: float = Field(1.0, gt=0, description="server learning rate η")
-
-
-class FedOptOptions(Options):
-    eta: float = Field(1e-2, gt=0, description="server learning rate η")
-    beta1: float = Field(0.9, ge=0, lt=1, description="decay β1 of the first moment")
-    beta2: float = Field(0.99, ge=0, lt=1, description="decay β2 of the second moment")
-    tau: float = Field(1e-3, gt=0, description="adaptivity τ; the second moment starts at τ²")
-
-
-class TaskArithmeticOptions(Options):
-    lam: float = Field(1.0, gt=0, description="scale λ of the merged update")
-
-
-class TiesOptions(TaskArithmeticOptions):
-    keep: float = Field(0.2, gt=0, le=1, description="share of each update's entries that is kept")
-
-
-class DareOptions(Options):
-    drop: float = Field(0.1, ge=0, lt=1, description="chance p that an entry is dropped")
-
-
-class TrimmedMeanOptions(Options):
-    beta: float = Field(0.2, ge=0, lt=0.5, description="share β of the clients dropped on each side")
-
-
-class KrumOptions(Options):
-    f: int = Field(1, ge=0, description="Byzantine clients to withstand")
-
-
-class MultiKrumOptions(KrumOptions):
-    m: int | None = Field(None, ge=1, description="updates to average; n − f when absent")
-
-
-class SingleOptions(Options):
-    client: int | None = Field(None, ge=0, description="whose rewards; the best on validation when absent")
-
-
-class PluralLLMOptions(Options):
-    memory: float = Field(0.8, ge=0, lt=1, description="m, how slowly a client's history moves")
-    temperature: float = Field(0.1, gt=0, description="τ of the weights for who was served badly")
-    fair: float = Field(0.99, gt=0, le=1, description="fairness index from which the mean is used")
-
-
-MERGING = "fedbench_baselines.merging"
 FEDOPT = "fedbench_baselines.fedopt"
+MERGING = "fedbench_baselines.merging"
+REWARDS = "fedbench_baselines.rewards"
 ROBUST = "fedbench_baselines.robust"
 SUMS = "x + Σ p Δ and Σ p y differ in rounding only"
+
+
+@hookimpl
+def fedbench_register_methods() -> Iterator[MethodSpec]:
+    yield from _anchors()
+    yield from _averaging()
+    yield from _with_client_state()
+    yield from _server_optimisers()
+    yield from _merging()
+    yield from _robust()
+    yield from _policy_averaging()
+    yield from _reward_fusion()
 
 
 def _anchors() -> Iterator[MethodSpec]:
@@ -221,14 +190,7 @@ def _robust() -> Iterator[MethodSpec]:
     )
 
 
-@hookimpl
-def fedbench_register_methods() -> Iterator[MethodSpec]:
-    yield from _anchors()
-    yield from _averaging()
-    yield from _with_client_state()
-    yield from _server_optimisers()
-    yield from _merging()
-    yield from _robust()
+def _policy_averaging() -> Iterator[MethodSpec]:
     yield MethodSpec(
         name="fedavg-dpo",
         track="preference",
@@ -236,24 +198,58 @@ def fedbench_register_methods() -> Iterator[MethodSpec]:
         summary="clients optimise the policy on their preferences (DPO), the server averages it",
         paper="Rafailov et al. 2023, arXiv 2305.18290; McMahan et al. 2017, arXiv 1602.05629",
     )
-    for name, factory, summary, options, paper in REWARDS:
-        yield MethodSpec(
-            name=name,
-            track="preference",
-            factory=f"fedbench_baselines.rewards:{factory}",
-            summary=summary,
-            options=options,
-            paper=paper,
-        )
 
 
-REWARDS = (
-    ("reward-mean", "RewardMean", "the mean of the clients' rewards", Options, ""),
-    ("reward-random", "RewardRandom", "a client's reward, drawn for every answer", Options, ""),
-    ("reward-min", "RewardMin", "the lowest of the clients' rewards", Options, ""),
-    ("reward-max", "RewardMax", "the highest of the clients' rewards", Options, ""),
-    ("reward-single", "RewardSingle", "one client's rewards, the best on validation", SingleOptions, ""),
-    ("reward-fedavg", "RewardFedAvg", "the clients' reward models averaged", Options, "arXiv 1602.05629"),
-    ("gold-reward", "GoldReward", "anchor: the true reward, an upper bound", Options, ""),
-    ("pluralllm", "PluralLLM", "adaptive weights (APPA's, a stand-in)", PluralLLMOptions, "arXiv 2604.04261"),
-)
+def _reward_fusion() -> Iterator[MethodSpec]:
+    yield MethodSpec(
+        name="gold-reward",
+        track="preference",
+        factory=f"{REWARDS}:GoldReward",
+        summary="anchor: the true reward, an upper bound",
+    )
+    yield MethodSpec(
+        name="reward-mean",
+        track="preference",
+        factory=f"{REWARDS}:RewardMean",
+        summary="the mean of the clients' rewards",
+    )
+    yield MethodSpec(
+        name="reward-random",
+        track="preference",
+        factory=f"{REWARDS}:RewardRandom",
+        summary="a client's reward, drawn for every answer",
+    )
+    yield MethodSpec(
+        name="reward-min",
+        track="preference",
+        factory=f"{REWARDS}:RewardMin",
+        summary="the lowest of the clients' rewards",
+    )
+    yield MethodSpec(
+        name="reward-max",
+        track="preference",
+        factory=f"{REWARDS}:RewardMax",
+        summary="the highest of the clients' rewards",
+    )
+    yield MethodSpec(
+        name="reward-single",
+        track="preference",
+        factory=f"{REWARDS}:RewardSingle",
+        summary="one client's rewards, the best on validation",
+        options=SingleOptions,
+    )
+    yield MethodSpec(
+        name="reward-fedavg",
+        track="preference",
+        factory=f"{REWARDS}:RewardFedAvg",
+        summary="the clients' reward models averaged",
+        paper="arXiv 1602.05629",
+    )
+    yield MethodSpec(
+        name="pluralllm",
+        track="preference",
+        factory=f"{REWARDS}:PluralLLM",
+        summary="adaptive weights (APPA's, a stand-in)",
+        options=PluralLLMOptions,
+        paper="arXiv 2604.04261",
+    )

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from fedbench import Aggregator, Cohort, State
-from fedbench_baselines.hooks import DareOptions, TaskArithmeticOptions, TiesOptions
+from fedbench_baselines.options import DareOptions, TaskArithmeticOptions, TiesOptions
 
 
 class TaskArithmetic(Aggregator):

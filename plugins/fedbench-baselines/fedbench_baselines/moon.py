@@ -17,7 +17,7 @@ from torch.nn.functional import cosine_similarity, softplus
 
 from fedbench import Clients, LocalRule, Signals, State
 from fedbench_baselines.fedavg import FedAvg
-from fedbench_baselines.hooks import MoonOptions
+from fedbench_baselines.options import MoonOptions
 
 
 class Moon(FedAvg):
@@ -25,7 +25,7 @@ class Moon(FedAvg):
         super().__init__(options)
         self.mu, self.tau = options.mu, options.tau
 
-    def client_state(self, params: Tensor) -> Mapping[str, Tensor]:
+    def initial_client_state(self, params: Tensor) -> Mapping[str, Tensor]:
         return {"previous": params}
 
     def local_rule(self, state: State, clients: Clients) -> LocalRule:

@@ -16,7 +16,7 @@ from fedbench import (
     RewardSource,
     State,
 )
-from fedbench_baselines.hooks import PluralLLMOptions, SingleOptions
+from fedbench_baselines.options import PluralLLMOptions, SingleOptions
 
 if TYPE_CHECKING:
     from torch import Tensor

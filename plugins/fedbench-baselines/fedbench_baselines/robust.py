@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from fedbench import Aggregator, Cohort, Options, State
-from fedbench_baselines.hooks import KrumOptions, MultiKrumOptions, TrimmedMeanOptions
+from fedbench_baselines.options import KrumOptions, MultiKrumOptions, TrimmedMeanOptions
 
 
 class Median(Aggregator):

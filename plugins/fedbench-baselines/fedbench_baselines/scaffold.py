@@ -27,14 +27,14 @@ class Scaffold(Aggregator):
     def __init__(self, options: Options) -> None:
         self.options = options
 
-    def init(self, params: Tensor, context: Context) -> State:
+    def initial_state(self, params: Tensor, context: Context) -> State:
         return {
             "params": params,
             "control": torch.zeros_like(params),  # c
             "clients": torch.tensor(context.clients),  # N
         }
 
-    def client_state(self, params: Tensor) -> Mapping[str, Tensor]:
+    def initial_client_state(self, params: Tensor) -> Mapping[str, Tensor]:
         return {"control": torch.zeros_like(params)}  # c_k
 
     def local_rule(self, state: State, clients: Clients) -> LocalRule:
