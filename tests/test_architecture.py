@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import house
 import pytest
 from conftest import example_record
 
@@ -17,9 +18,9 @@ from fedbench.results.store import write_record
 ROOT = Path(__file__).parent.parent
 CORE = ROOT / "fedbench"
 FLOORS = (
-    "errors rng fingerprint files",
+    "errors rng fingerprint files params",
     "api",
-    "plugins catalog params environment",
+    "plugins catalog environment",
     "data models evaluation",
     "federation results",
     "runs verification",
@@ -35,51 +36,82 @@ def named(path):
     return str(path.relative_to(ROOT))
 
 
-def fedbench_imports(path):
-    """(line, module, name) of every import from fedbench, also inside functions; not for type checking."""
-
-    def walk(node):
-        if isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
-            for other in node.orelse:
-                yield from walk(other)
-            return
-        if isinstance(node, ast.Import):
-            yield from ((node.lineno, alias.name, "") for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert not node.level, f"{path}, line {node.lineno}: the house style has no relative imports"
-            yield from ((node.lineno, node.module, alias.name) for alias in node.names)
-        for child in ast.iter_child_nodes(node):
-            yield from walk(child)
-
-    for line, module, name in walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if module.split(".")[0] == "fedbench":
-            yield line, module, name
-
-
-def part_of(module, name=""):
-    """The part of the house that an import reaches; "" for the façade, which only re-exports."""
-    below = [*module.split(".")[1:], name]
+def part_of(item):
+    """The part of the house that an import reaches; "" for the public door, which only re-exports."""
+    below = [*item.module.split(".")[1:], item.name]
     return below[0] if below[0] in FLOOR else ""
 
 
 @pytest.mark.parametrize("path", MODULES, ids=named)
 def test_imports_only_go_down_a_floor(path):
+    """Everywhere in the module: inside functions and under ``TYPE_CHECKING`` as well."""
     part = path.relative_to(CORE).parts[0].removesuffix(".py")
     assert part in FLOOR, f"say in docs/design.md and here on which floor {part} is"
     upward = [
-        f"line {line}: {part} (floor {FLOOR[part]}) imports {module} (floor {FLOOR[target]})"
-        for line, module, name in fedbench_imports(path)
-        if (target := part_of(module, name)) and FLOOR[target] > FLOOR[part]
+        f"line {item.line}: {part} (floor {FLOOR[part]}) imports {item.module} (floor {FLOOR[target]})"
+        for item in house.imports(path)
+        if (target := part_of(item)) and FLOOR[target] > FLOOR[part]
     ]
     assert not upward
+
+
+STILL_CIRCULAR = {"fedbench.preference.bench", "fedbench.preference.grpo_run"}
+
+
+def test_no_modules_import_each_other():
+    graph = house.import_graph(CORE)
+    assert len(graph) > 100
+    assert not [circle for circle in house.circles(graph) if not STILL_CIRCULAR.issuperset(circle)]
+    assert not house.circles(house.folder_graph(graph))
+
+
+def test_a_circle_is_seen_wherever_its_imports_stand(tmp_path):
+    sources = {
+        "__init__": "",
+        "a": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from p import b\n",
+        "b": "def late():\n    import p.inner.c\n",
+        "inner/__init__": "",
+        "inner/c": "from p.a import x\n",
+        "inner/d": "from p import a\n",
+    }
+    (tmp_path / "p" / "inner").mkdir(parents=True)
+    for name, source in sources.items():
+        (tmp_path / "p" / f"{name}.py").write_text(source)
+    graph = house.import_graph(tmp_path / "p")
+    assert house.circles(graph) == [["p.a", "p.b", "p.inner.c"]]
+    assert house.circles(house.folder_graph(graph)) == [["p.a", "p.b", "p.inner"]]
 
 
 def test_an_import_that_goes_up_is_seen(tmp_path):
     source = "def late():\n    from fedbench import cli\n    import fedbench.runner\n"
     (tmp_path / "x.py").write_text(source)
-    assert [part_of(module, name) for _, module, name in fedbench_imports(tmp_path / "x.py")] == [
-        "cli", "runner"
-    ]  # fmt: skip
+    assert [part_of(item) for item in house.imports(tmp_path / "x.py")] == ["cli", "runner"]
+
+
+def test_what_is_undocumented_is_seen(tmp_path):
+    (tmp_path / "api").mkdir()
+    source = '''
+class Event:
+    """An event."""
+    unexplained: int
+    explained: int
+    "What it is."
+    described: int = Field(0, description="what it is")
+    _private: int
+
+    def method(self): ...
+    def _helper(self): ...
+'''
+    (tmp_path / "api" / "events.py").write_text(source)
+    missing = [line.partition(": ")[2] for line in house.undocumented(tmp_path)]
+    assert missing == ["Event.method", "Event.unexplained"]
+
+
+def test_a_long_positional_call_is_seen(tmp_path):
+    (tmp_path / "x.py").write_text(
+        "f(1, 2, 3, 4, 5)\na.g(1, 2, 3, 4, 5, *rest)\nh(1, 2, a=3, b=4, c=5, d=6)\n"
+    )
+    assert house.positional_calls(tmp_path / "x.py") == [(2, 6, "a.g")]
 
 
 @pytest.fixture(scope="module")
