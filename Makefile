@@ -2,14 +2,20 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# Tests run in this many processes; more cores can take more.
+JOBS ?= 2
+PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
-.PHONY: run test check bench setup clean
+.PHONY: run test test-all check bench setup clean
 
 run: setup
 	$(BIN)/fedbench run --method fed-cmp
 
 test: setup
-	$(BIN)/python -m pytest
+	$(PYTEST) -m "not slow"
+
+test-all: setup
+	$(PYTEST)
 
 check: setup
 	$(BIN)/ruff check .

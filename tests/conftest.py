@@ -69,7 +69,7 @@ def fedbench_register_scenarios():
 
 
 def install_plugin(folder: Path, name: str, files: dict[str, str], version: str = "1.0") -> None:
-    """A package ``name`` with ``files`` and an entry point to its ``hooks``, as pip would lay it out."""
+    """Lay out a package ``name`` with ``files`` and an entry point to its ``hooks``, as pip does."""
     package = folder / name.replace("-", "_")
     package.mkdir(parents=True)
     for file, content in {"__init__.py": "", **files}.items():
@@ -81,11 +81,18 @@ def install_plugin(folder: Path, name: str, files: dict[str, str], version: str 
 
 
 @pytest.fixture(scope="session")
-def tiny(tmp_path_factory, pytestconfig):
-    """Install scenario ``tiny`` for this process and its children; give the folder it lies in.
+def session_cache(tmp_path_factory):
+    """The folder of this session's feature cache; all workers of a parallel session share it."""
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder = base / "fedbench-cache"
+    folder.mkdir(exist_ok=True)
+    return folder
 
-    Features are cached between test runs, below pytest's own cache.
-    """
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory, session_cache):
+    """Install scenario ``tiny`` for this process and its children; the folder it lies in."""
     folder = tmp_path_factory.mktemp("tiny-plugin")
     from fedbench_emoji.dataset import TRAIN_ARTISTS, read_drawings
 
@@ -106,7 +113,7 @@ def tiny(tmp_path_factory, pytestconfig):
     patch = pytest.MonkeyPatch()
     patch.syspath_prepend(str(folder))
     patch.setenv("PYTHONPATH", str(folder))
-    patch.setenv("FEDBENCH_CACHE", str(pytestconfig.cache.mkdir("fedbench")))
+    patch.setenv("FEDBENCH_CACHE", str(session_cache))
     patch.setenv("HF_HUB_OFFLINE", "1")
     invalidate_caches()
     yield folder / "tiny_scenario"
@@ -115,7 +122,7 @@ def tiny(tmp_path_factory, pytestconfig):
 
 @pytest.fixture(scope="session")
 def toy_preferences(tiny):
-    """Install scenario ``toy-preferences`` beside ``tiny``; give the folder it lies in."""
+    """Install scenario ``toy-preferences`` beside ``tiny``; the folder it lies in."""
     source = Path(__file__).parent / "toy_preferences"
     files = {path.name: path.read_text() for path in source.iterdir() if path.is_file()}
     install_plugin(tiny.parent, "toy-preferences", files)
@@ -125,7 +132,7 @@ def toy_preferences(tiny):
 
 @pytest.fixture
 def fedbench(tmp_path, monkeypatch, capsys):
-    """``code, out, err = fedbench("run", …)`` in this process, from an empty folder."""
+    """Run the command in this process from an empty folder: ``code, out, err = fedbench("run", …)``."""
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
 
@@ -135,21 +142,21 @@ def fedbench(tmp_path, monkeypatch, capsys):
         monkeypatch.setattr(sys, "argv", ["fedbench", *map(str, arguments)])
         with pytest.raises(SystemExit) as exit:
             main()
-        said = capsys.readouterr()
-        return exit.value.code, said.out, said.err
+        printed = capsys.readouterr()
+        return exit.value.code, printed.out, printed.err
 
     return run
 
 
 def git(folder, *arguments):
-    """What git says in ``folder``, by somebody's hand."""
+    """Run git in ``folder`` as a made-up author; its standard output."""
     identity = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]
     command = ["git", "-C", folder, *identity, *arguments]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
 def example_record(method="fedavg", seed=0, value=0.5, status="completed", **changes):
-    """A sealed record as a run would write it, without running anything."""
+    """Make a sealed record as a run would write it, without running anything."""
     from fedbench.api.metrics import Costs, Measure
     from fedbench.results.records import Record
 

@@ -237,9 +237,9 @@ def settings(kind, shelf):
     return more.get(kind, {})
 
 
-@pytest.mark.parametrize("trouble", BAD_TABLES)
-def test_unsound_data_is_refused_in_one_line(fault_model, shelf, tmp_path):
-    make, kind, rows, features, message = BAD_TABLES[fault_model]
+@pytest.mark.parametrize("fault", BAD_TABLES)
+def test_unsound_data_is_refused_in_one_line(fault, shelf, tmp_path):
+    make, kind, rows, features, message = BAD_TABLES[fault]
     folder = tables.write(tmp_path / "rows", rows(), features)
     with pytest.raises(UsageError, match=message):
         make(kind(path=str(folder), **settings(kind, shelf)))

@@ -1,9 +1,10 @@
-"""The GitHub workflow that checks hand-ins: what it may do, and its steps run as a runner runs them."""
+"""GitHub workflows: what they may do, and the steps that check hand-ins run as a runner runs them."""
 
 import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -11,35 +12,58 @@ import yaml
 from conftest import git
 from records_of_ours import PLACE, edited, everywhere, put, values
 
-WORKFLOW = Path(__file__).parent.parent / ".github" / "workflows" / "leaderboard.yml"
+ROOT = Path(__file__).parent.parent
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 EVENT = "${{ github.event.pull_request.base.sha || 'HEAD' }}", "${{ github.event.pull_request.base.sha }}"
 """How the steps name the commit that somebody wants to add to."""
 
 
+def read(name):
+    return yaml.safe_load((ROOT / ".github" / "workflows" / f"{name}.yml").read_text())
+
+
 @pytest.fixture(scope="module")
 def workflow():
-    return yaml.safe_load(WORKFLOW.read_text())
+    return read("leaderboard")
 
 
-def test_it_has_no_privileges(workflow):
-    """It runs what is merged already on what is handed in, with a token that can only read."""
-    text = WORKFLOW.read_text()
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_a_workflow_has_no_privileges(path):
+    """It runs with a token that can only read, knows no secrets and puts no foreign text into a script."""
+    workflow = yaml.safe_load(path.read_text())
     triggers = workflow[True]  # YAML's reading of "on"
-    assert "secrets." not in text
+    assert "secrets." not in path.read_text()
     assert set(triggers) <= {"pull_request", "push", "schedule", "workflow_dispatch"}
     assert workflow["permissions"] == {"contents": "read"}
     for job in workflow["jobs"].values():
-        assert "permissions" not in job
+        assert "permissions" not in job and job["timeout-minutes"] <= 90
         for step in job["steps"]:
             if "checkout" in step.get("uses", ""):
                 assert step["with"]["persist-credentials"] is False
             assert "${{" not in step.get("run", ""), "an expression in a script is text that becomes code"
 
 
-def test_actions_are_named_by_commit(workflow):
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_actions_are_named_by_commit(path):
     """A tag can be moved to other code; a commit can't."""
-    used = {step["uses"] for job in workflow["jobs"].values() for step in job["steps"] if "uses" in step}
+    jobs = yaml.safe_load(path.read_text())["jobs"].values()
+    used = {step["uses"] for job in jobs for step in job["steps"] if "uses" in step}
     assert used and all(len(bytes.fromhex(name.partition("@")[2])) == 20 for name in used)
+
+
+def test_the_tests_run_on_every_change_and_all_of_them_every_night():
+    workflow = read("tests")
+    assert {"pull_request", "push", "schedule"} <= set(workflow[True])
+    assert workflow[True]["pull_request"] is None, "of whatever paths"
+    test, nightly = workflow["jobs"]["test"], workflow["jobs"]["all"]
+    assert "if" not in test and "schedule" in nightly["if"]
+    oldest = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
+    assert f">={test['strategy']['matrix']['python'][0]}" == oldest
+    scripts = [[step["run"] for step in job["steps"] if "run" in step] for job in (test, nightly)]
+    assert {"make setup", "make check", "make test"} <= set(scripts[0]) and "make test-all" in scripts[1]
+    makefile = (ROOT / "Makefile").read_text()
+    for target in (run.removeprefix("make ") for runs in scripts for run in runs if run.startswith("make ")):
+        assert f"\n{target}: " in makefile
 
 
 class Runner:
