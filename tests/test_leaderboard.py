@@ -69,7 +69,7 @@ def test_a_board_without_records_is_shown(fedbench, tmp_path):
 def test_building_twice_gives_the_same_bytes_and_check_says_what_is_stale(fedbench, records):
     arguments = ["leaderboard", "build", small_board(records), "preference-papers", "--records", records]
     code, out, _ = fedbench(*arguments, "--check")
-    assert code == 1 and "small.md is not current" in out and "index.html is not current" in out
+    assert code == 1 and "small.md is not current" in out and "index.html" not in out
     code, out, _ = fedbench(*arguments)
     assert code == 0 and out.splitlines()[-1] == str(records.parent / "site" / "index.html")
     assert sorted(path.name for path in records.parent.glob("*.md")) == ["preference-papers.md", "small.md"]

@@ -35,12 +35,21 @@ def test_a_workflow_has_no_privileges(path):
     assert "secrets." not in path.read_text()
     assert set(triggers) <= {"pull_request", "push", "schedule", "workflow_dispatch"}
     assert workflow["permissions"] == {"contents": "read"}
-    for job in workflow["jobs"].values():
-        assert "permissions" not in job and job["timeout-minutes"] <= 90
+    for name, job in workflow["jobs"].items():
+        assert name == "publish" or "permissions" not in job
+        assert job["timeout-minutes"] <= 90
         for step in job["steps"]:
             if "checkout" in step.get("uses", ""):
                 assert step["with"]["persist-credentials"] is False
             assert "${{" not in step.get("run", ""), "an expression in a script is text that becomes code"
+
+
+def test_what_may_publish_runs_nothing_of_the_repository_and_nothing_handed_in(workflow):
+    job = workflow["jobs"]["publish"]
+    assert job["permissions"] == {"pages": "write", "id-token": "write"}
+    assert job["if"].startswith("github.event_name != 'pull_request' && ")
+    assert [step["uses"].partition("@")[0] for step in job["steps"]] == ["actions/deploy-pages"]
+    assert {"records", "tables", "site"} <= {*job["needs"]}, "only what was checked"
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
@@ -69,9 +78,8 @@ def test_the_tests_run_on_every_change_and_all_of_them_every_night():
 class Runner:
     """The scripts of a job, in a workspace with the repository where the job checks it out."""
 
-    def __init__(self, workspace, job):
-        self.workspace, self.job = workspace, job
-        self.submission = workspace / "submission"
+    def __init__(self, workspace, job, submission):
+        self.workspace, self.job, self.submission = workspace, job, submission
         self.base = git(self.submission, "rev-parse", "HEAD").strip()
 
     def step(self, name):
@@ -105,7 +113,7 @@ def runner(tmp_path, fedbench, workflow):
     git(boards.parent, "init", "-b", "main")
     git(boards.parent, "add", ".")
     git(boards.parent, "commit", "-m", "boards")
-    return Runner(boards.parent.parent, workflow["jobs"]["records"])
+    return Runner(boards.parent.parent, workflow["jobs"]["records"], boards.parent)
 
 
 PAGES = "Pages that were handed in are those that are built here"
@@ -134,3 +142,20 @@ def test_a_forged_record_and_a_forged_page_fail(runner):
     assert "changed" in comment and "seed-2" in comment
     code, said = runner.step(PAGES)
     assert code == 1 and "alignment-nano.md is not current" in said
+
+
+def test_the_site_is_built_with_its_records_where_it_is_uploaded_from(runner, workflow):
+    job = workflow["jobs"]["site"]
+    code, said = Runner(runner.submission, job, runner.submission).step("Build")
+    assert code == 0, said
+    (upload,) = [step for step in job["steps"] if "upload-pages-artifact" in step.get("uses", "")]
+    site = runner.submission / upload["with"]["path"]
+    assert (site / "index.html").is_file() and (site / "records" / PLACE).is_file()
+
+
+def test_a_site_that_is_handed_in_is_no_concern(runner):
+    """It is made from the records after the merge; whatever lies there is ignored."""
+    page = runner.submission / "leaderboards" / "site" / "index.html"
+    page.write_text("mine")
+    runner.hand_in()
+    assert runner.step(PAGES) == (0, "")

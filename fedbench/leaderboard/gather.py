@@ -2,32 +2,71 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from fedbench.catalog import Catalog
-from fedbench.errors import UsageError
+from fedbench.errors import FedbenchError
+from fedbench.leaderboard.sources.fetching import RecordSource
 from fedbench.results.run_summary import RunSummary
-from fedbench.verification.badges import BADGES, levels, read_badges
+from fedbench.verification.badges import levels, read_badges
 from fedbench.verification.ladder import Level, Verdict, verify
 
 
 @dataclass(frozen=True)
 class Gathered:
-    """The valid records' ``runs``, by id the ``levels`` they reached, and what is wrong with the others."""
+    """Checked records: the valid ones' ``runs``, by id the ``levels`` they reached, and the verdicts on those
+    that are ``refused`` because they are not consistent."""
 
     runs: list[RunSummary]
     levels: dict[str, Level]
     refused: list[Verdict]
 
+    @property
+    def counting(self) -> list[RunSummary]:
+        """The runs that are consistent, so that they may count on a board."""
+        return [run for run in self.runs if self.levels[run.id] >= Level.consistent]
 
-def gather(folder: Path, catalog: Catalog) -> Gathered:
-    """Read and check every record below ``folder``; badges lie beside it."""
-    if not folder.is_dir():
-        raise UsageError(f"no such folder of records: {folder}")
-    verdicts = verify([folder], catalog)
+
+def gather(sources: Sequence[RecordSource], catalog: Catalog) -> Gathered:
+    """Read and check every record of ``sources``. A record that several hold is the first one's.
+
+    A source's badges count for its own records. A later source is also held to agree with the earlier ones:
+    its second record of a run does not count, and :class:`FedbenchError` is raised if one of theirs would no
+    longer be consistent beside it.
+    """
+    verdicts: list[Verdict] = []
+    known: dict[str, Level] = {}
+    for position, source in enumerate(sources):
+        found = verify([source.folder], catalog)
+        if position:
+            found = _beside(found, verdicts, sources[: position + 1], catalog)
+        fresh = [verdict for verdict in found if verdict.run is None or verdict.run.id not in known]
+        known |= levels(fresh, read_badges(source.badges))
+        verdicts += fresh
     return Gathered(
         runs=[verdict.run for verdict in verdicts if verdict.run is not None],
-        levels=levels(verdicts, read_badges(folder.parent / BADGES)),
+        levels=known,
         refused=[verdict for verdict in verdicts if verdict.fails(Level.consistent)],
     )
+
+
+def _beside(
+    found: Sequence[Verdict], earlier: Sequence[Verdict], sources: Sequence[RecordSource], catalog: Catalog
+) -> list[Verdict]:
+    """The verdicts on the last of ``sources``, lowered where it disagrees with all of them together."""
+    together = {verdict.path: verdict for verdict in verify([source.folder for source in sources], catalog)}
+    for verdict in earlier:
+        if verdict.level == Level.consistent and together[verdict.path].level < Level.consistent:
+            raise FedbenchError(
+                f"the records of {sources[-1].name} contradict those before them",
+                where=verdict.path,
+                why=together[verdict.path].problem,
+                fix="leave one of the two out of --records",
+            )
+    return [
+        replace(verdict, level=other.level, problem=other.problem)
+        if (other := together[verdict.path]).level < verdict.level
+        else verdict
+        for verdict in found
+    ]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from fedbench.cli.leaderboard.shared import records_option
+from fedbench.cli.leaderboard.shared import folder_option
 from fedbench.cli.main import App
 from fedbench.cli.tables import Format, format_option, print_rows
 from fedbench.leaderboard.adding import add
@@ -14,7 +14,7 @@ from fedbench.leaderboard.adding import add
 
 @click.command("add")
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
-@records_option
+@folder_option
 @format_option
 @click.pass_obj
 def command(app: App, runs: tuple[Path, ...], records: Path, format: Format) -> None:

@@ -6,7 +6,14 @@ from pathlib import Path
 
 import click
 
-from fedbench.cli.leaderboard.shared import boards_argument, collect, paged, records_option
+from fedbench.cli.leaderboard.shared import (
+    boards_argument,
+    collect,
+    home,
+    open_sources,
+    paged,
+    records_option,
+)
 from fedbench.cli.main import App, warn
 from fedbench.leaderboard.build import out_of_date, pages, standings, write
 
@@ -19,26 +26,37 @@ from fedbench.leaderboard.build import out_of_date, pages, standings, write
     type=click.Path(path_type=Path),
     help="Folder of the site; `site` beside the records when absent.",
 )
-@click.option("--check", is_flag=True, help="Write nothing; exit code 1 if what is there is not current.")
+@click.option("--check", is_flag=True, help="Write nothing; exit code 1 if a table is not current.")
 @click.pass_obj
-def command(app: App, boards: tuple[str, ...], records: Path, output: Path | None, check: bool) -> None:
+def command(
+    app: App, boards: tuple[str, ...], records: tuple[str, ...], output: Path | None, check: bool
+) -> None:
     """Write each BOARD, or all that are installed: Markdown tables beside the records, and a static site.
 
     The site needs nothing but a browser, also from its files. Records that lie beside it are linked, others
-    copied into it. The same records give the same bytes.
+    copied into it. The same records give the same bytes. Tables are kept with the records; a site is made
+    whenever one is wanted, so that --check looks at the tables only.
     """
-    from fedbench.leaderboard.site.build import plan_build
-
-    gathered = collect(records, app.catalog)
-    found = standings(paged(boards, app.catalog), app.catalog, gathered)
-    tables = pages(found)
-    site = plan_build(found, gathered.runs, app.catalog, records, output or records.parent / "site", warn)
+    sources = open_sources(records)
+    gathered = collect(sources, app.catalog)
+    ranked = standings(paged(boards, app.catalog), app.catalog, gathered)
+    tables, folder = pages(ranked), home(sources, output)
     if check:
-        stale = out_of_date(tables, records.parent) + site.out_of_date()
+        stale = out_of_date(tables, folder)
         for path in stale:
             click.echo(f"{path} is not current")
         click.get_current_context().exit(1 if stale else 0)
-    for path in write(tables, records.parent):
+    from fedbench.leaderboard.site.build import plan_build
+
+    site = plan_build(
+        ranked,
+        gathered.runs,
+        app.catalog,
+        folders=[source.folder for source in sources],
+        output=output or folder / "site",
+        warn=warn,
+    )
+    for path in write(tables, folder):
         click.echo(str(path))
     site.write()
     click.echo(str(site.output / "index.html"))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from fedbench.cli.leaderboard.shared import boards_argument, collect, paged, records_option
+from fedbench.cli.leaderboard.shared import boards_argument, collect, open_sources, paged, records_option
 from fedbench.cli.main import App, warn
 from fedbench.cli.tables import Format, format_option, print_rows
 from fedbench.errors import FedbenchError
@@ -23,7 +23,13 @@ from fedbench.leaderboard.build import standings
 @format_option
 @click.pass_obj
 def command(
-    app: App, boards: tuple[str, ...], to: str, records: Path, message: str, dry_run: bool, format: Format
+    app: App,
+    boards: tuple[str, ...],
+    to: str,
+    records: tuple[str, ...],
+    message: str,
+    dry_run: bool,
+    format: Format,
 ) -> None:
     """Build the site and commit it, with its records, to a git remote's branch or the Hugging Face Hub.
 
@@ -33,14 +39,21 @@ def command(
     from fedbench.leaderboard.site.build import plan_build
 
     target = publisher(to, app.catalog)
-    gathered = collect(records, app.catalog)
+    sources = open_sources(records)
+    gathered = collect(sources, app.catalog)
     if gathered.refused:
         raise FedbenchError(f"nothing was published: {len(gathered.refused)} records do not verify")
     with tempfile.TemporaryDirectory(prefix="fedbench-site-") as folder:
         site, scratch = Path(folder, "site"), Path(folder, "scratch")
         scratch.mkdir()
-        found = standings(paged(boards, app.catalog), app.catalog, gathered)
-        plan_build(found, gathered.runs, app.catalog, records, site, warn).write()
+        plan_build(
+            standings(paged(boards, app.catalog), app.catalog, gathered),
+            gathered.runs,
+            app.catalog,
+            folders=[source.folder for source in sources],
+            output=site,
+            warn=warn,
+        ).write()
         publication = target.prepare(site, scratch)
         changes = publication.changes
         check_append_only(changes)

@@ -14,29 +14,32 @@ from fedbench.cli.main import warn
 from fedbench.errors import UsageError
 from fedbench.leaderboard.boards import Board, find_board
 from fedbench.leaderboard.gather import Gathered, gather
+from fedbench.leaderboard.record_sources import FORMS, open_source
+from fedbench.leaderboard.sources.fetching import RecordSource
 from fedbench.results.markdown import visible
 from fedbench.results.store import RECORDS
 
-
-class Folder(click.Path):
-    """A path with a name: what lies beside ``.`` is not in it."""
-
-    def __init__(self) -> None:
-        super().__init__(path_type=Path)
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        path: Any = super().convert(value, param, ctx)
-        return path if path.name not in ("", "..") else path.resolve()  # type: ignore[no-any-return]
-
-
 boards_argument = click.argument("boards", nargs=-1, metavar="[BOARD]...")
-records_option = click.option(
+folder_option = click.option(
     "--records",
-    type=Folder(),
+    type=click.Path(path_type=Path),
     default=RECORDS,
     show_default=True,
     help="Folder of records.",
 )
+records_option = click.option(
+    "--records",
+    multiple=True,
+    metavar="SOURCE",
+    default=[str(RECORDS)],
+    show_default=True,
+    help=f"Where records are: {FORMS}. Repeatable.",
+)
+
+
+def open_sources(names: Sequence[str]) -> list[RecordSource]:
+    """The records of these names, each once."""
+    return [open_source(name) for name in dict.fromkeys(names)]
 
 
 def chosen(names: Sequence[str], catalog: Catalog) -> list[Board]:
@@ -47,20 +50,27 @@ def chosen(names: Sequence[str], catalog: Catalog) -> list[Board]:
 
 def paged(names: Sequence[str], catalog: Catalog) -> list[Board]:
     """The same, for pages that are called as their boards are."""
-    found = chosen(names, catalog)
-    for name, count in Counter(board.name for board in found).items():
+    boards = chosen(names, catalog)
+    for name, count in Counter(board.name for board in boards).items():
         if count > 1:
             raise UsageError(
                 f"{count} boards are called {name}",
                 why="their pages would be one",
                 fix="name the boards you want",
             )
-    return found
+    return boards
 
 
-def collect(records: Path, catalog: Catalog) -> Gathered:
-    """The records below a folder, checked; one line for each that is not consistent and does not count."""
-    found = gather(records, catalog)
-    for verdict in found.refused:
+def collect(sources: Sequence[RecordSource], catalog: Catalog) -> Gathered:
+    """The records of ``sources``, checked; one line for each that is not consistent and does not count."""
+    gathered = gather(sources, catalog)
+    for verdict in gathered.refused:
         warn(f"{visible(str(verdict.path))}: {verdict.level.name} only: {verdict.problem}")
-    return found
+    return gathered
+
+
+def home(sources: Sequence[RecordSource], site: Path | None = None) -> Path:
+    """Where tables and site lie: beside the first folder of the user's own, else beside the ``site`` that was
+    asked for, else where a checkout has its boards."""
+    own = [source.folder.parent for source in sources if not source.remote]
+    return own[0] if own else site.absolute().parent if site else RECORDS.parent

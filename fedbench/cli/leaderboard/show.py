@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import click
 
-from fedbench.cli.leaderboard.shared import boards_argument, chosen, collect, records_option
+from fedbench.cli.leaderboard.shared import boards_argument, chosen, collect, open_sources, records_option
 from fedbench.cli.main import App
 from fedbench.cli.tables import PageFormat, page_format_option, print_rows
 from fedbench.leaderboard.boards import open_board
@@ -18,7 +17,7 @@ from fedbench.leaderboard.boards import open_board
 @records_option
 @page_format_option
 @click.pass_obj
-def command(app: App, boards: tuple[str, ...], records: Path, format: PageFormat) -> None:
+def command(app: App, boards: tuple[str, ...], records: tuple[str, ...], format: PageFormat) -> None:
     """Show how things stand on each BOARD (a name, or the path of a .toml file); without one, list them.
 
     gap closed: share of the way from the floor to the ceiling, its mean over seeds and 95 % interval.
@@ -31,7 +30,7 @@ def command(app: App, boards: tuple[str, ...], records: Path, format: PageFormat
     from fedbench.leaderboard.ranking import rank
     from fedbench.leaderboard.tables import document, headings
 
-    gathered = collect(records, app.catalog)
+    gathered = collect(open_sources(records), app.catalog)
     standings = [rank(open_board(b, app.catalog), gathered.runs, gathered.levels) for b in found]
     if format == "json":
         keys = ("table", "note", "rows")

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import click
 
-from fedbench.cli.leaderboard.shared import Folder
 from fedbench.cli.main import App
 from fedbench.cli.tables import PageFormat, page_format_option, print_rows
+from fedbench.errors import UsageError
 from fedbench.leaderboard.boards import installed_methods
 from fedbench.leaderboard.notes import notes
+from fedbench.leaderboard.record_sources import REMOTE, open_source
 from fedbench.verification.badges import add_badges, badges_beside
 from fedbench.verification.comment import comment, rows
 from fedbench.verification.history import tampered
@@ -20,7 +21,7 @@ LEVELS = [level.name for level in Level if level > Level.unverified]
 
 
 @click.command("verify")
-@click.argument("paths", nargs=-1, required=True, type=Folder())
+@click.argument("records", nargs=-1, required=True)
 @click.option(
     "--level", type=click.Choice(LEVELS), default=Level.consistent.name, show_default=True,
     help="The rung of the ladder that is asked for.",
@@ -35,7 +36,7 @@ LEVELS = [level.name for level in Level if level > Level.unverified]
 @click.pass_obj
 def command(
     app: App,
-    paths: tuple[Path, ...],
+    records: tuple[str, ...],
     level: str,
     against: str | None,
     sample: int | None,
@@ -43,13 +44,17 @@ def command(
     note: bool,
     format: PageFormat,
 ) -> None:
-    """Check records (files, or folders of them). Exit code 1 if one does not reach the level asked for.
+    """Check RECORDS: files, folders of them, git:REMOTE[#BRANCH] or hf:USER/NAME. Exit code 1 if one does not
+    reach the level asked for.
 
     valid: form, hashes, scenario as installed. consistent: costs, cohorts, measures and digests add up, in a
     record and between records. replayed: the first rounds were run again here. reproduced: all of them.
     Nothing in a record is ever executed.
     """
     asked = Level[level]
+    if note and any(name.startswith(REMOTE) for name in records):
+        raise UsageError("--note is for records that lie here", fix="name their folder")
+    paths = [_path(name) for name in records]
     badges = badges_beside(paths) if note else None
     verdicts = verify(paths, app.catalog)
     if asked > Level.consistent:
@@ -68,6 +73,14 @@ def command(
     else:
         print_rows(rows(verdicts, told), format)
     click.get_current_context().exit(1 if any(verdict.fails(asked) for verdict in verdicts) else 0)
+
+
+def _path(name: str) -> Path:
+    """The file or folder that ``name`` stands for; what is remote is fetched."""
+    path = Path(name)
+    if name.startswith(REMOTE) or path.is_dir():
+        return open_source(name).folder
+    return path
 
 
 def _again(app: App, asked: Level) -> Replay:

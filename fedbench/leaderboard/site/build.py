@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,12 +19,12 @@ from fedbench.results.run_summary import RunSummary
 
 @dataclass(frozen=True)
 class Build:
-    """A site that is to lie at ``output``, and the records (by their places) that are copied into it."""
+    """A site that is to lie at ``output``. ``copied`` are the files of records that are copied into it, by
+    their paths in it."""
 
     site: Site
     output: Path
-    records: Path
-    copied: tuple[str, ...]
+    copied: Mapping[str, Path]
 
     def write(self) -> None:
         """Put the site at ``output``, in place of an earlier one."""
@@ -38,45 +38,45 @@ class Build:
                 self.output.rename(Path(temporary, "old"))
             new.rename(self.output)
 
-    def out_of_date(self) -> list[Path]:
-        """Which pages at ``output`` are missing, are not what they should be, or should not be there."""
-        there = {path for path in self.output.rglob("*") if path.is_file()}
-        stale = []
-        for name, content in self._files():
-            path = self.output / name
-            if path not in there or path.read_bytes() != content:
-                stale.append(path)
-            there.discard(path)
-        return stale + sorted(there)
-
     def _files(self) -> Iterator[tuple[str, bytes]]:
         """Everything below ``output``: the pages, and the records that are copied beside them."""
         with style.context("default", after_reset=True):  # whatever the user's own pictures look like
             yield from self.site.pages()
-        for place in self.copied:
-            yield f"{urls.COPIED}/{place}", (self.records / place).read_bytes()
+        for name, path in self.copied.items():
+            yield name, path.read_bytes()
 
 
 def plan_build(
     boards: Sequence[Standings],
     runs: Sequence[RunSummary],
     catalog: Catalog,
-    records: Path,
+    *,
+    folders: Sequence[Path],
     output: Path,
     warn: Callable[[str], None] = lambda line: None,
 ) -> Build:
-    """The site of ``boards`` over ``runs``, which were read from the folder ``records``.
+    """The site of ``boards`` over ``runs``, which were read from ``folders`` of records.
 
-    Records beside the site (``x/records`` and ``x/site``) are linked where they lie; else they are copied
-    into it, so that the folder can go anywhere. ``warn`` hears what can't be shown.
+    Records in a folder beside the site (``x/records`` and ``x/site``) are linked where they lie; others are
+    copied into it, so that it can go anywhere. ``warn`` is called with a line for each thing that can't be
+    shown.
     """
     _check_replaceable(output)
-    beside = records.resolve().parent == output.resolve().parent
-    folder = f"../{records.name}" if beside else urls.COPIED
-    places = {run.id: run.path.relative_to(records).as_posix() for run in runs if run.path}
-    linked = {run: f"{folder}/{place}" for run, place in places.items()}
-    site = Site(tuple(boards), catalog, linked, warn)
-    return Build(site, output, records, () if beside else tuple(places.values()))
+    linked: dict[str, str] = {}
+    copied: dict[str, Path] = {}
+    for run in runs:
+        if run.path is None:
+            continue
+        folder = next(folder for folder in folders if run.path.is_relative_to(folder))
+        place = run.path.relative_to(folder).as_posix()
+        if folder.resolve().parent == output.resolve().parent:
+            linked[run.id] = f"../{folder.name}/{place}"
+            continue
+        name = f"{urls.COPIED}/{place}"
+        if name in copied:  # another source has another record of the same run
+            name = f"{name.removesuffix('.json')}-{run.id[:10]}.json"
+        linked[run.id], copied[name] = name, run.path
+    return Build(Site(tuple(boards), catalog, linked, warn), output, copied)
 
 
 def _check_replaceable(output: Path) -> None:
