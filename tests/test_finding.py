@@ -19,12 +19,12 @@ from fedbench.plugins import Plugins
 from fedbench.results.statistics import interval
 from fedbench.runner import Runner
 
-FOLDER = Path(__file__).parent.parent / "docs" / "findings"
+FOLDER = Path(__file__).parent.parent / "studies"
 
 
 @pytest.fixture(scope="module")
 def findings():
-    """Imports a module as `python docs/findings/report.py` does."""
+    """Imports a module as `python studies/report.py` does."""
     patch, before = pytest.MonkeyPatch(), set(sys.modules)
     patch.syspath_prepend(str(FOLDER))
     yield import_module

@@ -1,7 +1,7 @@
-"""The runs behind a finding or the boards; issue it again to finish what is missing.
+"""Run what a finding needs; issue it again to finish what is missing.
 
-``python docs/findings/runs.py fed_cmp``, ``mor`` or ``boards``. Several of these may run side by side on one
-output folder, a thread each: each passes over what another is at.
+``python studies/runs.py fed_cmp``, ``mor`` or ``boards``. Several of these may run side by side on one
+output folder, a thread each: each skips what another is running.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from fedbench.errors import UsageError
 @click.option("--output", type=click.Path(path_type=Path), default=Path("leaderboards/records"))
 @click.option("--backwards", is_flag=True, help="last study first: for a second process beside the first")
 def main(what: str, output: Path, backwards: bool) -> None:
+    """Run the studies of WHAT that have no record below ``--output`` yet."""
     studies = import_module(f"{what}.studies").STUDIES
     if failed := study.run(studies[::-1] if backwards else studies, output):
         raise SystemExit(f"{failed} runs failed")

@@ -1,4 +1,4 @@
-"""What the finding about Fed-CMP says: its tables, pictures and the numbers in its sentences."""
+"""The tables, pictures and numbers of the finding about Fed-CMP."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from safetensors.numpy import load_file
 
 from fed_cmp.first_round import identity_gap, mean_agreement
-from fed_cmp.studies import ANCHORS, CORNERS, MAIN, OPTIONS, PAPER, SCENARIOS, STEPS
+from fed_cmp.studies import ANCHORS, CORNERS, MAIN, OPTIONS, PAPER, SCENARIOS, STEPS, STUDIES
 from fedbench.api.scenario import load_scenario
 from fedbench.data.heterogeneity import heterogeneity
 from fedbench.data.loading import load_data, load_partition
@@ -49,6 +49,7 @@ def ranking(results: Results, scenario: str) -> list[str]:
 
 
 def main_table(results: Results) -> str:
+    """Every method on the four scenarios, best mean first."""
     rows = []
     for method in (*ANCHORS[::-1], *PAPER):
         row = {"method": method}
@@ -63,22 +64,23 @@ def main_table(results: Results) -> str:
 
 
 def difference_table(results: Results) -> str:
+    """Every method of the paper minus FedAvg on the four scenarios."""
     rows = []
     for method in PAPER:
         if method != REFERENCE:
-            found = [to_fedavg(results, Study(), method, scenario) for scenario in SCENARIOS]
-            rows.append({"minus fedavg": method, **dict(zip(SCENARIOS, map(text, found), strict=True))})
+            gaps = {name: text(to_fedavg(results, Study(), method, name)) for name in SCENARIOS}
+            rows.append({"minus fedavg": method} | gaps)
     return table(rows)
 
 
 def study_table(results: Results, studies: Sequence[Study], scenario: str = "emoji-ii") -> str:
     """Fed-CMP under each study's options, on the seeds that all of them share, and its paired differences."""
     every = [Study(), *studies]
-    found = [results.values(study, "fed-cmp", scenario) for study in every]
-    shared = sorted(set.intersection(*(set(values) for values in found)))
+    by_study = [results.values(study, "fed-cmp", scenario) for study in every]
+    shared = sorted(set.intersection(*(set(values) for values in by_study)))
     rows = []
-    for study, values in zip(every, found, strict=True):
-        against = [values[seed] - found[0][seed] for seed in shared]
+    for study, values in zip(every, by_study, strict=True):
+        against = [values[seed] - by_study[0][seed] for seed in shared]
         rows.append(
             {
                 "fed-cmp with": named(study, PRINTED),
@@ -91,12 +93,13 @@ def study_table(results: Results, studies: Sequence[Study], scenario: str = "emo
 
 
 def steps_table(results: Results, scenario: str = "emoji-ii") -> str:
+    """Fed-CMP and FedAvg under other numbers of local steps, fewest first."""
     rows = []
     for study in (Study(), *STEPS):
-        found = results.get(study, "fed-cmp", scenario)
-        if not found:
+        records = results.get(study, "fed-cmp", scenario)
+        if not records:
             continue
-        last = next(iter(found.values()))
+        last = next(iter(records.values()))
         rounds = last.rounds[-1].round
         batch = study.changes.get("training.batch_size", 16)
         per_round = fmean(last.data.client_examples) / rounds
@@ -128,12 +131,13 @@ def other_measures(results: Results, scenario: str = "emoji-ii") -> str:
 
 
 def inside_table(results: Results, study: Study, scenario: str = "emoji-ii") -> str:
-    """What Fed-CMP said of itself each round, mean over seeds."""
-    found = list(results.get(study, "fed-cmp", scenario).values())
-    matrices = sorted(k.partition(":")[2] for k in found[0].rounds[-1].diagnostics if k.startswith("beta:"))
+    """Fed-CMP's own diagnostics of each round, mean over seeds."""
+    records = list(results.get(study, "fed-cmp", scenario).values())
+    last = records[0].rounds[-1]
+    matrices = sorted(key.partition(":")[2] for key in last.diagnostics if key.startswith("beta:"))
     rows = []
-    for number in range(2, found[0].rounds[-1].round + 1):
-        notes = [record.rounds[number].diagnostics for record in found]
+    for number in range(2, last.round + 1):
+        notes = [record.rounds[number].diagnostics for record in records]
         row = {"round": str(number)}
         for matrix in matrices:
             row[f"β {matrix}"] = f"{fmean(note[f'beta:{matrix}'] for note in notes):.2f}"
@@ -145,13 +149,13 @@ def inside_table(results: Results, study: Study, scenario: str = "emoji-ii") -> 
 
 
 def learning_table(results: Results, scenario: str = "emoji-ii") -> str:
-    """Steadiness and the spread over clients."""
+    """Each method's drops while it learns, and its worst clients."""
     rows = []
     for method in (*PAPER, "centralized"):
-        found = list(results.get(Study(), method, scenario).values())
-        if found:
-            curves = [c for record in found if (c := curve(record)) is not None]
-            spreads = [record.spread for record in found if record.spread is not None]
+        records = list(results.get(Study(), method, scenario).values())
+        if records:
+            curves = [c for record in records if (c := curve(record)) is not None]
+            spreads = [record.spread for record in records if record.spread is not None]
             rows.append(
                 {
                     "method": method,
@@ -200,7 +204,7 @@ def _mean(results: Results, method: str, scenario: str = "emoji-ii", **options: 
 def _drop(results: Results, method: str) -> float:
     """For the template: the mean drop from the best so far."""
     curves = [curve(record) for record in results.get(Study(), method, "emoji-ii").values()]
-    return fmean(found.instability for found in curves if found is not None)
+    return fmean(c.instability for c in curves if c is not None)
 
 
 def _value(results: Results, method: str, scenario: str = "emoji-ii", **options: Any) -> str:
@@ -242,7 +246,7 @@ def contents(results: Results, runner: Runner) -> dict[str, Any]:
         "mean": partial(_mean, results),
         "value": partial(_value, results),
         "minus_fedavg": partial(_minus_fedavg, results),
-        "records": len(results),
+        "records": results.count(STUDIES),
         "heterogeneity": heterogeneity_table(runner, agreement),
         "main_table": main_table(results),
         "difference_table": difference_table(results),

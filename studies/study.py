@@ -1,4 +1,4 @@
-"""What a finding runs: methods on scenarios under one set of options and changes, and how it is run."""
+"""A study: methods on scenarios under one set of options and changes, and how it is run."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ WHATS = (*FINDINGS, "boards")
 
 @dataclass(frozen=True)
 class Study:
-    """Methods on scenarios under one set of options and changes."""
+    """Methods on scenarios under one set of options and changes, with seeds 0 to ``seeds`` − 1."""
 
     scenarios: tuple[str, ...] = ()
     methods: tuple[str, ...] = ()
@@ -35,7 +35,7 @@ class Study:
     seeds: int = 3
 
     def command(self, method: str, scenario: str, seed: int) -> list[str]:
-        """What a person would type for one of its runs."""
+        """The command line of one of its runs."""
         options = [word for key, value in self.options.items() for word in ("-o", f"{key}={dumps(value)}")]
         changes = [word for key, value in self.changes.items() for word in ("--set", f"{key}={dumps(value)}")]
         named = ["-m", method, "-s", scenario, "--seeds", str(seed), "--executor", EXECUTOR]
@@ -43,7 +43,7 @@ class Study:
 
 
 def run(studies: Sequence[Study], output: Path) -> int:
-    """Run what is not done yet, all studies' first seeds before their second ones; how many runs failed."""
+    """Run what is not done yet, all studies' first seeds before their second ones; return how many failed."""
     catalog = Catalog(Plugins())
     torch.set_num_threads(1)
     runner = Runner(catalog, choose_device("auto"), EXECUTOR, Progress())

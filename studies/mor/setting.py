@@ -1,4 +1,4 @@
-"""Who the clients of the finding about MoR are."""
+"""The clients of the finding about MoR, and how reward models and policies are trained."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from results import Results
 
 @dataclass(frozen=True)
 class Client:
-    """What it sources, on how many preferences, and which share of those is swapped."""
+    """One client: the task of its preferences, their number, the share that is swapped, its reward model."""
 
     task: str
     preferences: int
@@ -32,12 +32,13 @@ class Setting:
 
     @property
     def steps(self) -> int:
-        """Of the policy, over all rounds."""
+        """Steps of the policy over all rounds."""
         assert self.scenario.policy
         return self.scenario.federation.rounds * self.scenario.policy.steps
 
 
-def setting(catalog: Catalog, name: str) -> Setting:
+def setting_of(catalog: Catalog, name: str) -> Setting:
+    """The clients of the installed scenario ``name``."""
     scenario = load_scenario(catalog.scenarios[name].spec.path)
     data = load_data(scenario, catalog)
     partition, rewards = load_partition(scenario, catalog, data), scenario.rewards
@@ -56,10 +57,10 @@ def setting(catalog: Catalog, name: str) -> Setting:
 
 
 def setting_table(results: Results, settings: Mapping[str, Setting]) -> str:
-    """The clients of each scenario, and between what a method can move."""
+    """The clients of each scenario, and the floor and ceiling of its methods."""
     rows = []
-    for name, found in settings.items():
-        for number, client in enumerate(found.clients):
+    for name, setting in settings.items():
+        for number, client in enumerate(setting.clients):
             row = {
                 "scenario": "" if number else name,
                 "client": client.task,
@@ -68,15 +69,16 @@ def setting_table(results: Results, settings: Mapping[str, Setting]) -> str:
                 "reward model": client.model,
             }
             rows.append(row)
-        rows[-len(found.clients)] |= {m: cell(results, m, name) for m in ("start", "gold-reward")}
+        rows[-len(setting.clients)] |= {m: cell(results, m, name) for m in ("start", "gold-reward")}
     return table(rows)
 
 
 def training_table(settings: Mapping[str, Setting]) -> str:
     """How reward models and policies are trained."""
     rows = []
-    for name, found in settings.items():
-        scenario, policy, rewards = found.scenario, found.scenario.policy, found.scenario.rewards
+    for name, setting in settings.items():
+        scenario = setting.scenario
+        policy, rewards = scenario.policy, scenario.rewards
         assert policy and rewards
         rows.append(
             {

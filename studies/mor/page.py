@@ -1,4 +1,4 @@
-"""What the finding about MoR says: what its template fills in, and its pictures."""
+"""The numbers, tables and pictures of the finding about MoR."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mor import audit, tables
 from mor.cells import Options, cell, gap
 from mor.claims import ACCURACY, CLAIMS, HETEROGENEITY, MECHANISM, claims_table, tally
 from mor.readers import MEASURES, at_start, before, best_client, called_good, moved
-from mor.setting import Setting, setting, setting_table, training_table
+from mor.setting import Setting, setting_of, setting_table, training_table
 from mor.studies import (
     ANCHORS,
     BENCHMARKS,
@@ -36,20 +36,20 @@ SCENARIOS = (*BENCHMARKS, *OTHERS, HETEROGENEOUS)
 
 def contents(results: Results, runner: Runner) -> dict[str, Any]:
     """What the template fills in."""
-    settings = {name: setting(runner.catalog, name) for name in SCENARIOS}
+    settings = {name: setting_of(runner.catalog, name) for name in SCENARIOS}
     return {
-        "records": len(results),
+        "records": results.count(STUDIES),
         "missing": results.missing(STUDIES),
         "seeds": results.seeds,
         "studies": {name: study for study in (*MAIN, *MORE) for name in study.scenarios},
         "benchmarks": BENCHMARKS,
         "skewed": SKEWED,
         "others": (*OTHERS, HETEROGENEOUS),
-        "scenarios": {name: found.scenario for name, found in settings.items()},
+        "scenarios": {name: setting.scenario for name, setting in settings.items()},
         "items": min(items(results, name) for name in SCENARIOS),
         "router_rounds": runner.catalog.methods["mor"].options().rounds,
-        "reward_rounds": " or ".join(sorted({str(rounds_of(found)) for found in settings.values()})),
-        "steps": " or ".join(sorted({str(found.steps) for found in settings.values()})),
+        "reward_rounds": " or ".join(sorted({str(reward_rounds(setting)) for setting in settings.values()})),
+        "steps": " or ".join(sorted({str(setting.steps) for setting in settings.values()})),
         "measures": MEASURES,
         "mean": partial(mean, results),
         "value": partial(value, results),
@@ -63,7 +63,7 @@ def contents(results: Results, runner: Runner) -> dict[str, Any]:
         "best": partial(best, results),
         "before": partial(before_share, results),
         "evenness": {
-            name: audit.evenness(results, name, len(found.clients)) for name, found in settings.items()
+            name: audit.evenness(results, name, len(setting.clients)) for name, setting in settings.items()
         },
         "to_pluralllm": Counter(verdict(gap(results, name, "pluralllm", "mor")) for name in SCENARIOS),
         "tally": tally(results, CLAIMS),
@@ -77,7 +77,7 @@ def contents(results: Results, runner: Runner) -> dict[str, Any]:
         "ablations": partial(tables.ablation_table, results, BENCHMARKS),
         "feedback": tables.feedback_table(results, (*BENCHMARKS, SKEWED)),
         "reward_models": audit.reward_table(results, settings),
-        "judging": audit.judging_table(results, SCENARIOS),
+        "accuracy": audit.accuracy_table(results, SCENARIOS),
         "router_table": partial(audit.router_table, results),
         "bytes": audit.bytes_table(results, BENCHMARKS),
         "pursuit_table": partial(audit.pursuit_table, results),
@@ -86,37 +86,39 @@ def contents(results: Results, runner: Runner) -> dict[str, Any]:
 
 
 def items(results: Results, scenario: str) -> float:
-    """Test items of the clients' own tasks; infinite where nothing has been run."""
-    found = results.values(Study(), "start", scenario, lambda record: record.final[record.primary].n)
-    return min(found.values(), default=inf)
+    """Number of test items of the clients' own tasks; infinite where nothing has been run."""
+    counts = results.values(Study(), "start", scenario, lambda record: record.final[record.primary].n)
+    return min(counts.values(), default=inf)
 
 
-def rounds_of(found: Setting) -> int:
-    """In which reward models are averaged."""
-    assert found.scenario.rewards
-    return found.scenario.rewards.rounds
+def reward_rounds(setting: Setting) -> int:
+    """Rounds of FedAvg that average the reward models."""
+    assert setting.scenario.rewards
+    return setting.scenario.rewards.rounds
 
 
 def value(results: Results, *place: Any, **more: Any) -> str | None:
-    """A cell's words, for a sentence."""
+    """The text of :func:`cell`, for a sentence; None if it is empty."""
     return cell(results, *place, **more) or None
 
 
 def mean(
     results: Results, method: str, scenario: str, read: Reader = primary, options: Options | None = None
 ) -> float | None:
-    found = results.values(Study(options=options or {}), method, scenario, read).values()
-    return fmean(found) if found else None
+    """A method's mean over seeds; None where nothing has been run."""
+    values = results.values(Study(options=options or {}), method, scenario, read).values()
+    return fmean(values) if values else None
 
 
 def best(results: Results, scenario: str) -> str | None:
     """The method with the best mean on its own tasks, anchors aside."""
-    means = {m: found for m in EVERYONE if m not in ANCHORS and (found := mean(results, m, scenario))}
+    ranked = [method for method in EVERYONE if method not in ANCHORS]
+    means = {method: score for method in ranked if (score := mean(results, method, scenario))}
     return max(means, key=lambda method: means[method], default=None)
 
 
 def before_share(results: Results, scenario: str) -> float | None:
-    """Of the bytes that MoR moves, what moves before the policy's first step."""
+    """The share of MoR's bytes that are sent before the policy's first step."""
     first, everything = (mean(results, "mor", scenario, read) for read in (before, moved))
     return first / everything if first is not None and everything else None
 
@@ -129,7 +131,7 @@ def pictures(results: Results, folder: Path) -> None:
     }
     save(curves(panels), folder / "mor-curves.svg")
     responses = {
-        name: {method: found for method, found in panels[name].items() if method != "gold-reward"}
+        name: {method: records for method, records in panels[name].items() if method != "gold-reward"}
         for name in BENCHMARKS
     }
     save(paths(responses, "policy/reward", "policy/gold"), folder / "mor-pursuit.svg")

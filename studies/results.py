@@ -18,6 +18,7 @@ Reader = Callable[[Record], float | None]
 
 
 def primary(record: Record) -> float:
+    """Value of the record's primary measure."""
     return run_of(record).measure(record.primary).value
 
 
@@ -27,11 +28,11 @@ def final(name: str) -> Reader:
 
 
 class Results:
-    """Completed records of installed scenarios: by scenario, changes, method and options; by seed."""
+    """Records of the installed versions of ``scenarios``, by scenario, changes, method, options and seed."""
 
     def __init__(self, records: Iterable[Record], catalog: Catalog, scenarios: Iterable[str]) -> None:
         self.catalog = catalog
-        self._found: dict[tuple[Any, ...], dict[int, Record]] = defaultdict(dict)
+        self._records: dict[tuple[Any, ...], dict[int, Record]] = defaultdict(dict)
         self._defaults: dict[str, dict[str, Any]] = {}
         self._fingerprints: dict[tuple[Any, ...], str] = {}
         scenarios = set(scenarios)
@@ -41,30 +42,42 @@ class Results:
                 continue
             if record.scenario.fingerprint != self._fingerprint(*key):
                 continue  # of another version
-            seeds = self._found[(*key, record.method.name, _frozen(record.method.options))]
+            seeds = self._records[(*key, record.method.name, _frozen(record.method.options))]
             if record.seed in seeds:
                 raise UsageError(f"two records of {key} {record.method.name} seed {record.seed}")
             seeds[record.seed] = record
 
     def __len__(self) -> int:
-        return sum(map(len, self._found.values()))
+        return sum(map(len, self._records.values()))
 
     def get(self, study: Study, method: str, scenario: str) -> dict[int, Record]:
         """The runs of a study's method on a scenario, by seed."""
         if method not in self._defaults:
             self._defaults[method] = self.catalog.methods[method].options().model_dump(mode="json")
         options = _frozen(self._defaults[method] | study.options)
-        found = self._found.get((scenario, _frozen(study.changes), method, options), {})
-        return dict(sorted(found.items()))
+        seeds = self._records.get((scenario, _frozen(study.changes), method, options), {})
+        return dict(sorted(seeds.items()))
 
     def values(self, study: Study, method: str, scenario: str, read: Reader = primary) -> dict[int, float]:
-        """What ``read`` finds in those runs, by seed."""
-        found = {seed: read(record) for seed, record in self.get(study, method, scenario).items()}
-        return {seed: value for seed, value in found.items() if value is not None}
+        """What ``read`` gives of those runs, by seed; without the seeds where it gives None."""
+        values = {seed: read(record) for seed, record in self.get(study, method, scenario).items()}
+        return {seed: value for seed, value in values.items() if value is not None}
 
     def seeds(self, study: Study) -> int:
-        """How many seeds each of a study's methods has on each of its scenarios, at least."""
+        """The least number of seeds that any of a study's methods has on any of its scenarios."""
         return min(len(self.get(study, m, scenario)) for scenario in study.scenarios for m in study.methods)
+
+    def count(self, studies: Sequence[Study]) -> int:
+        """How many records the studies have, each counted once."""
+        return len(
+            {
+                record.record_id
+                for study in studies
+                for scenario in study.scenarios
+                for method in study.methods
+                for record in self.get(study, method, scenario).values()
+            }
+        )
 
     def missing(self, studies: Sequence[Study]) -> int:
         """How many of the studies' runs are not there yet."""

@@ -1,4 +1,4 @@
-"""What the finding about Fed-CMP runs: the paper's matrix, its ablations, other readings, local steps."""
+"""The runs behind the finding about Fed-CMP: the paper's matrix, ablations, other readings, local steps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a finding says it: means, paired differences, verdicts, tables, sentences that can fail."""
+"""The words of a finding: means, paired differences, verdicts, tables, sentences that can fail."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from study import Study
 def difference(
     ours: Mapping[int, float], theirs: Mapping[int, float], seeds: Iterable[int] | None = None
 ) -> Interval | None:
-    """``ours`` minus ``theirs``, paired by seed (by ``seeds`` only, if given); None without a shared one."""
+    """``ours`` minus ``theirs``, paired by seed (by ``seeds`` only, if given); None if they share no seed."""
     shared = sorted(set(ours) & set(theirs) & set(ours if seeds is None else seeds))
     return interval([ours[seed] - theirs[seed] for seed in shared]) if shared else None
 
@@ -36,61 +36,63 @@ def with_error(values: Iterable[float]) -> str:
     return f"{fmean(values):.3f}" + (f" ± {error:.3f}" if error is not None else "")
 
 
-def verdict(found: Interval | None) -> str:
-    """On the claim that a difference is above zero; seeds that all agree that it is none decide as well."""
-    if found is None:
+def verdict(gap: Interval | None) -> str:
+    """Whether the claim that ``gap`` is above zero holds; equal values of all seeds decide as well."""
+    if gap is None:
         return "no runs yet"
-    if found.n < 2 or not (found.clear or found.low == found.high):
+    if gap.n < 2 or not (gap.clear or gap.low == gap.high):
         return "can't be told here"
-    return "holds here" if found.clear and found.mean > 0 else "does not hold here"
+    return "holds here" if gap.clear and gap.mean > 0 else "does not hold here"
 
 
 def curves(panels: Mapping[str, Mapping[str, Sequence[Record]]]) -> Figure:
     """Learning curves of records, by scenario and line."""
     return learning_curves(
         {
-            title: {name: [run_of(record) for record in found] for name, found in lines.items()}
+            title: {name: [run_of(record) for record in records] for name, records in lines.items()}
             for title, lines in panels.items()
         }
     )
 
 
-def text(found: Interval | None) -> str:
-    """An interval is given where seeds differ; a star where it leaves zero out."""
-    if found is None:
+def text(gap: Interval | None) -> str:
+    """Mean and interval, with a star if the interval leaves zero out; the mean alone if all seeds agree."""
+    if gap is None:
         return ""
-    if found.low == found.high:
-        return f"{found.mean:+.3f}"
-    return f"{found.mean:+.3f} [{found.low:+.3f}, {found.high:+.3f}]" + (" *" if found.clear else "")
+    if gap.low == gap.high:
+        return f"{gap.mean:+.3f}"
+    return f"{gap.mean:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}]" + (" *" if gap.clear else "")
 
 
 def named(study: Study, plain: str) -> str:
-    """A study by its options; ``plain`` if it changes none."""
+    """The study's options as its name; ``plain`` if it sets none."""
     return " ".join(f"{key}={value}" for key, value in study.options.items()) or plain
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
+    """A Markdown table."""
     return tabulate(rows, headers="keys", tablefmt="github", disable_numparse=True)
 
 
 def holds(condition: bool) -> str:
-    """For the template: a sentence that the numbers no longer bear out stops the report."""
+    """Stop the report if a sentence of its template is no longer true of the numbers; else write nothing."""
     if not condition:
         raise UsageError("the text of the finding no longer holds", fix="change its template")
     return ""
 
 
 def rendered(template: Path, contents: Mapping[str, Any]) -> str:
+    """The page: ``template`` filled in with ``contents``, all of which must be there."""
     environment = Environment(
         loader=FileSystemLoader(template.parent),
         undefined=StrictUndefined,
         keep_trailing_newline=True,
-        finalize=_said,
+        finalize=_as_text,
     )
     return environment.get_template(template.name).render(holds=holds, **contents)
 
 
-def _said(value: object) -> object:
+def _as_text(value: object) -> object:
     if value is None:
         return "(no runs yet)"
     return text(value) if isinstance(value, Interval) else value

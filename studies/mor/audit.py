@@ -1,5 +1,4 @@
-"""What lies behind: clients' sources, the router, what travels, what a policy learns to please, what
-leaks."""
+"""Tables of what lies behind the results: reward models, router, bytes, over-optimisation, privacy."""
 
 from __future__ import annotations
 
@@ -44,13 +43,13 @@ def reward_table(results: Results, settings: Mapping[str, Setting]) -> str:
         [
             {"scenario": "" if number else name, "client": client.task}
             | {title: cell(results, "mor", name, of_client(number, key)) for title, key in columns.items()}
-            for name, found in settings.items()
-            for number, client in enumerate(found.clients)
+            for name, setting in settings.items()
+            for number, client in enumerate(setting.clients)
         ]
     )
 
 
-def judging_table(results: Results, scenarios: Iterable[str]) -> str:
+def accuracy_table(results: Results, scenarios: Iterable[str]) -> str:
     """The reward models together, and what fusing makes of them."""
     columns = {
         "clients, all pairs": final("rewards/pairwise_accuracy"),
@@ -70,7 +69,7 @@ def judging_table(results: Results, scenarios: Iterable[str]) -> str:
 
 
 def router_table(results: Results, scenario: str) -> str:
-    """How right a fused reward is and whom it asks, as fitted and at the end, over the ablations' seeds."""
+    """How right a fused reward is and how it routes, as fitted and at the end, over the ablations' seeds."""
     seeds = min(study.seeds for study in ABLATIONS)
     mixtures = [("mor", study, named(study, "mor")) for study in (Study(), *ABLATIONS)]
     fixed = [(name, Study(), name) for name in FUSERS if name != "mor"]
@@ -87,9 +86,9 @@ def router_table(results: Results, scenario: str) -> str:
 
 
 def evenness(results: Results, name: str, clients: int) -> float | None:
-    """The entropy of MoR's mean routing at the end, of the most possible; the least of all seeds."""
-    found = results.values(Study(), "mor", name, final("router/entropy")).values()
-    return min(found) / log(clients) if found else None
+    """The entropy of MoR's mean routing at the end, as a share of the highest; the least over seeds."""
+    entropies = results.values(Study(), "mor", name, final("router/entropy")).values()
+    return min(entropies) / log(clients) if entropies else None
 
 
 def bytes_table(results: Results, scenarios: Iterable[str]) -> str:
@@ -100,8 +99,8 @@ def bytes_table(results: Results, scenarios: Iterable[str]) -> str:
             if method not in ANCHORS:
                 row = {"scenario": name, "method": method}
                 for title, read in BYTES.items():
-                    found = results.values(Study(), method, name, read).values()
-                    row[title] = f"{fmean(found):,.2f}" if found else ""
+                    megabytes = results.values(Study(), method, name, read).values()
+                    row[title] = f"{fmean(megabytes):,.2f}" if megabytes else ""
                 rows.append(row)
     return table(rows)
 
@@ -127,14 +126,14 @@ def pursuit_table(results: Results, scenario: str) -> str:
 
 
 def overoptimised(proxy: Interval | None, truth: Interval | None) -> str:
-    """Whether the sources got happier with answers that got worse."""
+    """Whether the rewards rose for answers that got worse."""
     if proxy is None or truth is None or not truth.clear:
         return "can't be told"
     return "yes" if truth.mean < 0 < proxy.mean and proxy.clear else "no"
 
 
 def privacy_table(results: Results, scenarios: Iterable[str]) -> str:
-    """An attacker who takes a high reward for a sign that an answer was preferences from."""
+    """AUC of an attacker who takes a high reward for a sign that a reward model was fitted on an answer."""
     normalised, raw = final("rewards/membership_auc_mixed"), final("rewards/membership_auc_mixed_raw")
     return table(
         [

@@ -1,4 +1,4 @@
-"""What a record of the preference track says, as numbers."""
+"""Numbers read out of a record of the preference track."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ MEGABYTE = 1e6
 
 
 def worst(record: Record) -> float | None:
-    """The primary measure of the client that is served worst."""
+    """The primary measure of the worst client."""
     return record.spread.worst if record.spread else None
 
 
@@ -39,8 +39,8 @@ def last(name: str) -> Reader:
 
 def after_first_round(record: Record) -> float | None:
     """The primary measure after the first round."""
-    found = _measured(record, record.primary)
-    return found[1] if len(found) > 1 else None
+    values = _measured(record, record.primary)
+    return values[1] if len(values) > 1 else None
 
 
 def _measured(record: Record, name: str) -> list[float]:
@@ -48,7 +48,7 @@ def _measured(record: Record, name: str) -> list[float]:
 
 
 def of_client(client: int, name: str) -> Reader:
-    """Reads what is noted of a client's reward model."""
+    """Reads value ``name`` of a client's reward model from the diagnostics of round 0."""
 
     def read(record: Record) -> float | None:
         models = record.rounds[0].diagnostics.get("reward_models", [])
@@ -64,16 +64,18 @@ def best_client(record: Record) -> float | None:
 
 
 def called_good(record: Record) -> float | None:
-    """Of the steps after which the router was told something, the share it was told were good."""
-    found = record.rounds[-1].diagnostics
-    return found["good"] / found["told"] if found.get("told") else None
+    """Of the steps after which the router had feedback, the share whose feedback was good."""
+    notes = record.rounds[-1].diagnostics
+    return notes["good"] / notes["told"] if notes.get("told") else None
 
 
 def up(record: Record) -> float:
+    """Megabytes up over the whole run."""
     return record.costs.uplink_bytes / MEGABYTE
 
 
 def down(record: Record) -> float:
+    """Megabytes down over the whole run."""
     return record.costs.downlink_bytes / MEGABYTE
 
 

@@ -1,4 +1,4 @@
-"""The paper's claims, each as a difference that should be above zero, and what becomes of it here."""
+"""The paper's claims, each as a difference that should be above zero, and its verdict here."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Gap = Callable[[Results, str], Interval | None]
 
 @dataclass(frozen=True)
 class Claim:
-    """``gap``: what is above zero on a scenario where the claim is right; ``paper``: what the paper has."""
+    """A claim. ``gap`` is above zero on a scenario where it holds; ``paper`` is the paper's number."""
 
     text: str
     paper: str
@@ -61,7 +61,7 @@ def _published(key: str, place: int) -> str:
 def _comparisons(measure: str, place: int) -> list[Claim]:
     """MoR against the others by one of the paper's two averages."""
     read = MEASURES[measure]
-    rivals = {
+    others = {
         "the start": "start",
         "the best single client": "reward-single",
         "the average": "reward-mean",
@@ -76,7 +76,7 @@ def _comparisons(measure: str, place: int) -> list[Claim]:
     return [
         *(
             Claim(f"MoR beats {words}, {measure}", _published(name, place), ahead(name, read))
-            for words, name in rivals.items()
+            for words, name in others.items()
         ),
         *(
             Claim(f"{words}, {measure}", _published(key, place), ahead("mor", read, **options))
@@ -128,8 +128,8 @@ def claims_table(results: Results, claims: Sequence[Claim]) -> str:
     for claim in claims:
         row = {"claim": claim.text, "in the paper": claim.paper}
         for scenario in claim.scenarios:
-            found = claim.gap(results, scenario)
-            row[scenario] = f"**{verdict(found)}** {text(found)}".strip()
+            gap = claim.gap(results, scenario)
+            row[scenario] = f"**{verdict(gap)}** {text(gap)}".strip()
         rows.append(row)
     return table(rows)
 

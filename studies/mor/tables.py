@@ -1,4 +1,4 @@
-"""How well the policy does: every method, every ablation, every feedback signal."""
+"""Tables of how well the policy does: every method, every ablation, every feedback signal."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ FEEDBACK: dict[str, Options] = {
 
 
 def main_table(results: Results, scenario: str) -> str:
-    """Every method on everything that counts, best on its own tasks first."""
-    found = {method: results.values(Study(), method, scenario).values() for method in EVERYONE}
-    best_first = sorted(EVERYONE, key=lambda method: -fmean(found[method] or [-1.0]))
+    """Every method by every measure, best on its own tasks first."""
+    values = {method: results.values(Study(), method, scenario).values() for method in EVERYONE}
+    best_first = sorted(EVERYONE, key=lambda method: -fmean(values[method] or [-1.0]))
     return table(
         [
             {"method": method} | {name: cell(results, method, scenario, r) for name, r in MEASURES.items()}
@@ -43,8 +43,8 @@ def difference_table(
     for method in EVERYONE:
         row = {"method": method}
         for scenario, reference in product(scenarios, references):
-            found = None if method == reference else gap(results, scenario, method, reference, read)
-            row[f"{scenario}, minus {reference}"] = text(found)
+            difference = None if method == reference else gap(results, scenario, method, reference, read)
+            row[f"{scenario}, minus {reference}"] = text(difference)
         rows.append(row)
     return table(rows)
 
@@ -64,16 +64,16 @@ def ablation_table(results: Results, scenarios: Sequence[str], read: Reader = pr
 
 
 def feedback_table(results: Results, scenarios: Sequence[str]) -> str:
-    """What each signal is worth against the router that learns nothing more (``top1``), and what it made of
-    the routing."""
+    """Each feedback signal minus the router that learns nothing more (``top1``), and what it changed in the
+    routing."""
     rows = []
     for words, options in FEEDBACK.items():
         row = {"feedback": words}
         for name in scenarios:
             row[f"{name}, good steps"] = cell(results, "mor", name, called_good, options)
         for name in scenarios:
-            found = gap(results, name, "mor", "mor", ours=options, theirs={"routing": "top1"})
-            row[f"{name}, minus top1"] = text(found)
+            difference = gap(results, name, "mor", "mor", ours=options, theirs={"routing": "top1"})
+            row[f"{name}, minus top1"] = text(difference)
             right = online(results, name, "router/pairwise_accuracy", options)
             row[f"{name}, right pairs gained"] = text(right)
         rows.append(row)

@@ -1,4 +1,4 @@
-"""What stands in a cell of the finding about MoR: a method's mean, or a paired difference."""
+"""Cells of the tables about MoR: a method's mean, or a paired difference."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def cell(
     seeds: int | None = None,
 ) -> str:
     """Mean ± standard error over seeds (the first ``seeds`` of them); empty where nothing has been run."""
-    found = results.values(Study(options=options or {}), method, scenario, read)
-    return with_error(value for seed, value in found.items() if seeds is None or seed < seeds)
+    by_seed = results.values(Study(options=options or {}), method, scenario, read)
+    return with_error(value for seed, value in by_seed.items() if seeds is None or seed < seeds)
 
 
 def gap(

@@ -1,4 +1,4 @@
-"""What one round of training shows: how far clients' updates disagree before anything is merged, and that
+"""Measures after one round of training: how far clients' updates disagree before they are merged, and that
 merging in the canonical space is a weighted mean."""
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ def merged(catalog: Catalog, study: Study, cohort: Cohort) -> Tensor:
 
 
 def mean_agreement(runner: Runner, name: str) -> float:
+    """:func:`agreement` of a scenario's first cohorts, mean over seeds."""
     return fmean(agreement(cohort) for cohort in first_cohorts(runner, name))
 
 

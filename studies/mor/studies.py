@@ -1,4 +1,4 @@
-"""What the finding about MoR runs: every method on every benchmark, its ablations."""
+"""The runs behind the finding about MoR: every method on every benchmark, and MoR's ablations."""
 
 from __future__ import annotations
 
@@ -46,5 +46,5 @@ ONLINE = [
         {"head_lr": 0.1},
     )
 ]
-"""Where the fitted router is not always right."""
+"""MoR's options on the scenario where the fitted router is not always right."""
 STUDIES = [*MAIN, *ABLATIONS, *MORE, *ONLINE]
