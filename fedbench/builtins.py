@@ -1,4 +1,4 @@
-"""What the core itself registers, through the same door as everyone."""
+"""The core's own plugin: its partitioners, metrics, boards and publishers, registered as any plugin's are."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ PARTITIONERS = {
 
 @hookimpl
 def fedbench_register_partitioners() -> Iterator[PartitionerSpec]:
+    """Register the ways to deal units to clients."""
     for name, (module, options, summary) in PARTITIONERS.items():
         at = f"fedbench.data.{module}"
         yield PartitionerSpec(name, f"{at}:{name}", summary, f"{at}:{options}")
@@ -50,6 +51,7 @@ METRICS = {
 
 @hookimpl
 def fedbench_register_metrics() -> Iterator[MetricSpec]:
+    """Register the metrics of every form of item."""
     for name, (metric, form, values, summary) in METRICS.items():
         yield MetricSpec(name, f"fedbench.evaluation.metrics:{metric}", summary, form, values)
 
@@ -63,12 +65,14 @@ PACKAGED, CHECKOUT = (
 
 @hookimpl
 def fedbench_register_leaderboards() -> Iterator[LeaderboardSpec]:
+    """Register the boards that come with the package."""
     folder = PACKAGED if PACKAGED.is_dir() else CHECKOUT
     yield from map(LeaderboardSpec, sorted(folder.glob("*.toml")))
 
 
 @hookimpl
 def fedbench_register_publishers() -> Iterator[PublisherSpec]:
+    """Register the places a site can be published to."""
     at = "fedbench.leaderboard.publishers"
     yield PublisherSpec("git", f"{at}.git:GitPublisher", "a branch of a git remote: git:REMOTE#BRANCH")
     yield PublisherSpec("hf", f"{at}.hub:HubPublisher", "a static Space or a dataset: hf:USER/NAME")

@@ -1,4 +1,4 @@
-"""What a run ran on: interpreter, platform, package versions, processor, git state."""
+"""The environment of a run: interpreter, platform, package versions, processor, git state."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ PACKAGES = (
 )  # fmt: skip
 
 CODE = (".", ":(exclude)leaderboards", ":(exclude)runs")
+"""The paths, for git, whose state decides whether a checkout is clean: records and tables are no code."""
 
 
 def describe() -> dict[str, Any]:
-    """JSON-ready; imports nothing heavy and names no path of the machine."""
+    """Describe this process's environment, JSON-ready; imports nothing heavy and names no path."""
     return {
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),
         "cores": os.cpu_count(),
-        "packages": {name: found for name in PACKAGES if (found := _version(name))},
+        "packages": {name: installed for name in PACKAGES if (installed := _version(name))},
         "git": _git(),
     }
 
 
 def device_name(device: torch.device) -> str:
-    """``cpu``, or what the accelerator is called."""
+    """Name a device: ``cpu``, or the accelerator's model."""
     import torch
 
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
 
 
 def version_of(environment: Mapping[str, Any], package: str) -> str | None:
-    """The version of ``package`` in what :func:`describe` gave somebody; in a stranger's record it may be
-    anything."""
+    """Read a package's version from a recorded :func:`describe`; None where a foreign record has none."""
     packages = environment.get("packages")
     return str(packages[package]) if isinstance(packages, Mapping) and package in packages else None
 
@@ -63,8 +63,8 @@ def _processor() -> str:
 
 
 def _git() -> dict[str, Any] | None:
-    """Commit of the checkout fedbench runs from, if it is one, and whether its code is that of the commit:
-    records and their tables are no code."""
+    """Describe the git checkout that fedbench runs from: its commit and whether its code is unchanged; None
+    if it runs from no checkout."""
     home = Path(__file__).resolve().parent.parent
     if not (home / ".git").exists():
         return None

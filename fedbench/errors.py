@@ -1,4 +1,4 @@
-"""What can go wrong, as one line a user can act on: what, where, why, what to do."""
+"""Errors as one line that a user can act on: what, where, why, what to do."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Iterable
 
 
 class FedbenchError(Exception):
-    """An error that is shown as one line. ``exit_code`` is what the command ends with."""
+    """An error that is shown as one line: ``what in where: why — fix``."""
 
     exit_code = 1
+    """What the command ends with."""
 
     def __init__(self, what: str, *, where: object = None, why: object = None, fix: str = "") -> None:
         parts = [what]
@@ -40,7 +41,7 @@ class PluginError(FedbenchError):
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
-    """What to do about an unknown name: "did you mean …?", or else the known ones."""
+    """Suggest the closest known name ("did you mean …?"), or list the known ones."""
     names = sorted(set(known))
     close = difflib.get_close_matches(name, names, n=1)
     return f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(names) or 'none'}"

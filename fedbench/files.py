@@ -1,4 +1,4 @@
-"""Writing files so that a reader sees the whole of the old or the whole of the new."""
+"""Atomic writes: a reader sees the whole of the old file or the whole of the new one."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 PARTIAL = ".part"
+"""How the name of an unfinished file ends."""
 
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside ``path``; move it into place when the block succeeds."""
+    """Yield a temporary path beside ``path`` and move the file into place when the block succeeds."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=PARTIAL, dir=path.parent)
     os.close(handle)
@@ -35,7 +36,7 @@ def write_atomic(path: Path, text: str) -> None:
 
 
 def write_new(path: Path, data: bytes) -> bool:
-    """Write a file that must not be there yet, atomically; False if it is, whoever was faster."""
+    """Write a new file atomically; return False if it is there already, written by whatever process."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(prefix=f".{path.name}.", suffix=PARTIAL, dir=path.parent) as file:
         file.write(data)
@@ -50,6 +51,6 @@ def write_new(path: Path, data: bytes) -> bool:
 
 
 def remove_partial(folder: Path, name: str = "") -> None:
-    """Remove what killed writers of ``name…`` left below ``folder``, in which nobody else may be writing."""
+    """Remove the unfinished files of ``name…`` below ``folder``; no other process may be writing there."""
     for left in folder.rglob(f".{name}*{PARTIAL}"):
         left.unlink(missing_ok=True)

@@ -17,15 +17,16 @@ class ParamSpace:
     """The layout of the trainable parameters: names, shapes and where each starts in the vector."""
 
     shapes: Mapping[str, tuple[int, ...]]
+    """The shape of each tensor by its name, in the vector's order."""
 
     @classmethod
     def of(cls, module: torch.nn.Module) -> ParamSpace:
-        """The layout of a module's parameters."""
+        """Read the layout of a module's parameters."""
         return cls({name: tuple(value.shape) for name, value in module.named_parameters()})
 
     @cached_property
     def spans(self) -> Mapping[str, tuple[int, int]]:
-        """name to [start, end) in the flat vector."""
+        """The half-open range [start, end) of each name in the flat vector."""
         spans, start = {}, 0
         for name, shape in self.shapes.items():
             spans[name] = (start, start + prod(shape))
@@ -39,11 +40,11 @@ class ParamSpace:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of one fp32 vector on the wire."""
+        """The bytes of one fp32 vector on the wire."""
         return 4 * self.size
 
     def views(self, flat: Tensor) -> dict[str, Tensor]:
-        """``[..., P]`` to named views ``[..., *shape]`` that share its memory."""
+        """Split vectors ``[..., P]`` into named views ``[..., *shape]`` that share their memory."""
         parts = {name: flat[..., start:end] for name, (start, end) in self.spans.items()}
         return {
             name: part.unflatten(-1, shape) if (shape := self.shapes[name]) else part.squeeze(-1)
@@ -51,7 +52,7 @@ class ParamSpace:
         }
 
     def flatten(self, tensors: Mapping[str, Tensor]) -> Tensor:
-        """Named tensors ``[..., *shape]`` to ``[..., P]`` fp32; the inverse of :meth:`views`."""
+        """Join named tensors ``[..., *shape]`` to vectors [..., P], fp32; the inverse of :meth:`views`."""
         if set(tensors) != set(self.shapes):
             raise ValueError(f"expected tensors {sorted(self.shapes)}, got {sorted(tensors)}")
         return torch.cat(
@@ -64,14 +65,17 @@ class ParamSpace:
 
 
 def own(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Contiguous copies, each in memory of its own. How a product rounds depends on its operands' layout and
-    alignment, so what goes on from memory and what goes on from a file must lie in memory alike."""
+    """Copy each tensor into contiguous memory of its own.
+
+    How a product rounds depends on its operands' layout and alignment: a run that continues and a run that
+    is resumed from a file must hold their tensors in the same layout.
+    """
     return {
         name: tensor.detach().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()
     }
 
 
 def digest(params: Tensor) -> str:
-    """sha256 of the little-endian fp32 bytes."""
+    """Hash parameters: sha256 of their little-endian fp32 bytes."""
     values = params.detach().to("cpu", torch.float32).contiguous().numpy().astype("<f4", copy=False)
     return hashlib.sha256(values.tobytes()).hexdigest()

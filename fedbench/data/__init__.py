@@ -1,4 +1,4 @@
-"""What federated data is: pairs or preferences, evaluation suites, images, and how they are dealt out."""
+"""Federated data: pairs or preferences, evaluation suites, images, and their partition among clients."""
 
 from fedbench.data.items import (
     AlignmentData,

@@ -19,7 +19,8 @@ from fedbench.rng import numpy_stream
 
 RESTARTS, STEPS = 20, 100
 BETTER = 1e-9
-"""Restarts that find one optimum differ by rounding; the first of them is kept, on any machine."""
+"""How much better a restart must be, per point: restarts that reach the same optimum differ by rounding only,
+and the first of them is kept on every machine."""
 
 
 class ClusterOptions(SeededOptions):
@@ -66,7 +67,11 @@ def cluster(options: ClusterOptions) -> Partitioner:
 
 
 def spherical_kmeans(points: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:
-    """Centres [k, D] of unit length that maximise the summed cosine to the nearest one, largest first."""
+    """Find k unit vectors [k, D] that maximise the points' summed cosine to the nearest one.
+
+    ``points`` [N, D] are unit vectors. The centres come in the order of their clusters' sizes, largest first;
+    of :data:`RESTARTS` random starts the best counts.
+    """
     best, best_score = points[:k], -np.inf
     for _ in range(RESTARTS):
         centres = points[rng.choice(len(points), k, replace=False)]
@@ -86,15 +91,15 @@ def spherical_kmeans(points: np.ndarray, k: int, rng: np.random.Generator) -> np
 
 def _embeddings(path: Path, expected: str, units: int) -> tuple[np.ndarray, np.ndarray]:
     try:
-        found, tensors = sha256_file(path), load_file(path)
+        actual, tensors = sha256_file(path), load_file(path)
         pair = [tensors[side].astype(np.float64) for side in ("image", "text")]
     except (OSError, KeyError, SafetensorError) as error:
         raise UsageError("can't read the embeddings", where=path, why=error) from error
-    if found != expected:
+    if actual != expected:
         raise UsageError(
             "the embeddings are not those the scenario was made with",
             where=path,
-            why=f"its sha256 is {found[:12]}…, expected {expected[:12]}…",
+            why=f"its sha256 is {actual[:12]}…, expected {expected[:12]}…",
             fix="reinstall the scenario package",
         )
     if any(side.ndim != 2 or len(side) < units for side in pair):

@@ -1,4 +1,4 @@
-"""The feature cache: what a frozen encoder says of a set of images, computed once per machine.
+"""The feature cache: a frozen encoder's features of a set of images, computed once per machine.
 
 An entry is a NumPy file named after what it depends on (encoder, images), memory-mapped by every
 method, seed and round, written atomically under a lock, and checked before use.
@@ -21,10 +21,11 @@ from fedbench.files import atomic_path, remove_partial, write_atomic
 from fedbench.fingerprint import sha256_file, sha256_json
 
 CACHE_VARIABLE = "FEDBENCH_CACHE"
+"""The environment variable that names the cache folder."""
 
 
 def cache_folder() -> Path:
-    """``$FEDBENCH_CACHE``, or the platform's user cache."""
+    """Find the cache folder: ``$FEDBENCH_CACHE``, or the platform's user cache."""
     import os
 
     named = os.environ.get(CACHE_VARIABLE)
@@ -33,16 +34,21 @@ def cache_folder() -> Path:
 
 @dataclass(frozen=True)
 class FeatureCache:
-    """Entries below ``folder``; several processes may share it."""
+    """A folder of features on disk that several processes may share."""
 
     folder: Path
 
     @classmethod
     def default(cls) -> FeatureCache:
+        """Open the user's cache."""
         return cls(cache_folder() / "features")
 
     def get(self, encoder: str, images: str, compute: Callable[[], np.ndarray]) -> np.ndarray:
-        """The features of image set ``images`` under ``encoder`` (both fingerprints), memory-mapped."""
+        """Read the features [N, T, F] of a set of images, memory-mapped; compute and store them if need be.
+
+        ``encoder`` and ``images`` are fingerprints. Raises :class:`UsageError` if the folder can't be written or
+        the entry is damaged.
+        """
         path = self.folder / f"{sha256_json({'encoder': encoder, 'images': images})[:32]}.npy"
         with self._writing():
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -90,6 +96,6 @@ class FeatureCache:
             ) from error
 
     def size(self) -> tuple[int, int]:
-        """(number of entries, bytes)."""
+        """Count the entries and their bytes."""
         files = list(self.folder.glob("*.npy")) if self.folder.is_dir() else []
         return len(files), sum(file.stat().st_size for file in files)

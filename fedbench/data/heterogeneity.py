@@ -1,4 +1,4 @@
-"""How the clients of a partition differ: sizes, label histograms, and one number for each."""
+"""How the clients of a partition differ: sizes, label histograms, and one number for either skew."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from fedbench.data.partition import Partition
 from fedbench.rng import numpy_stream
 
 MOST_CLASSES = 8
-"""As many as have distinct colours, and columns in a terminal."""
+"""How many classes are shown: there are as many distinct colours, and columns in a terminal."""
 
 DEALS = 20
+"""How many random deals the chance skew is averaged over."""
 
 
 @dataclass(frozen=True)
 class Heterogeneity:
-    """What each of K clients holds.
+    """The units, pairs and labels that each of K clients holds.
 
     ``histogram[k, c]`` counts client k's training units whose ``label`` is ``classes[c]``, commonest first;
     data without labels has no classes. ``units``, ``pairs`` and ``held_out`` are [K].
@@ -61,7 +62,7 @@ class Heterogeneity:
         return float(variation(self.units))
 
     def commonest(self) -> tuple[list[str], np.ndarray]:
-        """The histogram in few columns: the commonest classes, and all others in one."""
+        """Merge the histogram to :data:`MOST_CLASSES` columns at most: the commonest, and all others."""
         if len(self.classes) <= MOST_CLASSES:
             return list(self.classes), self.histogram
         kept = MOST_CLASSES - 1
@@ -71,6 +72,7 @@ class Heterogeneity:
 
 
 def heterogeneity(data: FederatedData, partition: Partition, label: str | None) -> Heterogeneity:
+    """Count what each client of a partition holds, by the values of ``label`` if there is one."""
     classes, histogram = np.empty(0, dtype=np.str_), np.empty((len(partition.train), 0), dtype=np.int64)
     if label is not None:
         values = data.label(label)
@@ -88,7 +90,8 @@ def heterogeneity(data: FederatedData, partition: Partition, label: str | None) 
 
 
 def default_label(scenario: Scenario, data: FederatedData) -> str | None:
-    """What the primary measure asks about, else what the partition deals by, else the data's first label."""
+    """Choose the label to count by: what the primary measure asks about, else what the partition deals by,
+    else the data's first label; None if it has none."""
     asked = scenario.evaluation.primary.split("/")[-2]
     wanted = (asked, scenario.partition.options.get("label"), *data.labels)
     return next((name for name in wanted if name in data.labels), None)

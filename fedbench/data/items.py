@@ -1,4 +1,4 @@
-"""What clients learn from and what is asked in the end: pairs, preferences, items, data sets."""
+"""Data sets: the pairs or preferences that clients learn from and the items that are asked in the end."""
 
 from __future__ import annotations
 
@@ -62,12 +62,13 @@ class Suite:
 
     @property
     def key(self) -> str:
+        """``split/name``, by which scenarios and measures name the suite."""
         return f"{self.split}/{self.name}"
 
 
 @dataclass(frozen=True)
 class FederatedData:
-    """What every data set has, whatever its clients learn from it.
+    """A data set, whatever its clients learn from it.
 
     ``images[i]`` may be a view (augmentation) of unit ``units[i]``; partitions deal units, so all
     views of an image stay with one client. ``image_fingerprint`` covers the pixels of ``images``.
@@ -96,14 +97,14 @@ class FederatedData:
         }
 
     def label(self, name: str) -> np.ndarray:
-        """The value of label ``name`` for every unit."""
+        """Look up the values of label ``name``, one per unit; refuses a label that the data lacks."""
         if name not in self.labels:
             raise UsageError(f"data {self.name!r} has no label {name!r}", fix=suggest(name, self.labels))
         return np.asarray(self.labels[name])
 
     @property
     def held_out_images(self) -> list[int]:
-        """What is asked about and nobody learns from."""
+        """The images that are asked about and that no client learns from, with repetitions."""
         return [item.image for suite in self.suites.values() for item in suite.items]
 
     @cached_property
@@ -114,7 +115,7 @@ class FederatedData:
 
 @dataclass(frozen=True)
 class AlignmentData(FederatedData):
-    """A data set of the alignment track: clients learn what to say of an image."""
+    """A data set of the alignment track: clients learn to describe images and to answer questions on them."""
 
     pairs: tuple[Pair, ...]
 
@@ -133,6 +134,7 @@ class PreferenceData(FederatedData):
 
     @property
     def held_out_images(self) -> list[int]:
+        """The images of the suites and of the validation comparisons."""
         return [*super().held_out_images, *(comparison.image for comparison in self.comparisons)]
 
     def _content(self) -> dict[str, Any]:

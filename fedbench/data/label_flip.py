@@ -1,4 +1,4 @@
-"""Label flipping: every training pair's wrongly labelled twin, for attackers to learn from."""
+"""Label flipping: every training pair with a wrong answer, for attackers to train on."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from fedbench.data.items import Pair
 
 
 def flipped(pairs: Sequence[Pair]) -> tuple[Pair, ...]:
-    """The pairs in order, each with the answer after its own among those that its prompt has.
+    """Give each pair, in order, the answer after its own among those that its prompt has.
 
     Prompts with a single answer ("is it a cat?") are taken together, so that yes becomes no.
     """
     answers: dict[str, set[str]] = {}
     for pair in pairs:
         answers.setdefault(pair.prompt, set()).add(pair.answer)
-    alone = sorted({answer for found in answers.values() if len(found) == 1 for answer in found})
-    order = {prompt: sorted(found) if len(found) > 1 else alone for prompt, found in answers.items()}
+    alone = sorted({answer for given in answers.values() if len(given) == 1 for answer in given})
+    order = {prompt: sorted(given) if len(given) > 1 else alone for prompt, given in answers.items()}
     return tuple(replace(pair, answer=_after(pair.answer, order[pair.prompt])) for pair in pairs)
 
 

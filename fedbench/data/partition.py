@@ -1,4 +1,4 @@
-"""Partitions: which client holds which unit. A disjoint cover of what it deals, checked."""
+"""Partitions: which client holds which unit, and the check that no unit has two holders."""
 
 from __future__ import annotations
 
@@ -16,21 +16,24 @@ from fedbench.fingerprint import sha256_json
 
 @dataclass(frozen=True)
 class Partition:
-    """Per client, the units it trains on and the held-out units that are like its own."""
+    """A deal of units to K clients."""
 
     train: tuple[np.ndarray, ...]
+    """Per client, the units it trains on."""
     evaluation: tuple[np.ndarray, ...]
+    """Per client, the held-out units that are like its own."""
 
     @cached_property
     def fingerprint(self) -> str:
+        """sha256 of all clients' units, training and held out."""
         return sha256_json([[units.tolist() for units in side] for side in (self.train, self.evaluation)])
 
     def shards(self, data: FederatedData) -> tuple[np.ndarray, ...]:
-        """Per client, the indices of its training pairs, ascending."""
+        """List, per client, the indices of its training pairs, ascending."""
         return tuple(np.flatnonzero(np.isin(data.pair_units, units)) for units in self.train)
 
     def client_of(self, unit: int) -> int | None:
-        """The client whose held-out units hold ``unit``."""
+        """Find the client whose held-out units contain ``unit``; None if no client's do."""
         return self._evaluation_clients.get(unit)
 
     @cached_property
@@ -39,8 +42,8 @@ class Partition:
 
 
 Partitioner = Callable[[FederatedData, int, Path], Partition]
-"""``partitioner(data, clients, folder)``; ``folder`` is the scenario's, for files it names. A partition
-belongs to the scenario: it depends on no run's seed, only on options."""
+"""``partitioner(data, clients, folder)`` gives a partition; ``folder`` is the scenario's, for its files.
+A partition belongs to the scenario: it depends on options only, never on a run's seed."""
 
 
 def checked(partition: Partition, data: FederatedData, clients: int, name: str) -> Partition:

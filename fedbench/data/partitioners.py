@@ -1,6 +1,6 @@
-"""Ways to deal units to clients: seeded, disjoint, and for held-out units in the same proportions.
+"""Partitioners: ways to deal units to clients, seeded, disjoint, held-out units in the same proportions.
 
-Every factory takes its options and gives a ``Partitioner`` (see ``data.partition``).
+Every factory takes its options and returns a ``Partitioner`` (see ``data.partition``).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from fedbench.fingerprint import sha256_file
 from fedbench.rng import numpy_stream
 
 TRIES = 100
+"""How often shares are drawn anew before a partition with too small a client is refused."""
 
 
 class ManifestOptions(Options):
@@ -36,22 +37,22 @@ SIDES = ("train", "evaluation")
 
 
 def manifest(options: ManifestOptions) -> Partitioner:
-    """A partition fixed by a shipped file of unit indices."""
+    """Read a partition from a shipped file of unit indices."""
 
     def deal(data: FederatedData, clients: int, folder: Path) -> Partition:
         path = folder / options.file
         try:
-            found = sha256_file(path)
+            actual = sha256_file(path)
             values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
             sides = [[np.array(units, dtype=np.int64) for units in values[side]] for side in SIDES]
         except (OSError, ValueError, KeyError, TypeError) as error:
             why = f"{error} is not there" if isinstance(error, KeyError) else error
             raise UsageError("can't read the partition manifest", where=path, why=why) from error
-        if found != options.sha256:
+        if actual != options.sha256:
             raise UsageError(
                 "the partition manifest is not the one the scenario was made with",
                 where=path,
-                why=f"its sha256 is {found[:12]}…, expected {options.sha256[:12]}…",
+                why=f"its sha256 is {actual[:12]}…, expected {options.sha256[:12]}…",
                 fix="reinstall the scenario package",
             )
         return Partition(*map(tuple, sides))
@@ -60,32 +61,38 @@ def manifest(options: ManifestOptions) -> Partitioner:
 
 
 class SeededOptions(Options):
-    """What every drawn partition has."""
+    """Options of every drawn partition."""
 
     seed: int = Field(0, ge=0, description="of the deal; it belongs to the scenario, not to a run")
     least: int = Field(1, ge=1, description="fewest training units a client may have")
 
 
 class LabelOptions(SeededOptions):
-    """Partitions by a label of the data."""
+    """Options of partitions by a label of the data."""
 
     label: str = Field(description="the label to deal by, such as category, kind or artist")
 
 
 class DirichletOptions(LabelOptions):
+    """Options of the ``dirichlet`` partitioner."""
+
     alpha: float = Field(0.3, gt=0, description="concentration: small is skewed, large is even")
 
 
 class ShardsOptions(LabelOptions):
+    """Options of the ``shards`` partitioner."""
+
     per_client: int = Field(2, ge=1, description="shards of label-sorted units for each client")
 
 
 class QuantityOptions(SeededOptions):
+    """Options of the ``quantity`` partitioner."""
+
     alpha: float = Field(0.5, gt=0, description="concentration of the clients' sizes")
 
 
 def iid(options: SeededOptions) -> Partitioner:
-    """Evenly and at random."""
+    """Deal evenly and at random."""
 
     def shares(data: FederatedData, clients: int, rng: np.random.Generator) -> Shares:
         return _everything(data), np.full((1, clients), 1 / clients)
@@ -94,7 +101,7 @@ def iid(options: SeededOptions) -> Partitioner:
 
 
 def dirichlet(options: DirichletOptions) -> Partitioner:
-    """Label skew: each label's units go to the clients in proportions drawn from Dir(α)
+    """Deal with label skew: each label's units go to the clients in proportions drawn from Dir(α)
     (Hsu et al. 2019, arXiv 1909.06335)."""
 
     def shares(data: FederatedData, clients: int, rng: np.random.Generator) -> Shares:
@@ -105,7 +112,7 @@ def dirichlet(options: DirichletOptions) -> Partitioner:
 
 
 def quantity(options: QuantityOptions) -> Partitioner:
-    """Quantity skew: one draw from Dir(α) sets how much each client has of everything."""
+    """Deal with quantity skew: one draw from Dir(α) sets each client's share of every label."""
 
     def shares(data: FederatedData, clients: int, rng: np.random.Generator) -> Shares:
         return _everything(data), rng.dirichlet(np.full(clients, options.alpha), size=1)
@@ -114,7 +121,7 @@ def quantity(options: QuantityOptions) -> Partitioner:
 
 
 def natural(options: LabelOptions) -> Partitioner:
-    """A client for each value that the label takes in the training data, in alphabetical order."""
+    """Make a client of each value that the label takes in the training data, in alphabetical order."""
 
     def shares(data: FederatedData, clients: int, rng: np.random.Generator) -> Shares:
         codes, labels = _codes(data, options.label), data.label(options.label)
@@ -135,8 +142,8 @@ def natural(options: LabelOptions) -> Partitioner:
 
 
 def shards(options: ShardsOptions) -> Partitioner:
-    """Pathological label skew: units sorted by label, cut into equal shards, a few dealt to each client
-    (McMahan et al. 2017, arXiv 1602.05629). Held-out units go where their label mostly is."""
+    """Deal with pathological label skew: units sorted by label, cut into equal shards, a few to each client
+    (McMahan et al. 2017, arXiv 1602.05629). Held-out units go to the clients in their label's proportions."""
 
     def deal(data: FederatedData, clients: int, folder: Path) -> Partition:
         rng = numpy_stream(options.seed, "partition", "shards")
@@ -193,6 +200,7 @@ def _split(
 
 
 def enough(dealt: Any, least: int, name: str) -> None:
+    """Refuse a deal that leaves a client with fewer than ``least`` units."""
     smallest = min(map(len, dealt))
     if smallest < least:
         raise UsageError(
@@ -218,8 +226,10 @@ def _codes(data: FederatedData, label: str) -> np.ndarray:
 
 
 def train_units(data: FederatedData) -> np.ndarray:
+    """List the units that pairs are about, ascending."""
     return np.unique(data.pair_units)
 
 
 def held_out_units(data: FederatedData) -> np.ndarray:
+    """List the units that are asked about and not trained on, ascending."""
     return np.setdiff1d(data.units[data.held_out_images], train_units(data))

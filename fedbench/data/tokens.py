@@ -15,16 +15,20 @@ from fedbench.models.language import LanguageModel
 
 @dataclass(frozen=True)
 class TokenTable:
-    """``ids`` [N, L]: prompt and answer tokens, padded on the right. The answer (with eos) takes
-    positions ``start`` to ``end`` − 1, [N] each. ``image`` [N]: the pair's image."""
+    """The tokens of N training pairs."""
 
     ids: Tensor
+    """[N, L]: prompt and answer tokens, padded on the right."""
     start: Tensor
+    """[N]: the position of the answer's first token."""
     end: Tensor
+    """[N]: the position after the answer's last token, its eos."""
     image: Tensor
+    """[N]: the pair's image."""
 
     @classmethod
     def build(cls, pairs: Sequence[Pair], llm: LanguageModel) -> TokenTable:
+        """Tokenize pairs onto the LLM's device; equal texts are tokenized once."""
         prompts = _lookup(llm.prompt_ids, [pair.prompt for pair in pairs])
         answers = _lookup(llm.answer_ids, [pair.answer for pair in pairs])
         rows = [torch.tensor([*prompts[pair.prompt], *answers[pair.answer]]) for pair in pairs]
@@ -37,13 +41,13 @@ class TokenTable:
         )
 
     def gather(self, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """For examples ``index`` [...] (−1 for none): ids, where text is and where the answer, [..., L']."""
+        """Gather examples ``index`` [...] (−1 for none): ids, text mask and answer mask, [..., L'] each."""
         real, rows = index >= 0, index.clamp_min(0)
         end = self.end[rows] * real
         length = int(end.max())
-        place = torch.arange(length, device=index.device)
-        answer = (place >= self.start[rows][..., None]) & (place < end[..., None])
-        return self.ids[rows][..., :length], place < end[..., None], answer
+        position = torch.arange(length, device=index.device)
+        text = position < end[..., None]
+        return self.ids[rows][..., :length], text, (position >= self.start[rows][..., None]) & text
 
 
 def _lookup(

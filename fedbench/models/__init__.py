@@ -1,4 +1,4 @@
-"""Frozen backbones and the projector that clients train."""
+"""Frozen backbones, the projector that clients train, policies and reward models."""
 
 from fedbench.models.backbone import Backbone
 from fedbench.models.projector import Projector

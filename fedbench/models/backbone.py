@@ -21,21 +21,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Backbone:
-    """``encode(images)`` gives visual features [N, T, F] fp32 on the CPU; ``llm`` is a ``transformers``
-    causal LM of embedding width D. ``encoder`` is the vision encoder's content hash, ``fingerprint`` that
-    of everything. ``projector`` [P] are the parameters (laid out as :class:`.projector.Projector`'s) of a
-    backbone that can already see: a whole vision-language model, such as a policy has to be. ``frame`` is
-    how its LLM wants to be shown an image and asked.
-    """
+    """A frozen vision encoder and a frozen causal LLM, and what names them."""
 
     name: str
+    """The name it is registered under."""
     fingerprint: str
+    """Content hash of all of it."""
     encoder: str
+    """Content hash of the vision encoder, by which features are cached."""
     encode: Callable[[Sequence[Image]], Tensor]
+    """From N images to visual features [N, T, F], fp32 on the CPU."""
     llm: Any
+    """A ``transformers`` causal LM of embedding width D."""
     tokenizer: PreTrainedTokenizerBase
+    """The LLM's tokenizer."""
     projector: Tensor | None = None
+    """Trained parameters [P] (laid out as :class:`.projector.Projector`'s) of a backbone that is a whole
+    vision-language model, as policies need; None if it has no projector yet."""
     frame: ChatTemplate = field(default_factory=ChatTemplate)
+    """The tokens that its LLM expects around images, questions and answers."""
 
     @property
     def width(self) -> int:
@@ -50,7 +54,7 @@ class Backbone:
 
 
 def load_llm(folder: Path) -> tuple[Any, PreTrainedTokenizerBase]:
-    """A causal LM (fp32) and its tokenizer from a Hugging Face folder: safetensors, no remote code."""
+    """Load a causal LM (fp32) and its tokenizer from a Hugging Face folder: safetensors, no remote code."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils import logging
 

@@ -15,7 +15,7 @@ from fedbench.params import ParamSpace
 
 
 class Functional:
-    """``module`` under parameters that are given at each call, one set per client."""
+    """A module whose parameters are given at each call, one set per client."""
 
     def __init__(self, module: nn.Module) -> None:
         self._shape = copy.deepcopy(module).to("meta")
@@ -25,10 +25,11 @@ class Functional:
 
     @cached_property
     def space(self) -> ParamSpace:
+        """The layout of the module's parameters."""
         return ParamSpace.of(self._shape)
 
     def init(self, generator: torch.Generator) -> Tensor:
-        """Parameters [P], whatever the module's own were: matrices U(±1/√fan_in), biases 0, scales 1."""
+        """Draw parameters [P]: matrices U(±1/√fan_in), biases 0, scales 1; the module's own are not used."""
 
         def drawn(name: str, shape: tuple[int, ...]) -> Tensor:
             if len(shape) < 2:
@@ -40,15 +41,17 @@ class Functional:
         return self.space.flatten({name: drawn(name, shape) for name, shape in self.space.shapes.items()})
 
     def __call__(self, params: Tensor, *inputs: Any) -> Tensor:
-        """Parameters [C, P] and inputs [C, ...] to outputs [C, ...]."""
-        found: Tensor = vmap(self._one, in_dims=(0, *(0 for _ in inputs)))(self.space.views(params), *inputs)
-        return found
+        """Map inputs [C, ...] to outputs [C, ...] under parameters [C, P]."""
+        in_dims = (0, *(0 for _ in inputs))
+        outputs: Tensor = vmap(self._one, in_dims=in_dims)(self.space.views(params), *inputs)
+        return outputs
 
-    def _held(self, inputs: tuple[Any, ...]) -> dict[str, Tensor]:
-        """The module's buffers, where the inputs are; they are nobody's parameters and stay as they are."""
+    def _buffers_beside(self, inputs: tuple[Any, ...]) -> dict[str, Tensor]:
+        """Copy the module's buffers, which are no parameters, to the inputs' device."""
         where = next((each.device for each in inputs if isinstance(each, Tensor)), None)
         return {name: buffer.to(where) for name, buffer in self._buffers.items()}
 
     def _one(self, params: dict[str, Tensor], *inputs: Any) -> Tensor:
-        found: Tensor = functional_call(self._shape, {**self._held(inputs), **params}, inputs)
-        return found
+        tensors = {**self._buffers_beside(inputs), **params}
+        outputs: Tensor = functional_call(self._shape, tensors, inputs)
+        return outputs

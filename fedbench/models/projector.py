@@ -17,12 +17,15 @@ class Projector:
     """A two-layer MLP whose parameters are given at each call, one set per client."""
 
     features: int
+    """F, the width of visual features."""
     hidden: int
+    """The width of the hidden layer."""
     width: int
+    """D, the LLM's embedding width."""
 
     @classmethod
     def holding(cls, params: Tensor, features: int, width: int) -> Projector:
-        """The projector whose parameters are ``params`` [P]."""
+        """Infer the projector whose parameters are ``params`` [P]; ValueError if P fits no hidden width."""
         hidden, left = divmod(len(params) - width, features + 1 + width)
         if left:
             raise ValueError(f"{len(params)} parameters are no projector from {features} to {width}")
@@ -30,7 +33,7 @@ class Projector:
 
     @cached_property
     def space(self) -> ParamSpace:
-        """Weights as PyTorch stores them, [out, in]."""
+        """The parameters' layout; weights as PyTorch stores them, [out, in]."""
         return ParamSpace(
             {
                 "up.weight": (self.hidden, self.features),
@@ -41,7 +44,7 @@ class Projector:
         )
 
     def init(self, generator: torch.Generator) -> Tensor:
-        """Initial parameters [P], distributed as ``torch.nn.Linear``'s: U(±1/√fan_in)."""
+        """Draw initial parameters [P], distributed as ``torch.nn.Linear``'s: U(±1/√fan_in)."""
         bounds = {"up": self.features**-0.5, "down": self.hidden**-0.5}
         return self.space.flatten(
             {
@@ -51,7 +54,7 @@ class Projector:
         )
 
     def __call__(self, params: Tensor, visual: Tensor) -> Tensor:
-        """Parameters [C, P] and features [C, ..., F] to visual tokens [C, ..., D]."""
+        """Map features [C, ..., F] to visual tokens [C, ..., D] under parameters [C, P]."""
         p = self.space.views(params)
         rows = visual.flatten(1, -2)
         hidden = F.gelu(torch.baddbmm(p["up.bias"][:, None], rows, p["up.weight"].mT))

@@ -1,7 +1,7 @@
 """Attention over ragged batches: everything but attention runs on real tokens only.
 
-A batch of short texts of different lengths is mostly padding. Here the tokens of all sequences lie behind
-each other in one row, so embeddings, norms, projections and the MLP see no padding; only attention itself,
+A batch of short texts of different lengths is mostly padding. Here the tokens of all sequences lie one
+after another in one row, so embeddings, norms, projections and the MLP see no padding; only attention itself,
 a small part of the work at these lengths, spreads them out. Registered with transformers' attention
 interface, so the LLM's own code is what runs.
 """
@@ -23,13 +23,14 @@ NAME = "fedbench_ragged"
 
 @dataclass(frozen=True)
 class Ragged:
-    """``real`` [N, L]: which places of a padded batch hold a token; M of them in all."""
+    """The M tokens of a padded batch of N sequences of up to L."""
 
     real: Tensor
+    """[N, L]: which positions of the padded batch hold a token."""
 
     @cached_property
     def where(self) -> Tensor:
-        """[M]: the tokens' places in the flattened batch."""
+        """[M]: the tokens' indices in the flattened batch."""
         return self.real.flatten().nonzero().squeeze(1)
 
     @cached_property
@@ -40,15 +41,15 @@ class Ragged:
 
     @cached_property
     def number(self) -> Tensor:
-        """[N, L]: the place of each token among the M; meaningless where there is none."""
+        """[N, L]: the index of each token among the M; meaningless where there is none."""
         return (self.real.flatten().cumsum(0) - 1).view_as(self.real)
 
     def pack(self, padded: Tensor) -> Tensor:
-        """[N, L, ...] to [M, ...]."""
+        """Take the tokens of a padded batch: [N, L, ...] to [M, ...]."""
         return padded.flatten(0, 1).index_select(0, self.where)
 
     def spread(self, packed: Tensor) -> Tensor:
-        """[M, ...] to [N, L, ...], zeros where there is no token."""
+        """Put tokens into a padded batch: [M, ...] to [N, L, ...], zeros where there is none."""
         empty: Tensor = packed.new_zeros(self.real.numel(), *packed.shape[1:])
         return empty.index_copy(0, self.where, packed).view(*self.real.shape, *packed.shape[1:])
 
@@ -74,4 +75,4 @@ AttentionInterface.register(NAME, _attention)
 AttentionMaskInterface.register(NAME, sdpa_mask)
 
 NO_MASK = torch.ones(1, 1, 1, 1, dtype=torch.bool)
-"""Given as a ready-made mask, it keeps transformers from building one that nobody reads."""
+"""A ready-made mask, which keeps transformers from building one that is never read."""
