@@ -46,8 +46,8 @@ class FeatureCache:
     def get(self, encoder: str, images: str, compute: Callable[[], np.ndarray]) -> np.ndarray:
         """Read the features [N, T, F] of a set of images, memory-mapped; compute and store them if need be.
 
-        ``encoder`` and ``images`` are fingerprints. Raises :class:`UsageError` if the folder can't be written or
-        the entry is damaged.
+        ``encoder`` and ``images`` are fingerprints. Raises :class:`UsageError` if the folder can't be written
+        or the entry is damaged.
         """
         path = self.folder / f"{sha256_json({'encoder': encoder, 'images': images})[:32]}.npy"
         with self._writing():
