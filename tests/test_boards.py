@@ -7,7 +7,8 @@ import pytest
 
 from fedbench.catalog import Catalog
 from fedbench.errors import UsageError
-from fedbench.leaderboard.boards import find_board, load_board, open_board
+from fedbench.leaderboard.boards import find_board, load_board
+from fedbench.leaderboard.contest import open_board
 from fedbench.plugins import Plugins
 
 ROOT = Path(__file__).parent.parent

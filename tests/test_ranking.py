@@ -6,8 +6,10 @@ import pytest
 from conftest import example_record
 
 from fedbench.api.metrics import Costs, Measure
-from fedbench.leaderboard.boards import Board, BoardScenario, Contest, InstalledMethod, Published
-from fedbench.leaderboard.ranking import THRESHOLDS, rank
+from fedbench.leaderboard.boards import Board, Published
+from fedbench.leaderboard.contest import BoardScenario, Contest, InstalledMethod
+from fedbench.leaderboard.ranking import rank
+from fedbench.leaderboard.standings import THRESHOLDS
 from fedbench.leaderboard.tables import document, headings, overall
 from fedbench.results.anchors import ANCHORS
 from fedbench.results.run_summary import run_of

@@ -20,7 +20,8 @@ from records_of_ours import RECORDS
 
 from fedbench.api.scenario import load_scenario
 from fedbench.catalog import Catalog
-from fedbench.leaderboard.boards import load_board, open_board
+from fedbench.leaderboard.boards import load_board
+from fedbench.leaderboard.contest import open_board
 from fedbench.leaderboard.ranking import rank
 from fedbench.leaderboard.site.build import plan_build
 from fedbench.leaderboard.site.pages import Site

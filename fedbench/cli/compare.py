@@ -15,7 +15,7 @@ import click
 from fedbench.cli.main import App
 from fedbench.cli.tables import PageFormat, page_format_option, print_rows
 from fedbench.errors import UsageError, suggest
-from fedbench.leaderboard.boards import InstalledMethod, installed_methods
+from fedbench.leaderboard.contest import InstalledMethod, installed_methods
 from fedbench.results.comparison import Compared, Summary, compare
 from fedbench.results.guards import Guard
 from fedbench.results.markdown import plain, visible

@@ -1,40 +1,39 @@
-"""Boards: which runs compete, on what, under which rules. A TOML file, validated."""
+"""Board files: which runs compete, on what, under which rules. TOML, validated."""
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from fedbench.api.options import first_problem, message
-from fedbench.api.scenario import Budget, load_scenario
-from fedbench.api.specs import MethodSpec, Track
-from fedbench.catalog import Catalog, Entry
-from fedbench.errors import FedbenchError, UsageError
-from fedbench.fingerprint import canonical_json
-from fedbench.results.anchors import ANCHORS, Anchors
+from fedbench.api.scenario import Budget
+from fedbench.api.specs import Track
+from fedbench.catalog import Catalog
+from fedbench.errors import UsageError
+from fedbench.results.anchors import Anchors
 
 Seed = Annotated[int, Field(ge=0)]
 
 
-class Section(BaseModel):
+class BoardModel(BaseModel):
+    """A part of a board file: no key that is not known, no number that is not finite, never changed."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class Published(Section):
-    """A paper's own table, not run here: ``rows`` maps the paper's names of methods to a figure for each
-    of ``columns``. ``scenario`` is ours that stands for the paper's setting, if there is one."""
+class Published(BoardModel):
+    """A paper's own table, not run here."""
 
-    title: str
-    source: str
-    columns: tuple[str, ...] = Field(min_length=1)
-    rows: dict[str, tuple[float | None, ...]]
-    scenario: str | None = None
+    title: str = Field(description="what the table is about")
+    source: str = Field(description="the paper, with its arXiv number")
+    columns: tuple[str, ...] = Field(min_length=1, description="names of the figures' columns")
+    rows: dict[str, tuple[float | None, ...]] = Field(
+        description="the paper's name of a method: its figure in each column"
+    )
+    scenario: str | None = Field(None, description="the board's scenario that stands for the paper's setting")
 
     @model_validator(mode="after")
     def _rows_fit(self) -> Published:
@@ -46,30 +45,38 @@ class Published(Section):
         return self
 
 
-class Board(Section):
-    """A board file. ``scenarios`` are names, or ``name@version`` to insist on a version.
+class Board(BoardModel):
+    """A board file.
 
-    ``seeds`` count in their order and without a gap, at least ``least_seeds`` of them, so that nobody
-    chooses his own. Rules ``default``: a row is one option set, the same on every scenario. Rules ``tuned``:
-    a row is a method, on every scenario with its best option set out of ``space`` (method → option →
-    values), at most ``most_trials`` of them tried. Runs beyond ``budget`` don't count.
+    Under the rules ``default`` a row is one option set, the same on every scenario. Under the rules
+    ``tuned`` a row is a method, on every scenario with the best of its option sets within ``space``.
     """
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
-    title: str
-    summary: str
-    track: Track
-    scenarios: tuple[str, ...] = ()
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="the file's name without its ending")
+    title: str = Field(description="the heading of its pages")
+    summary: str = Field(description="what the board compares, in a sentence")
+    track: Track = Field(description="of all its scenarios")
+    scenarios: tuple[str, ...] = Field((), description="names, or name@version to insist on a version")
+    methods: tuple[str, ...] = Field(
+        (), description="those that `leaderboard run` runs beside the anchors; all of the track when absent"
+    )
+    without: dict[str, tuple[str, ...]] = Field(
+        {}, description="method: the scenarios that it can't be run on, which `leaderboard run` passes over"
+    )
     primary: str | None = Field(None, description="measure to rank by; each scenario's own when absent")
-    rules: Literal["default", "tuned"] = "default"
-    space: dict[str, dict[str, tuple[Any, ...]]] = {}
-    most_trials: int = Field(20, ge=1)
-    seeds: tuple[Seed, ...] = Field((0, 1, 2, 3, 4), min_length=1)
-    least_seeds: int = Field(3, ge=2)
-    budget: Budget = Budget()
-    hardware: Literal["any", "cpu", "cuda"] = "any"
+    rules: Literal["default", "tuned"] = Field("default", description="what makes a row, see above")
+    space: dict[str, dict[str, tuple[Any, ...]]] = Field(
+        {}, description="method → option → values that may be tried under the rules `tuned`"
+    )
+    most_trials: int = Field(20, ge=1, description="option sets that a method may try on a scenario")
+    seeds: tuple[Seed, ...] = Field(
+        (0, 1, 2, 3, 4), min_length=1, description="count in this order and without a gap"
+    )
+    least_seeds: int = Field(3, ge=2, description="seeds that the anchors need before anybody is ranked")
+    budget: Budget = Field(Budget(), description="runs beyond it do not count")
+    hardware: Literal["any", "cpu", "cuda"] = Field("any", description="runs on other devices do not count")
     anchors: Anchors | None = Field(None, description="instead of the track's")
-    published: tuple[Published, ...] = ()
+    published: tuple[Published, ...] = Field((), description="papers' own tables")
     ours: dict[str, str] = Field({}, description="a paper's name of a method: ours")
 
     @model_validator(mode="after")
@@ -85,6 +92,8 @@ class Board(Section):
             raise ValueError("space says nothing without rules = 'tuned'")
         if not self.scenarios and not self.published:
             raise ValueError("a board needs scenarios or published figures")
+        if unknown := {name for found in self.without.values() for name in found} - set(names):
+            raise ValueError(f"without names {min(unknown)!r}, not one of its scenarios")
         strangers = {table.scenario for table in self.published if table.scenario} - set(self.scenarios)
         if strangers:
             raise ValueError(f"published figures stand beside {min(strangers)!r}, not one of its scenarios")
@@ -112,100 +121,3 @@ def load_board(path: Path) -> Board:
 def find_board(name: str, catalog: Catalog) -> Board:
     """The installed board called ``name``, or the file of the user's own if it ends in ``.toml``."""
     return load_board(Path(name) if name.endswith(".toml") else catalog.leaderboards[name].spec.path)
-
-
-@dataclass(frozen=True)
-class BoardScenario:
-    """A scenario of a board as it is installed here; ``problem`` says why nobody can run it."""
-
-    name: str
-    title: str
-    summary: str = ""
-    fingerprint: str = ""
-    metric: str = ""
-    problem: str = ""
-
-
-@dataclass(frozen=True)
-class InstalledMethod:
-    """A method that is installed here: who provides it, what it does, its default options."""
-
-    name: str
-    plugin: str
-    distribution: str
-    version: str
-    summary: str
-    paper: str
-    defaults: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Contest:
-    """A board and what is installed here of all that it names. ``methods`` is by name and plugin."""
-
-    board: Board
-    anchors: Anchors
-    scenarios: tuple[BoardScenario, ...]
-    methods: Mapping[tuple[str, str], InstalledMethod]
-
-    @cached_property
-    def anchor_contenders(self) -> Mapping[str, tuple[str, str, str] | None]:
-        """Whose runs are each anchor (see ``Run.contender``): the installed method's of this name, with its
-        default options; None if no plugin or more than one provides it."""
-        found: dict[str, tuple[str, str, str] | None] = {}
-        for name in dict.fromkeys(self.anchors.all):
-            providers = [method for method in self.methods.values() if method.name == name]
-            only = providers[0] if len(providers) == 1 else None
-            found[name] = (name, only.plugin, canonical_json(only.defaults)) if only else None
-        return found
-
-
-def open_board(board: Board, catalog: Catalog) -> Contest:
-    """Look up everything that ``board`` names."""
-    return Contest(
-        board=board,
-        anchors=board.anchors or ANCHORS[board.track],
-        scenarios=tuple(_scenario(name, board, catalog) for name in board.scenarios),
-        methods=installed_methods(catalog),
-    )
-
-
-def installed_methods(catalog: Catalog) -> Mapping[tuple[str, str], InstalledMethod]:
-    """By name and plugin."""
-    methods = [_method(entry) for entry in catalog.methods.entries]
-    return {(method.name, method.plugin): method for method in methods if method}
-
-
-def _scenario(name: str, board: Board, catalog: Catalog) -> BoardScenario:
-    short, _, version = name.partition("@")
-    if short not in {entry.name for entry in catalog.scenarios.entries}:
-        return BoardScenario(short, name, problem="it is not installed here")
-    try:
-        scenario = load_scenario(catalog.scenarios[short].spec.path)
-    except UsageError as error:
-        return BoardScenario(short, name, problem=str(error))
-    problem = ""
-    if version and version != str(scenario.version):
-        problem = f"version {scenario.version} is installed, the board is about {name}"
-    elif scenario.track != board.track:
-        problem = f"it is of the {scenario.track} track"
-    return BoardScenario(
-        name=short,
-        title=scenario.title,
-        summary=scenario.summary,
-        fingerprint=scenario.fingerprint,
-        metric=board.primary or scenario.evaluation.primary,
-        problem=problem,
-    )
-
-
-def _method(entry: Entry[MethodSpec]) -> InstalledMethod | None:
-    """None for a method whose options can't be told, because its plugin is broken or some are required."""
-    try:
-        defaults = entry.options().model_dump(mode="json")
-    except (FedbenchError, ValidationError):
-        return None
-    plugin, spec = entry.plugin, entry.spec
-    return InstalledMethod(
-        spec.name, plugin.name, plugin.distribution, plugin.version, spec.summary, spec.paper, defaults
-    )

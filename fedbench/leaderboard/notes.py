@@ -6,13 +6,14 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from fedbench.catalog import Catalog
-from fedbench.leaderboard.boards import find_board, open_board
+from fedbench.leaderboard.boards import find_board
+from fedbench.leaderboard.contest import open_board
 from fedbench.leaderboard.ranking import rank
 from fedbench.verification.ladder import Level, Verdict
 
 
 def notes(catalog: Catalog, verdicts: Sequence[Verdict]) -> dict[str, str]:
-    """By record id. Records of scenarios that no board has are not mentioned."""
+    """By record id: why the record counts on none of the installed boards that have its scenario."""
     runs = [verdict.run for verdict in verdicts if verdict.run is not None]
     retired = {v.run.id: v.level for v in verdicts if v.run is not None and v.level == Level.retired}
     counted: set[str] = set()

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from fedbench.leaderboard.boards import Published
-from fedbench.leaderboard.ranking import THRESHOLDS, Row, ScenarioStanding, Score, Standings
+from fedbench.leaderboard.standings import THRESHOLDS, Row, ScenarioStanding, Score, Standings
 from fedbench.results.markdown import markdown_table, plain
 from fedbench.results.statistics import Interval
 

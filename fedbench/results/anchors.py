@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from pydantic import BaseModel, ConfigDict
 
@@ -34,3 +34,10 @@ ANCHORS: Mapping[Track, Anchors] = {
     "alignment": Anchors(floor="start", ceiling="centralized", beside=("local",), baseline=("fedavg",)),
     "preference": Anchors(floor="start", ceiling="gold-reward"),
 }
+
+
+def sole_provider(name: str, methods: Iterable[tuple[str, str]]) -> str | None:
+    """The plugin that alone provides a method called ``name`` among ``methods``, pairs of name and plugin;
+    None if no plugin or more than one does. Only such a method can be an anchor."""
+    plugins = [plugin for method, plugin in methods if method == name]
+    return plugins[0] if len(plugins) == 1 else None

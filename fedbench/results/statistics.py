@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from math import sqrt
@@ -67,3 +67,9 @@ def _resampling(n: int) -> tuple[np.ndarray, float]:
 def standard_error(values: Sequence[float]) -> float | None:
     """Of the mean of ``values``; one value tells nothing."""
     return stdev(values) / sqrt(len(values)) if len(values) > 1 else None
+
+
+def known_mean(values: Iterable[float | None]) -> float | None:
+    """The mean of those values that are not None; None if all are."""
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None

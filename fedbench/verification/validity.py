@@ -16,7 +16,7 @@ from fedbench.catalog import Catalog
 from fedbench.errors import FedbenchError, UsageError
 from fedbench.fingerprint import canonical_json
 from fedbench.plugins import NAME
-from fedbench.results.anchors import ANCHORS
+from fedbench.results.anchors import ANCHORS, sole_provider
 from fedbench.results.layout import method_label, run_folder, run_id
 from fedbench.results.parsing import NotJson, content_id, parse, read_bytes
 from fedbench.results.records import Record, ScenarioInfo
@@ -94,8 +94,8 @@ class Installed:
     def is_ceiling(self, record: Record) -> bool:
         """Whether the record is of the one installed method that has the name of its track's ceiling."""
         name, method = ANCHORS[record.scenario.track].ceiling, record.method
-        providers = [entry.plugin.name for entry in self.catalog.methods.entries if entry.name == name]
-        return (method.name, [method.provider.plugin]) == (name, providers)
+        installed = ((entry.name, entry.plugin.name) for entry in self.catalog.methods.entries)
+        return (method.name, method.provider.plugin) == (name, sole_provider(name, installed))
 
     def check_options(self, record: Record) -> None:
         """Whether an installed method takes the record's options, and these are all of them."""

@@ -15,7 +15,7 @@ from fedbench.cli.leaderboard.shared import (
     records_option,
 )
 from fedbench.cli.main import App, warn
-from fedbench.leaderboard.build import out_of_date, pages, standings, write
+from fedbench.leaderboard.build import out_of_date, pages, rank_boards, write
 
 
 @click.command("build")
@@ -39,7 +39,7 @@ def command(
     """
     sources = open_sources(records)
     gathered = collect(sources, app.catalog)
-    ranked = standings(paged(boards, app.catalog), app.catalog, gathered)
+    ranked = rank_boards(paged(boards, app.catalog), app.catalog, gathered)
     tables, folder = pages(ranked), home(sources, output)
     if check:
         stale = out_of_date(tables, folder)

@@ -11,7 +11,7 @@ from fedbench.cli.leaderboard.shared import boards_argument, collect, open_sourc
 from fedbench.cli.main import App, warn
 from fedbench.cli.tables import Format, format_option, print_rows
 from fedbench.errors import FedbenchError
-from fedbench.leaderboard.build import standings
+from fedbench.leaderboard.build import rank_boards
 
 
 @click.command("publish")
@@ -47,7 +47,7 @@ def command(
         site, scratch = Path(folder, "site"), Path(folder, "scratch")
         scratch.mkdir()
         plan_build(
-            standings(paged(boards, app.catalog), app.catalog, gathered),
+            rank_boards(paged(boards, app.catalog), app.catalog, gathered),
             gathered.runs,
             app.catalog,
             folders=[source.folder for source in sources],

@@ -9,7 +9,7 @@ import click
 from fedbench.cli.leaderboard.shared import boards_argument, chosen, collect, open_sources, records_option
 from fedbench.cli.main import App
 from fedbench.cli.tables import PageFormat, page_format_option, print_rows
-from fedbench.leaderboard.boards import open_board
+from fedbench.leaderboard.build import rank_boards
 
 
 @click.command("show")
@@ -27,11 +27,10 @@ def command(app: App, boards: tuple[str, ...], records: tuple[str, ...], format:
     if not boards:
         print_rows([{"board": b.name, "track": b.track, "title": b.title} for b in found], format)
         return
-    from fedbench.leaderboard.ranking import rank
     from fedbench.leaderboard.tables import document, headings
 
     gathered = collect(open_sources(records), app.catalog)
-    standings = [rank(open_board(b, app.catalog), gathered.runs, gathered.levels) for b in found]
+    standings = rank_boards(found, app.catalog, gathered)
     if format == "json":
         keys = ("table", "note", "rows")
         tables = {

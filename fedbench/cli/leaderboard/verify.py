@@ -9,7 +9,7 @@ import click
 from fedbench.cli.main import App
 from fedbench.cli.tables import PageFormat, page_format_option, print_rows
 from fedbench.errors import UsageError
-from fedbench.leaderboard.boards import installed_methods
+from fedbench.leaderboard.contest import installed_methods
 from fedbench.leaderboard.notes import notes
 from fedbench.leaderboard.record_sources import REMOTE, open_source
 from fedbench.verification.badges import add_badges, badges_beside

@@ -11,9 +11,9 @@ from matplotlib import style
 
 from fedbench.catalog import Catalog
 from fedbench.errors import UsageError
-from fedbench.leaderboard.ranking import Standings
 from fedbench.leaderboard.site import urls
 from fedbench.leaderboard.site.pages import GENERATOR, Site
+from fedbench.leaderboard.standings import Standings
 from fedbench.results.run_summary import RunSummary
 
 

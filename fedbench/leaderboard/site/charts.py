@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from fedbench.data.heterogeneity import Heterogeneity
-from fedbench.leaderboard.ranking import THRESHOLDS, Contender, ScenarioStanding, Score, Standings
 from fedbench.leaderboard.site.svg import SERIES, inline
+from fedbench.leaderboard.standings import THRESHOLDS, Contender, ScenarioStanding, Score, Standings
 from fedbench.results.curves import Curve
 from fedbench.results.markdown import visible
 from fedbench.results.pictures import COLOURS, client_bars, line

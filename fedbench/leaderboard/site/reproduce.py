@@ -10,9 +10,10 @@ from typing import Any
 
 from fedbench.api.options import format_value
 from fedbench.fingerprint import canonical_json
-from fedbench.leaderboard.boards import Contest
-from fedbench.leaderboard.ranking import Row
+from fedbench.leaderboard.contest import Contest
 from fedbench.leaderboard.site.formats import ranges
+from fedbench.leaderboard.standings import Row
+from fedbench.results.anchors import sole_provider
 from fedbench.results.run_summary import RunSummary
 
 
@@ -42,8 +43,8 @@ def _option_set(contest: Contest, row: Row, runs: list[RunSummary]) -> OptionSet
     defaults = known.defaults if known else {}
     unusual = [key for key, value in first.options.items() if defaults.get(key, ...) != value]
     scenarios = tuple(dict.fromkeys(run.scenario.name for run in runs))
-    providers = sum(name == first.name for name, _ in contest.methods)
-    method = first.name if providers == 1 and known else f"{first.provider.plugin}/{first.name}"
+    alone = sole_provider(first.name, contest.methods) == first.provider.plugin
+    method = first.name if alone else f"{first.provider.plugin}/{first.name}"
     words = ["fedbench", "run", "-m", method]
     words += [word for scenario in scenarios for word in ("-s", scenario)]
     words += ["--seeds", ranges(tuple(sorted({run.seed for run in runs})))]
