@@ -15,7 +15,7 @@ _EXPORTS = {
     "fedbench.api.aggregator": "Aggregator Clients Cohort Context LocalRound LocalRule Shards Signals State",
     "fedbench.api.events": "PolicyStep RoundEnd RunEnd RunError RunStart",
     "fedbench.api.hookspecs": "hookimpl",
-    "fedbench.api.metrics": "Costs Measure",
+    "fedbench.api.metrics": "Costs Measure Metric",
     "fedbench.api.options": "Options validated",
     "fedbench.api.reward_fuser": (
         "PolicyStepFeedback ResponseBatch RewardFederation RewardFuser RewardSource RouterLoss"
@@ -31,6 +31,7 @@ _EXPORTS = {
     "fedbench.errors": "FedbenchError PluginError Unavailable UsageError suggest",
     "fedbench.evaluation.estimates": "Estimate mean ratio",
     "fedbench.fingerprint": "sha256_bytes sha256_file sha256_json",
+    "fedbench.leaderboard.publishing": "Changes Publication Publisher site_changes",
     "fedbench.models.backbone": "Backbone load_llm",
     "fedbench.models.chat_template": "ChatTemplate",
     "fedbench.models.policy": "Policy Questions",
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
     from fedbench.api.hookspecs import hookimpl as hookimpl
     from fedbench.api.metrics import Costs as Costs
     from fedbench.api.metrics import Measure as Measure
+    from fedbench.api.metrics import Metric as Metric
     from fedbench.api.options import Options as Options
     from fedbench.api.options import validated as validated
     from fedbench.api.reward_fuser import PolicyStepFeedback as PolicyStepFeedback
@@ -102,6 +104,10 @@ if TYPE_CHECKING:
     from fedbench.fingerprint import sha256_bytes as sha256_bytes
     from fedbench.fingerprint import sha256_file as sha256_file
     from fedbench.fingerprint import sha256_json as sha256_json
+    from fedbench.leaderboard.publishing import Changes as Changes
+    from fedbench.leaderboard.publishing import Publication as Publication
+    from fedbench.leaderboard.publishing import Publisher as Publisher
+    from fedbench.leaderboard.publishing import site_changes as site_changes
     from fedbench.models.backbone import Backbone as Backbone
     from fedbench.models.backbone import load_llm as load_llm
     from fedbench.models.chat_template import ChatTemplate as ChatTemplate

@@ -14,16 +14,35 @@ def canonical_json(value: Any) -> str:
 
 
 def sha256_bytes(data: bytes | memoryview) -> str:
-    """Hash bytes; 64 hexadecimal digits."""
+    """The sha256 of bytes, in hexadecimal.
+
+    >>> from fedbench import sha256_bytes
+    >>> sha256_bytes(b"fedbench")[:12]
+    '3a3e46a4348f'
+    """
     return hashlib.sha256(data).hexdigest()
 
 
 def sha256_json(value: Any) -> str:
-    """Hash a JSON-ready value by its :func:`canonical_json`."""
+    """The sha256 of a value's canonical JSON; ValueError if it holds NaN.
+
+    >>> from fedbench import sha256_json
+    >>> sha256_json({"a": 1, "b": [2]}) == sha256_json({"b": [2], "a": 1})
+    True
+    """
     return sha256_bytes(canonical_json(value).encode())
 
 
 def sha256_file(path: Path) -> str:
-    """Hash the content of a file."""
+    """The sha256 of a file's content.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from fedbench import sha256_bytes, sha256_file
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     written = Path(folder, "data.bin").write_bytes(b"fedbench")
+    ...     sha256_file(Path(folder, "data.bin")) == sha256_bytes(b"fedbench")
+    True
+    """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""ParamSpace: named tensors as one flat fp32 vector [P], or a cohort of them as a matrix [C, P]."""
+"""Named tensors as one flat fp32 vector [P], or those of a cohort as a matrix [C, P]."""
 
 from __future__ import annotations
 
@@ -14,7 +14,17 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class ParamSpace:
-    """The layout of the trainable parameters: names, shapes and where each starts in the vector."""
+    """The layout of the trainable parameters: names, shapes and where each starts in the vector.
+
+    >>> import torch
+    >>> from fedbench import ParamSpace
+    >>> space = ParamSpace({"weight": (2, 3), "bias": (2,)})
+    >>> cohort = torch.zeros(5, space.size)  # five clients' parameters
+    >>> space.views(cohort)["weight"].shape
+    torch.Size([5, 2, 3])
+    >>> torch.equal(space.flatten(space.views(cohort)), cohort)
+    True
+    """
 
     shapes: Mapping[str, tuple[int, ...]]
     """The shape of each tensor by its name, in the vector's order."""

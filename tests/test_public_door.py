@@ -1,6 +1,7 @@
 """The public door: everything a plugin needs is exported, and plugins import nothing else."""
 
 import ast
+import doctest
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import fedbench
+import fedbench.testing
 
 ROOT = Path(__file__).parent.parent
 DOORS = {"fedbench", "fedbench.testing"}
@@ -68,6 +70,67 @@ def test_an_unknown_name_is_an_attribute_error():
         fedbench.Agregator  # noqa: B018
     with pytest.raises(ImportError, match="cannot import name 'Agregator' from 'fedbench'"):
         from fedbench import Agregator  # noqa: F401
+
+
+EXPORTS = {
+    f"{door.__name__}.{name}": (door, name)
+    for door in (fedbench, fedbench.testing)
+    for name in door.__all__
+    if not name.startswith("__")
+}
+
+
+def documentation(door, name):
+    """{where: docstring} of an exported name, of its methods and of its fields; read from the source, since a
+    constant or a field has its docstring behind it."""
+    home = sys.modules[door._HOME[name]] if door is fedbench else sys.modules[getattr(door, name).__module__]
+    body = ast.parse(Path(home.__file__).read_text(encoding="utf-8")).body
+    found = dict(_docstrings(body))
+    return {where: text for where, text in found.items() if where.split(".")[0] == name}
+
+
+def _docstrings(body, inside=""):
+    for node, after in zip(body, [*body[1:], None], strict=True):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef):
+            yield f"{inside}{node.name}", ast.get_docstring(node) or ""
+        if isinstance(node, ast.ClassDef):
+            yield from _docstrings(node.body, f"{node.name}.")
+        if isinstance(node, ast.Assign | ast.AnnAssign):
+            target = node.target if isinstance(node, ast.AnnAssign) else node.targets[0]
+            documented = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
+            yield f"{inside}{ast.unparse(target)}", after.value.value if documented else ""
+
+
+@pytest.mark.parametrize(("door", "name"), EXPORTS.values(), ids=EXPORTS)
+def test_every_exported_name_has_an_example_that_runs(door, name, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FEDBENCH_CACHE", str(tmp_path))
+    getattr(door, name)
+    texts = documentation(door, name)
+    assert ">>>" in texts[name], "its docstring has no example"
+    for where, text in texts.items():
+        example = doctest.DocTestParser().get_doctest(text, {}, where, None, 0)
+        report = []
+        doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(example, out=report.append)
+        assert not report, "".join(report)
+
+
+def is_public(where):
+    return not any(part.startswith("_") for part in where.split("."))
+
+
+@pytest.mark.parametrize(("door", "name"), EXPORTS.values(), ids=EXPORTS)
+def test_every_method_and_field_of_an_exported_name_is_documented(door, name):
+    getattr(door, name)
+    silent = [where for where, text in documentation(door, name).items() if is_public(where) and not text]
+    assert not [where for where in silent if not _overrides(door, where)]
+
+
+def _overrides(door, where):
+    """Whether a base class says what this method does."""
+    name, _, member = where.partition(".")
+    bases = getattr(door, name).__mro__[1:]
+    return any(vars(base).get(member) and vars(base)[member].__doc__ for base in bases)
 
 
 CONTRACTS = "from fedbench import Aggregator, Cohort, MethodSpec, Options, RewardFuser, hookimpl"

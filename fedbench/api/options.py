@@ -1,4 +1,4 @@
-"""Options: read as ``key=value`` from a command line, validated with one clear line, described."""
+"""Options: read as ``key=value`` from a command line, validated with one line that says what is wrong."""
 
 from __future__ import annotations
 
@@ -15,9 +15,18 @@ M = TypeVar("M", bound=BaseModel)
 
 
 class Options(BaseModel):
-    """Base of every options model: typed, closed, immutable. Give each field a description."""
+    """Base of every options model: typed, closed, immutable. Give each field a description.
+
+    >>> from pydantic import Field
+    >>> from fedbench import Options
+    >>> class MyOptions(Options):
+    ...     mu: float = Field(0.01, ge=0, description="weight μ of the proximal term")
+    >>> MyOptions(mu=0.1)
+    MyOptions(mu=0.1)
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
+    """No further keys, no changes, no NaN, no conversions."""
 
 
 def parse_value(text: str) -> Any:
@@ -34,14 +43,14 @@ def parse_value(text: str) -> Any:
 
 
 def format_value(value: Any) -> str:
-    """What :func:`parse_value` reads as ``value``."""
+    """The text that :func:`parse_value` reads as ``value``."""
     if value is None:
         return "none"
     return value if isinstance(value, str) and parse_value(value) == value else json.dumps(value)
 
 
 def parse_assignments(assignments: Iterable[str], flag: str) -> dict[str, Any]:
-    """``["mu=0.1"]`` to ``{"mu": 0.1}``."""
+    """Read ``["mu=0.1"]`` as ``{"mu": 0.1}``; ``flag`` is named when one is malformed."""
     values: dict[str, Any] = {}
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
@@ -56,6 +65,15 @@ def validated(model: type[M], values: Mapping[str, Any], what: str) -> M:
 
     Values are taken as JSON's: strictly, but a list is a tuple and a text a path or a member of an
     enumeration where the model says so. So a record's options are what its method takes.
+
+    >>> from fedbench import Options, validated
+    >>> class MyOptions(Options):
+    ...     mu: float = 0.01
+    >>> validated(MyOptions, {"mu": 1}, "method 'mine'").mu
+    1.0
+    >>> validated(MyOptions, {"nu": 1}, "method 'mine'")
+    Traceback (most recent call last):
+    fedbench.errors.UsageError: method 'mine' has no option 'nu' — its options are: mu
     """
     try:
         return model.model_validate_json(json.dumps(dict(values), default=str))
@@ -82,7 +100,7 @@ def first_problem(error: ValidationError) -> Mapping[str, Any]:
 
 
 def message(problem: Mapping[str, Any]) -> str:
-    """What pydantic says of one problem, without its own heading."""
+    """Pydantic's message of one problem, without its own heading."""
     if problem["type"] == "tuple_type":
         return "Input should be a list such as [1, 2]"
     return str(problem["msg"]).removeprefix("Value error, ")

@@ -21,20 +21,30 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ResponseBatch:
-    """Answers to be scored, with the question each is about.
+    """N answers to be scored, with the question that each is about.
 
-    ``visual`` [..., T, F]: the frozen vision tower's features; ``ids`` [..., L]: token ids of prompt and
-    answer, closed by eos; ``text`` [..., L, D]: the frozen LLM's embeddings of them; ``mask`` [..., L]: True
-    where a token is real. ``images`` [...] (numbers of the images) and ``words`` (prompt and answer as text;
-    only of N answers in a row) are for sources that read them with a backbone of their own.
+    >>> import torch
+    >>> from fedbench.testing import toy_answers
+    >>> responses = toy_answers(client=0, count=5)
+    >>> responses.visual.shape, responses.text.shape
+    (torch.Size([5, 2, 10]), torch.Size([5, 5, 8]))
+    >>> len(responses.rows(torch.tensor([0, 3])).ids)
+    2
     """
 
     visual: Tensor
+    """[..., T, F]: the frozen vision tower's features of the image."""
     ids: Tensor
+    """[..., L]: token ids of prompt and answer, closed by eos."""
     text: Tensor
+    """[..., L, D]: the frozen LLM's input embeddings of ``ids``."""
     mask: Tensor
+    """[..., L]: True where a token is real."""
     images: Tensor
+    """[...]: numbers of the images, for sources that see them with a backbone of their own."""
     words: Sequence[tuple[str, str]] = ()
+    """Prompt and answer as text, only of N answers in a row; for sources that read them with a backbone of
+    their own."""
 
     def rows(self, index: Tensor) -> ResponseBatch:
         """The answers at rows ``index`` [n]."""
@@ -64,7 +74,13 @@ def client_number(name: str) -> int | None:
 
 
 class RewardSource(Protocol):
-    """Something that rewards answers: a client's reward model, an average of them, the true reward."""
+    """Something that rewards answers: a client's reward model, an average of them, the true reward.
+
+    >>> from fedbench.testing import ToyRewardFederation, toy_answers
+    >>> source = ToyRewardFederation(clients=3).client_models[1]
+    >>> source.name, source.client
+    ('client 1', 1)
+    """
 
     @property
     def name(self) -> str:
@@ -82,11 +98,28 @@ class RewardSource(Protocol):
 
 
 RouterLoss = Callable[["Tensor", "Tensor"], "Tensor"]
-"""``loss(scores [C, B, K], client [C]) -> [C]``: each client's loss on answers of its own data."""
+"""``loss(scores [C, B, K], client [C]) -> [C]``: each client's loss on answers of its own data.
+
+>>> import torch
+>>> from fedbench import RouterLoss
+>>> def own_answers(scores, client):  # −log softmax(z)_k: a client's answers are its own
+...     return -scores.log_softmax(-1)[torch.arange(len(client)), :, client].mean(1)
+>>> loss: RouterLoss = own_answers
+>>> loss(torch.zeros(2, 4, 3), torch.tensor([0, 1]))
+tensor([1.0986, 1.0986])
+"""
 
 
 class RewardFederation(Protocol):
-    """The federation as a fuser sees it before the policy is trained. It shows no client's examples."""
+    """The federation as a fuser sees it before the policy is trained. It shows no client's examples.
+
+    >>> from fedbench.testing import ToyRewardFederation
+    >>> federation = ToyRewardFederation(clients=3)
+    >>> [source.name for source in federation.client_models]
+    ['client 0', 'client 1', 'client 2']
+    >>> int(federation.validation_accuracy().argmax())
+    2
+    """
 
     @property
     def widths(self) -> tuple[int, int]:
@@ -132,39 +165,82 @@ class RewardFederation(Protocol):
 class PolicyStepFeedback:
     """What came of a policy step, for fusers that learn from it.
 
-    ``responses``: the N answers; ``rewards`` [N, K]: what each source returned, NaN where it was not queried
-    or did not answer; ``weights`` [N, K]: the routing; ``fused`` [N]: the rewards that the policy was trained
-    on. Two measurements are made when called, since they cost a forward pass or sampling: ``objective()``
-    gives GRPO's J before the update and after it, on the same answers; ``validation()`` the share of the
-    server's validation queries that the policy now answers rightly.
+    >>> import torch
+    >>> from fedbench import PolicyStepFeedback
+    >>> from fedbench.testing import toy_answers
+    >>> step = PolicyStepFeedback(
+    ...     responses=toy_answers(client=0, count=2),
+    ...     rewards=torch.tensor([[1.0, torch.nan], [torch.nan, 3.0]]),
+    ...     weights=torch.tensor([[1.0, 0.0], [0.0, 1.0]]),
+    ...     fused=torch.tensor([1.0, 3.0]),
+    ...     objective=lambda: (0.1, 0.2),
+    ...     validation=lambda: 0.5,
+    ... )
+    >>> step.rewards.nanmean(0)
+    tensor([1., 3.])
     """
 
     responses: ResponseBatch
+    """The N answers of the step."""
     rewards: Tensor
+    """[N, K]: what each source returned; NaN where it was not queried or did not answer."""
     weights: Tensor
+    """[N, K]: the routing."""
     fused: Tensor
+    """[N]: the rewards that the policy was trained on; NaN where no source answered."""
     objective: Callable[[], tuple[float, float]]
+    """GRPO's J before the update and after it, on the same answers. Costs a forward pass when called."""
     validation: Callable[[], float]
+    """Share of the server's validation queries that the policy now answers rightly. Samples when called."""
 
 
 class RewardFuser:
     """Base class of preference methods; only :meth:`route` has no default.
 
-    Responses may be on a GPU; states, weights and rewards are small and on the CPU.
+    Before the first policy step the engine calls :meth:`sources` and :meth:`fit`, once each. In every step it
+    samples a group of answers to each query, calls :meth:`route`, queries each source about the answers for
+    which it has a weight, calls :meth:`fuse`, updates the policy by GRPO and calls :meth:`feedback`;
+    :meth:`diagnostics` is logged with each round. A resumed run goes on from the saved state in a new object:
+    keep nothing that changes on ``self``. Responses may be on a GPU; states, weights and rewards are small
+    and on the CPU.
+
+    The mean of the clients' rewards, and what it makes of two answers:
+
+    >>> import torch
+    >>> from fedbench import RewardFuser, torch_stream
+    >>> from fedbench.testing import ToyRewardFederation, toy_answers
+    >>> class Mean(RewardFuser):
+    ...     def route(self, state, responses, num_sources, stream):
+    ...         return torch.full((len(responses.ids), num_sources), 1 / num_sources)
+    >>> fuser, federation = Mean(), ToyRewardFederation(clients=2)
+    >>> state = fuser.fit(federation)
+    >>> weights = fuser.route(state, toy_answers(0, count=2), len(fuser.sources(federation)), torch_stream(0))
+    >>> fuser.fuse(state, torch.tensor([[1.0, 3.0], [torch.nan, 5.0]]), weights)
+    tensor([2., 5.])
     """
 
     def sources(self, federation: RewardFederation) -> Sequence[RewardSource]:
-        """The K sources that a routing's columns are about. Without any the policy stays at its start."""
+        """The K sources that a routing's columns are about. Default: each client's reward model, normalised.
+
+        Without any the policy stays at its start.
+        """
         return federation.client_models
 
     def fit(self, federation: RewardFederation) -> State:
-        """The state before the first policy step; a router is trained here."""
+        """The state before the first policy step: named tensors. Default: none.
+
+        A router is trained here, for instance
+        ``{"router": federation.train_router(network, loss, rounds=50, steps=2, batch_size=16, lr=1e-3)}``.
+        """
         return {}
 
     def route(
         self, state: State, responses: ResponseBatch, num_sources: int, stream: torch.Generator
     ) -> Tensor:
-        """Weights [N, K] of the sources for each answer. A source is not queried where its weight is 0."""
+        """Weights [N, K] of the sources for each answer. A source is not queried where its weight is 0.
+
+        ``stream`` is a CPU generator of this step, the same in every run of the seed.
+        """
         raise NotImplementedError
 
     def fuse(self, state: State, rewards: Tensor, weights: Tensor) -> Tensor:
@@ -179,9 +255,9 @@ class RewardFuser:
         return fused
 
     def feedback(self, state: State, step: PolicyStepFeedback) -> State:
-        """The state after a policy step."""
+        """The state after a policy step. Default: unchanged."""
         return state
 
     def diagnostics(self, state: State) -> Mapping[str, Any]:
-        """Numbers about the fuser for the log."""
+        """Numbers, or lists of numbers, about the fuser for the round log. Default: none."""
         return {}

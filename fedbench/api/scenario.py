@@ -253,7 +253,17 @@ class Scenario(Section):
 
 
 def load_scenario(path: Path, changes: Mapping[str, Any] | None = None) -> Scenario:
-    """Read and check a scenario file; ``changes`` maps dotted paths to values (``--set``)."""
+    """Read and check a scenario file; :class:`UsageError` names the line that is wrong.
+
+    ``changes`` maps dotted paths to values, as ``--set`` does; a record of a changed scenario has no place on
+    a board.
+
+    >>> from pathlib import Path
+    >>> from fedbench import load_scenario
+    >>> load_scenario(Path("nowhere/hospitals.toml"))
+    Traceback (most recent call last):
+    fedbench.errors.UsageError: can't read the scenario in nowhere/hospitals.toml: No such file or directory
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -14,110 +14,220 @@ from typing import Any, Literal
 from fedbench.api.options import Options
 
 Track = Literal["alignment", "preference"]
+"""What travels in a scenario: parameters (alignment) or rewards (preference)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reduction:
     """A declared identity: this method under ``options`` is ``equals`` under ``equals_options``.
 
-    ``tolerance`` is the largest absolute difference of any parameter; 0 means the same bits.
+    :class:`fedbench.testing.AggregatorContract` runs both and compares them.
+
+    >>> from fedbench import Reduction
+    >>> Reduction(equals="fedavg", options={"mu": 0.0}, why="the proximal gradient vanishes").tolerance
+    0.0
     """
 
     equals: str
+    """Name of the method that this one becomes."""
     options: Mapping[str, Any] = field(default_factory=dict)
+    """Options of this method under which it does; the others at their defaults."""
     equals_options: Mapping[str, Any] = field(default_factory=dict)
+    """Options of the other method."""
     tolerance: float = 0.0
+    """Largest absolute difference of any parameter; 0: the same bits."""
     why: str = ""
+    """The reason, in a line."""
 
 
 @dataclass(frozen=True, slots=True)
 class MethodSpec:
-    """What ``--method NAME`` runs. ``factory(options)`` returns an aggregator or a reward fuser; ``track`` is
-    the one whose scenarios take it, or any."""
+    """What ``fedbench run --method NAME`` runs.
+
+    >>> from fedbench import MethodSpec, Options
+    >>> class MyOptions(Options):
+    ...     mu: float = 0.01
+    >>> spec = MethodSpec(
+    ...     name="my-method",
+    ...     track="alignment",
+    ...     factory="my_method.method:MyMethod",
+    ...     summary="FedAvg with a proximal term",
+    ...     options=MyOptions,
+    ... )
+    >>> spec.options().mu
+    0.01
+    """
 
     name: str
+    """Letters, digits, ``-``, ``_`` and ``.``."""
     track: Track | Literal["any"]
+    """The track whose scenarios take it."""
     factory: str
+    """``"module:attribute"`` of what is called with the options and returns an ``Aggregator`` or, on the
+    preference track, a ``RewardFuser``."""
     summary: str
+    """What it does, in a line, for ``fedbench list``."""
     options: type[Options] | str = Options
+    """The model of its options, or ``"module:attribute"`` of it."""
     paper: str = ""
+    """Its source: authors, year, arXiv number."""
     reductions: tuple[Reduction, ...] = ()
+    """Methods that it becomes under certain options."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScenarioSpec:
-    """A scenario file (TOML). Its stem is the scenario's name."""
+    """A scenario file (TOML), for ``--scenario NAME``.
+
+    >>> from pathlib import Path
+    >>> from fedbench import ScenarioSpec
+    >>> ScenarioSpec(Path("my_package/scenarios/four-hospitals.toml")).name
+    'four-hospitals'
+    """
 
     path: Path
+    """The file; it must exist when the scenario is used."""
 
     @property
     def name(self) -> str:
+        """The file's name without ``.toml``, which the file repeats as its ``name``."""
         return self.path.stem
 
 
 @dataclass(frozen=True, slots=True)
 class BackboneSpec:
-    """A frozen vision encoder and LLM. ``factory(options)`` returns a ``models.Backbone``."""
+    """A frozen vision encoder and LLM that a scenario names under ``[backbone]``.
+
+    >>> from fedbench import BackboneSpec
+    >>> spec = BackboneSpec(
+    ...     name="clip-vicuna",
+    ...     factory="my_package.backbone:clip_vicuna",
+    ...     summary="CLIP ViT-L/14 and Vicuna 7B",
+    ...     licence="MIT, Llama 2",
+    ... )
+    """
 
     name: str
+    """Letters, digits, ``-``, ``_`` and ``.``."""
     factory: str
+    """``"module:attribute"`` of what is called with the options and returns a ``Backbone``."""
     summary: str
+    """What it is, in a line."""
     options: type[Options] | str = Options
+    """The model of its options, or ``"module:attribute"`` of it."""
     licence: str = ""
+    """Under what the weights may be used."""
 
 
 @dataclass(frozen=True, slots=True)
 class DatasetSpec:
-    """Image–text data. ``factory(options)`` returns a ``data.items.AlignmentData`` or, for the preference
-    track, a ``data.items.PreferenceData``."""
+    """Image–text data that a scenario names under ``[data]``.
+
+    >>> from fedbench import DatasetSpec
+    >>> spec = DatasetSpec(
+    ...     name="x-rays",
+    ...     factory="my_package.dataset:x_rays",
+    ...     summary="chest X-rays of four hospitals, with questions",
+    ...     licence="CC-BY-4.0",
+    ... )
+    """
 
     name: str
+    """Letters, digits, ``-``, ``_`` and ``.``."""
     factory: str
+    """``"module:attribute"`` of what is called with the options and returns an ``AlignmentData`` or, for the
+    preference track, a ``PreferenceData``."""
     summary: str
+    """What it holds, in a line."""
     options: type[Options] | str = Options
+    """The model of its options, or ``"module:attribute"`` of it."""
     licence: str = ""
+    """Under what the data may be used."""
 
 
 @dataclass(frozen=True, slots=True)
 class PartitionerSpec:
-    """How data is dealt to clients. ``factory(options)`` returns a callable, see ``data.partition``."""
+    """A way to deal data to clients, which a scenario names under ``[partition]``.
+
+    >>> from fedbench import PartitionerSpec
+    >>> spec = PartitionerSpec(
+    ...     name="by-hospital",
+    ...     factory="my_package.partition:by_hospital",
+    ...     summary="a client for each hospital",
+    ... )
+    """
 
     name: str
+    """Letters, digits, ``-``, ``_`` and ``.``."""
     factory: str
+    """``"module:attribute"`` of what is called with the options and returns a ``Partitioner``."""
     summary: str
+    """How it deals, in a line."""
     options: type[Options] | str = Options
+    """The model of its options, or ``"module:attribute"`` of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class MetricSpec:
-    """``factory()`` returns an ``evaluate.Metric`` for items of one form (``data.items.Form``); ``values``
-    are the names it computes, each as ``{value, se, n, unit, better}`` (``measures.Measure``)."""
+    """A metric over the evaluation items of one form, which a scenario names under ``[evaluation]``.
+
+    >>> from fedbench import MetricSpec
+    >>> spec = MetricSpec(
+    ...     name="answer-length",
+    ...     factory="my_package.metric:AnswerLength",
+    ...     summary="words of a generated answer",
+    ...     form="generate",
+    ...     values=("words",),
+    ... )
+    """
 
     name: str
+    """Letters, digits, ``-``, ``_`` and ``.``."""
     factory: str
+    """``"module:attribute"`` of what is called without arguments and returns a ``Metric``."""
     summary: str
+    """What it measures, in a line."""
     form: str
+    """The form of the items that it scores, a ``Form``; it decides which columns the metric receives."""
     values: tuple[str, ...]
+    """Names of the measures that it returns: ``accuracy`` becomes ``split/suite/accuracy``."""
 
 
 @dataclass(frozen=True, slots=True)
 class LeaderboardSpec:
-    """A board definition file (TOML)."""
+    """A board's definition (TOML), for ``fedbench leaderboard``.
+
+    >>> from pathlib import Path
+    >>> from fedbench import LeaderboardSpec
+    >>> LeaderboardSpec(Path("my_package/boards/hospitals.toml")).name
+    'hospitals'
+    """
 
     path: Path
+    """The file."""
 
     @property
     def name(self) -> str:
+        """The file's name without ``.toml``."""
         return self.path.stem
 
 
 @dataclass(frozen=True, slots=True)
 class PublisherSpec:
-    """``factory(target)`` returns a publisher for ``--to SCHEME:TARGET``."""
+    """A kind of target of ``fedbench leaderboard publish --to NAME:TARGET``.
+
+    >>> from fedbench import PublisherSpec
+    >>> spec = PublisherSpec(
+    ...     name="folder", factory="my_package.publish:FolderPublisher", summary="a folder: folder:PATH"
+    ... )
+    """
 
     name: str
+    """The scheme, what stands before the colon of ``--to``."""
     factory: str
+    """``"module:attribute"`` of what is called with the target, a text, and returns a ``Publisher``."""
     summary: str
+    """What the target is, in a line."""
 
 
 Spec = (
@@ -130,3 +240,4 @@ Spec = (
     | LeaderboardSpec
     | PublisherSpec
 )
+"""Whatever a plugin registers."""

@@ -25,7 +25,16 @@ CACHE_VARIABLE = "FEDBENCH_CACHE"
 
 
 def cache_folder() -> Path:
-    """Find the cache folder: ``$FEDBENCH_CACHE``, or the platform's user cache."""
+    """Where features and other things that are slow to make are kept.
+
+    It is ``$FEDBENCH_CACHE``, or the platform's user cache.
+
+    >>> import os
+    >>> from fedbench import cache_folder
+    >>> os.environ["FEDBENCH_CACHE"] = "/tmp/fedbench"
+    >>> cache_folder().as_posix()
+    '/tmp/fedbench'
+    """
     import os
 
     named = os.environ.get(CACHE_VARIABLE)

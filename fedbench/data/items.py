@@ -16,49 +16,91 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 Form = Literal["caption", "choice", "yesno", "generate"]
+"""How an item is scored: the likelihood of a text; a choice by likelihood; yes or no; or a generated answer.
+
+>>> from typing import get_args
+>>> from fedbench import Form
+>>> get_args(Form)
+('caption', 'choice', 'yesno', 'generate')
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One training example: an image, what is asked and the right answer. Used once in a run."""
+    """A training example of the alignment track: an image, a question about it and the right answer.
+
+    >>> from fedbench import Pair
+    >>> Pair(image=0, prompt="what is this?", answer="a red circle").answer
+    'a red circle'
+    """
 
     image: int
+    """Index into the data's ``images``."""
     prompt: str
+    """The question; empty for a caption."""
     answer: str
+    """The text to learn."""
 
 
 @dataclass(frozen=True, slots=True)
 class Preference:
-    """One comparison: of two answers to a question about an image, the one that is preferred."""
+    """A training example of the preference track: two answers to a question about an image.
+
+    >>> from fedbench import Preference
+    >>> Preference(image=0, prompt="which colour?", chosen="red", rejected="blue").chosen
+    'red'
+    """
 
     image: int
+    """Index into the data's ``images``."""
     prompt: str
+    """The question."""
     chosen: str
+    """The preferred answer."""
     rejected: str
+    """The other one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One evaluation question. ``choices`` holds the answer where the form offers a choice.
+    """An evaluation question.
 
-    ``group`` names what makes items dependent (the concept): standard errors are clustered by it.
+    >>> from fedbench import Item
+    >>> item = Item(image=7, prompt="is it red?", answer="yes", group="circle", choices=("yes", "no"))
+    >>> item.choices.index(item.answer)
+    0
     """
 
     image: int
+    """Index into the data's ``images``."""
     prompt: str
+    """The question; empty for a caption."""
     answer: str
+    """The right answer."""
     group: str
+    """What makes items dependent, such as the concept: standard errors are clustered by it."""
     choices: tuple[str, ...] = ()
+    """All answers offered, the right one among them; for ``yesno`` yes, then no."""
 
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """Items of one form asked about one split of the data."""
+    """Items of one form that are asked about one split of the data.
+
+    >>> from fedbench import Item, Suite
+    >>> item = Item(image=7, prompt="is it red?", answer="yes", group="circle", choices=("yes", "no"))
+    >>> Suite(split="test", name="colour", form="yesno", items=(item,)).key
+    'test/colour'
+    """
 
     split: str
+    """``validation``, ``test`` or a name of the data's own; validation is what options are tuned on."""
     name: str
+    """What is asked."""
     form: Form
+    """How its items are scored."""
     items: tuple[Item, ...]
+    """The questions, in a fixed order."""
 
     @property
     def key(self) -> str:
@@ -70,22 +112,43 @@ class Suite:
 class FederatedData:
     """A data set, whatever its clients learn from it.
 
-    ``images[i]`` may be a view (augmentation) of unit ``units[i]``; partitions deal units, so all
-    views of an image stay with one client. ``image_fingerprint`` covers the pixels of ``images``.
-    ``labels[name][unit]`` is what partitioners may look at.
+    Partitions deal *units*: ``images[i]`` is a view (an augmentation) of unit ``units[i]``, so all views of
+    an image stay with one client.
+
+    >>> import numpy as np
+    >>> from fedbench import FederatedData, Pair
+    >>> words = ["dog", "dog", "cat", "cat"]
+    >>> data = FederatedData(
+    ...     name="two drawings, each seen twice",
+    ...     image_fingerprint="0" * 64,
+    ...     images=["dog", "mirrored dog", "cat", "mirrored cat"],
+    ...     units=np.array([0, 0, 1, 1]),
+    ...     pairs=tuple(Pair(image, "what is this?", word) for image, word in enumerate(words)),
+    ...     suites={},
+    ...     labels={"animal": ["dog", "cat"]},
+    ... )
+    >>> data.pair_units.tolist(), data.label("animal").tolist()
+    ([0, 0, 1, 1], ['dog', 'cat'])
     """
 
     name: str
+    """The data set's name, for errors and records."""
     image_fingerprint: str
+    """sha256 that covers the pixels of all ``images``."""
     images: Sequence[Image]
+    """The images, which may be opened when they are asked for."""
     units: np.ndarray
+    """[images]: the unit that each image is a view of, from 0."""
     pairs: tuple[Any, ...]
+    """What clients learn from."""
     suites: Mapping[str, Suite]
+    """What models are asked, by ``split/name``."""
     labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """``labels[name][unit]``: what partitioners may look at."""
 
     @cached_property
     def fingerprint(self) -> str:
-        """sha256 of all there is to learn from and to be asked: images, every pair, every item."""
+        """sha256 of the whole content: images, every pair, every item."""
         return sha256_json(self._content())
 
     def _content(self) -> dict[str, Any]:
@@ -115,22 +178,54 @@ class FederatedData:
 
 @dataclass(frozen=True)
 class AlignmentData(FederatedData):
-    """A data set of the alignment track: clients learn to describe images and to answer questions on them."""
+    """A data set of the alignment track: clients learn what to say of an image.
+
+    >>> import numpy as np
+    >>> from fedbench import AlignmentData, Item, Pair, Suite
+    >>> suite = Suite("test", "name", "generate", (Item(1, "what is this?", "cat", group="cat"),))
+    >>> data = AlignmentData(
+    ...     name="animals",
+    ...     image_fingerprint="0" * 64,
+    ...     images=["a dog", "a cat"],
+    ...     units=np.array([0, 1]),
+    ...     pairs=(Pair(0, "what is this?", "dog"),),
+    ...     suites={suite.key: suite},
+    ... )
+    >>> data.held_out_images
+    [1]
+    """
 
     pairs: tuple[Pair, ...]
+    """The training examples."""
 
 
 @dataclass(frozen=True)
 class PreferenceData(FederatedData):
     """A data set of the preference track: clients know which of two answers is better.
 
-    ``queries`` are the server's: public questions, whose answers only the gold reward knows. ``comparisons``
-    are public preferences for validation. Neither shares an image with a client or with a suite.
+    >>> import numpy as np
+    >>> from fedbench import Item, Preference, PreferenceData
+    >>> data = PreferenceData(
+    ...     name="colours",
+    ...     image_fingerprint="0" * 64,
+    ...     images=["a red circle", "a blue square", "a red square"],
+    ...     units=np.array([0, 1, 2]),
+    ...     pairs=(Preference(0, "which colour?", chosen="red", rejected="blue"),),
+    ...     suites={},
+    ...     queries=(Item(1, "which colour?", "blue", group="blue"),),
+    ...     comparisons=(Preference(2, "which colour?", chosen="red", rejected="blue"),),
+    ... )
+    >>> data.held_out_images
+    [2]
     """
 
     pairs: tuple[Preference, ...]
+    """The clients' preferences."""
     queries: tuple[Item, ...] = ()
+    """The server's public questions, whose answers only the gold reward knows; no client or suite has their
+    images."""
     comparisons: tuple[Preference, ...] = ()
+    """Public preferences for validation; no client or suite has their images."""
 
     @property
     def held_out_images(self) -> list[int]:

@@ -16,24 +16,33 @@ from fedbench.fingerprint import sha256_json
 
 @dataclass(frozen=True)
 class Partition:
-    """A deal of units to K clients."""
+    """For each client, the units it trains on and the held-out units that are like its own.
+
+    >>> import numpy as np
+    >>> from fedbench import Partition
+    >>> partition = Partition(
+    ...     train=(np.array([0, 1]), np.array([2])), evaluation=(np.array([3]), np.array([4]))
+    ... )
+    >>> partition.client_of(4)
+    1
+    """
 
     train: tuple[np.ndarray, ...]
-    """Per client, the units it trains on."""
+    """The units that each client trains on."""
     evaluation: tuple[np.ndarray, ...]
-    """Per client, the held-out units that are like its own."""
+    """The held-out units that each client is evaluated on."""
 
     @cached_property
     def fingerprint(self) -> str:
-        """sha256 of all clients' units, training and held out."""
+        """sha256 of both."""
         return sha256_json([[units.tolist() for units in side] for side in (self.train, self.evaluation)])
 
     def shards(self, data: FederatedData) -> tuple[np.ndarray, ...]:
-        """List, per client, the indices of its training pairs, ascending."""
+        """For each client, the indices [n] of its training pairs, ascending."""
         return tuple(np.flatnonzero(np.isin(data.pair_units, units)) for units in self.train)
 
     def client_of(self, unit: int) -> int | None:
-        """Find the client whose held-out units contain ``unit``; None if no client's do."""
+        """The client whose held-out units hold ``unit``; None if no client's do."""
         return self._evaluation_clients.get(unit)
 
     @cached_property
@@ -42,8 +51,20 @@ class Partition:
 
 
 Partitioner = Callable[[FederatedData, int, Path], Partition]
-"""``partitioner(data, clients, folder)`` gives a partition; ``folder`` is the scenario's, for its files.
-A partition belongs to the scenario: it depends on options only, never on a run's seed."""
+"""``partitioner(data, clients, folder)``: what the factory of a ``PartitionerSpec`` returns.
+
+``folder`` is the scenario's, for files it names. A partition belongs to the scenario: it depends on options,
+not on a run's seed. The engine checks that no unit has two clients and no client is empty.
+
+>>> import numpy as np
+>>> from fedbench import Partition, Partitioner
+>>> def alternating(data, clients, folder):
+...     held_out = np.unique(data.units[data.held_out_images])
+...     train = np.setdiff1d(data.units, held_out)
+...     sides = ([units[k::clients] for k in range(clients)] for units in (train, held_out))
+...     return Partition(*map(tuple, sides))
+>>> partitioner: Partitioner = alternating
+"""
 
 
 def checked(partition: Partition, data: FederatedData, clients: int, name: str) -> Partition:

@@ -15,10 +15,18 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Estimate:
-    """``value`` and every item's first-order ``influence`` [n] on it."""
+    """A value measured on n items, and each item's part in it.
+
+    >>> from fedbench import mean
+    >>> estimate = mean([1.0, 0.0, 1.0, 1.0])
+    >>> estimate.measure(groups=["dog", "dog", "cat", "cow"], unit="share")["value"]
+    0.75
+    """
 
     value: float
+    """The value."""
     influence: np.ndarray
+    """[n]: each item's first-order influence on the value."""
 
     def measure(self, groups: Sequence[str], unit: str, better: str = "higher") -> dict[str, Any]:
         """A ``Measure`` as a plain dictionary, its error clustered by ``groups``."""
@@ -30,7 +38,12 @@ class Estimate:
 
 
 def ratio(numerator: Sequence[float] | np.ndarray, denominator: Sequence[float] | np.ndarray) -> Estimate:
-    """Σ numerator / Σ denominator; NaN where nothing is counted."""
+    """Σ numerator / Σ denominator; NaN where nothing is counted.
+
+    >>> from fedbench import ratio
+    >>> ratio([3.0, 1.0], [2, 2]).value  # nats per token, over two texts
+    1.0
+    """
     top, bottom = np.asarray(numerator, dtype=np.float64), np.asarray(denominator, dtype=np.float64)
     total = bottom.sum()
     if not total:
@@ -40,7 +53,12 @@ def ratio(numerator: Sequence[float] | np.ndarray, denominator: Sequence[float] 
 
 
 def mean(values: Sequence[float] | np.ndarray) -> Estimate:
-    """The mean over items."""
+    """The mean over items.
+
+    >>> from fedbench import mean
+    >>> mean([1.0, 0.0]).value
+    0.5
+    """
     return ratio(values, np.ones(len(values)))
 
 

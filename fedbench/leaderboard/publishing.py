@@ -22,36 +22,70 @@ OURS = (INDEX, "assets/", "boards/", "methods/", "scenarios/", f"{COPIED}/")
 
 @dataclass(frozen=True)
 class Changes:
-    """Files, below the site's root, that publishing adds, changes and removes."""
+    """Files, below the site's root, that publishing adds, changes and removes.
+
+    >>> from fedbench import Changes
+    >>> changes = Changes(added=("index.html",), changed=(), removed=())
+    >>> bool(changes), changes.rows
+    (True, [{'what': 'add', 'file': 'index.html'}])
+    """
 
     added: tuple[str, ...]
+    """Files that the target does not have."""
     changed: tuple[str, ...]
+    """Files that the target has with another content."""
     removed: tuple[str, ...]
+    """Files of an earlier site that this one does not have."""
 
     def __bool__(self) -> bool:
         return bool(self.added or self.changed or self.removed)
 
     @property
     def rows(self) -> list[dict[str, str]]:
+        """A row for each file: ``what`` happens to it, and ``file``."""
         kinds = {"add": self.added, "change": self.changed, "remove": self.removed}
         return [{"what": what, "file": file} for what, found in kinds.items() for file in found]
 
 
 class Publication(Protocol):
-    """A site beside what lies at its target, which was only read so far."""
+    """A site and what publishing it would change at its target, which was only read so far.
+
+    >>> from fedbench import Changes, Publication
+    >>> class Printed:
+    ...     changes = Changes(added=("index.html",), changed=(), removed=())
+    ...     def push(self, message):
+    ...         return "nowhere"
+    >>> publication: Publication = Printed()
+    """
 
     @property
-    def changes(self) -> Changes: ...
+    def changes(self) -> Changes:
+        """What :meth:`push` would change."""
+        ...
 
     def push(self, message: str) -> str:
         """Publish; return where it can be seen. :class:`FedbenchError` if the target refuses."""
+        ...
 
 
 class Publisher(Protocol):
-    """What the factory of a :class:`~fedbench.api.specs.PublisherSpec` makes of the target."""
+    """What the factory of a ``PublisherSpec`` returns: it knows one kind of target.
+
+    >>> from fedbench import Publisher
+    >>> class Nowhere:
+    ...     def __init__(self, target):
+    ...         self.target = target
+    ...     def prepare(self, site, scratch):
+    ...         raise NotImplementedError
+    >>> publisher: Publisher = Nowhere("target")
+    """
 
     def prepare(self, site: Path, scratch: Path) -> Publication:
-        """Look at the target; ``scratch`` is an empty folder that lasts as long as the publication."""
+        """Read the target and compare the folder ``site`` with it, by :func:`site_changes`.
+
+        ``scratch`` is an empty folder that lasts as long as the publication.
+        """
+        ...
 
 
 def publisher(to: str, catalog: Catalog) -> Publisher:
@@ -63,9 +97,20 @@ def publisher(to: str, catalog: Catalog) -> Publisher:
     return made
 
 
-def compare(site: Path, there: Mapping[str, str]) -> Changes:
-    """What is new, other and gone in ``site``. ``there`` has the hash of every file at the target: git's of a
-    blob, or a sha256. :class:`UsageError` if what lies there in a site's place is no site of ours."""
+def site_changes(site: Path, there: Mapping[str, str]) -> Changes:
+    """The files of ``site`` that are new, other or gone, compared with those at a target.
+
+    ``there`` maps each file at the target to its hash: git's of a blob, or a sha256. :class:`UsageError` if
+    the target holds something else in the place of a site.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from fedbench import site_changes
+    >>> with tempfile.TemporaryDirectory() as site:
+    ...     written = Path(site, "index.html").write_text("hello")
+    ...     site_changes(Path(site), there={}).added
+    ('index.html',)
+    """
     _check_replaceable(there)
     here = {path.relative_to(site).as_posix(): path for path in sorted(site.rglob("*")) if path.is_file()}
     return Changes(

@@ -21,25 +21,43 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Backbone:
-    """A frozen vision encoder and a frozen causal LLM, and what names them."""
+    """What the factory of a ``BackboneSpec`` returns: a frozen vision encoder and a frozen causal LLM.
+
+    >>> import torch
+    >>> from transformers import LlamaConfig, LlamaForCausalLM
+    >>> from fedbench import Backbone
+    >>> tiny = LlamaConfig(
+    ...     vocab_size=32, hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=2
+    ... )
+    >>> backbone = Backbone(
+    ...     name="tiny",
+    ...     fingerprint="0" * 64,
+    ...     encoder="1" * 64,
+    ...     encode=lambda images: torch.zeros(len(images), 4, 6),
+    ...     llm=LlamaForCausalLM(tiny),
+    ...     tokenizer=None,  # load_llm returns the LLM and its tokenizer
+    ... )
+    >>> backbone.width, backbone.encode(["an image"]).shape
+    (8, torch.Size([1, 4, 6]))
+    """
 
     name: str
-    """The name it is registered under."""
+    """The backbone's name, for records."""
     fingerprint: str
-    """Content hash of all of it."""
+    """sha256 of everything: encoder, LLM, tokenizer, projector."""
     encoder: str
-    """Content hash of the vision encoder, by which features are cached."""
+    """sha256 of the vision encoder and its preprocessing: cached features belong to it."""
     encode: Callable[[Sequence[Image]], Tensor]
-    """From N images to visual features [N, T, F], fp32 on the CPU."""
+    """``encode(images) -> [N, T, F]``, fp32 on the CPU: T tokens of width F for each image."""
     llm: Any
     """A ``transformers`` causal LM of embedding width D."""
     tokenizer: PreTrainedTokenizerBase
-    """The LLM's tokenizer."""
+    """Its tokenizer."""
     projector: Tensor | None = None
-    """Trained parameters [P] (laid out as :class:`.projector.Projector`'s) of a backbone that is a whole
-    vision-language model, as policies need; None if it has no projector yet."""
+    """[P]: parameters, laid out as :class:`.projector.Projector`'s, of a backbone that can already see: a
+    whole vision-language model, such as a policy has to be."""
     frame: ChatTemplate = field(default_factory=ChatTemplate)
-    """The tokens that its LLM expects around images, questions and answers."""
+    """The text and tokens around an image and a question."""
 
     @property
     def width(self) -> int:
@@ -54,7 +72,24 @@ class Backbone:
 
 
 def load_llm(folder: Path) -> tuple[Any, PreTrainedTokenizerBase]:
-    """Load a causal LM (fp32) and its tokenizer from a Hugging Face folder: safetensors, no remote code."""
+    """A causal LM (fp32) and its tokenizer from a Hugging Face folder: safetensors, no remote code.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from tokenizers import Tokenizer, models
+    >>> from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+    >>> from fedbench import load_llm
+    >>> tiny = LlamaConfig(
+    ...     vocab_size=32, hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=2
+    ... )
+    >>> words = Tokenizer(models.WordLevel({"red": 0, "blue": 1}))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     LlamaForCausalLM(tiny).save_pretrained(folder)
+    ...     _ = PreTrainedTokenizerFast(tokenizer_object=words).save_pretrained(folder)
+    ...     llm, tokenizer = load_llm(Path(folder))
+    >>> llm.dtype, tokenizer("blue").input_ids
+    (torch.float32, [1])
+    """
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils import logging
 

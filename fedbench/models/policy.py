@@ -24,10 +24,19 @@ from fedbench.params import ParamSpace
 
 @dataclass(frozen=True)
 class Questions:
-    """What the policy is asked: an image (a row of the features) and a prompt's token ids each."""
+    """What a policy is asked: an image and a prompt each.
+
+    >>> import torch
+    >>> from fedbench import Questions
+    >>> questions = Questions(images=torch.tensor([4, 7]), prompts=[[11, 12], [11, 13, 14]])
+    >>> questions.repeated(2).images.tolist()
+    [4, 4, 7, 7]
+    """
 
     images: Tensor
+    """[N]: rows of the policy's features."""
     prompts: Sequence[Sequence[int]]
+    """Token ids of each prompt."""
 
     def __len__(self) -> int:
         return len(self.prompts)
@@ -56,6 +65,22 @@ class Policy(nn.Module):
     parameter is a view of one vector, ``flat`` [P].
 
     The weights are float32 whatever the backbone's are: a step of GRPO is far below bfloat16's resolution.
+
+    >>> import torch
+    >>> from transformers import LlamaConfig, LlamaForCausalLM
+    >>> from fedbench import Backbone, Policy, Projector, torch_stream
+    >>> tiny = LlamaConfig(
+    ...     vocab_size=32, hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=2
+    ... )
+    >>> backbone = Backbone(
+    ...     name="tiny", fingerprint="0" * 64, encoder="1" * 64, encode=lambda images: torch.zeros(1, 4, 6),
+    ...     llm=LlamaForCausalLM(tiny), tokenizer=None,
+    ... )
+    >>> projector = Projector(features=6, hidden=5, width=backbone.width)
+    >>> start, features = projector.init(torch_stream(0, "projector")), torch.zeros(3, 4, 6)
+    >>> policy = Policy(backbone, projector, start, features)
+    >>> policy.visual(torch.tensor([0, 2])).shape  # of two images
+    torch.Size([2, 4, 8])
     """
 
     def __init__(self, backbone: Backbone, projector: Projector, start: Tensor, features: Tensor) -> None:

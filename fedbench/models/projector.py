@@ -14,12 +14,21 @@ from fedbench.params import ParamSpace
 
 @dataclass(frozen=True)
 class Projector:
-    """A two-layer MLP whose parameters are given at each call, one set per client."""
+    """A two-layer MLP whose parameters are given at each call, one set per client.
+
+    >>> import torch
+    >>> from fedbench import Projector, torch_stream
+    >>> projector = Projector(features=5, hidden=7, width=4)
+    >>> params = projector.init(torch_stream(0, "init")).repeat(3, 1)  # three clients
+    >>> visual = torch.zeros(3, 2, 6, 5)  # two images each, of six tokens
+    >>> projector(params, visual).shape
+    torch.Size([3, 2, 6, 4])
+    """
 
     features: int
-    """F, the width of visual features."""
+    """F, the width of the vision encoder's features."""
     hidden: int
-    """The width of the hidden layer."""
+    """The hidden layer's width."""
     width: int
     """D, the LLM's embedding width."""
 

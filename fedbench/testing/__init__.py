@@ -1,6 +1,6 @@
-"""For plugin authors: toy tasks that run in milliseconds, and contract classes to subclass in tests."""
+"""For plugin authors: classes of tests to subclass, and toy tasks that run in milliseconds."""
 
-from fedbench.testing.contracts import AggregatorContract
+from fedbench.testing.contracts import AggregatorContract, example_cohort
 from fedbench.testing.rewards import RewardFuserContract, ToyRewardFederation, toy_answers
 from fedbench.testing.toy import ToyTask, toy_rounds
 
@@ -9,6 +9,7 @@ __all__ = [
     "RewardFuserContract",
     "ToyRewardFederation",
     "ToyTask",
+    "example_cohort",
     "toy_answers",
     "toy_rounds",
 ]

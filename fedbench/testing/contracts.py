@@ -1,8 +1,4 @@
-"""Contract classes: subclass in a test module, say which method, and inherit the promises as tests::
-
-class TestMyMethod(AggregatorContract):
-    method = "my-method"
-"""
+"""What every alignment method promises, as a class of tests; and a cohort to call ``aggregate`` with."""
 
 from __future__ import annotations
 
@@ -31,19 +27,24 @@ def installed() -> Catalog:
 
 
 def created(method: str, options: Mapping[str, Any] | None = None) -> Any:
-    """The method called ``method`` under ``options``, through the catalog like everyone."""
+    """The method called ``method`` under ``options``, made as a run would make it."""
     entry = installed().methods[method]
     return entry.create(validated(entry.options, options or {}, f"method {method!r}"))
 
 
 def make(method: str, options: Mapping[str, Any] | None = None) -> Aggregator:
-    """An alignment method."""
+    """The alignment method called ``method``."""
     aggregator: Aggregator = created(method, options)
     return aggregator
 
 
 def example_cohort(clients: int = 4, round: int = 1, seed: int = 0) -> Cohort:
-    """A cohort of random updates from one start, with unequal sizes and every report at 1."""
+    """A cohort of random updates from one start, with 1, 2, 3, … examples and every report at 1.
+
+    >>> from fedbench.testing import example_cohort
+    >>> example_cohort(clients=3).num_examples.tolist()
+    [1, 2, 3]
+    """
     space, generator = ToyTask().space, torch_stream(seed, "cohort", round)
     start = torch.randn(space.size, generator=generator)
     return Cohort(
@@ -60,6 +61,8 @@ def example_cohort(clients: int = 4, round: int = 1, seed: int = 0) -> Cohort:
 
 
 class _AnyReport(dict[str, torch.Tensor]):
+    """1 for each client, whatever the report's name."""
+
     def __init__(self, clients: int) -> None:
         super().__init__()
         self.clients = clients
@@ -68,7 +71,7 @@ class _AnyReport(dict[str, torch.Tensor]):
         return torch.ones(self.clients)
 
 
-def _turned(cohort: Cohort) -> Cohort:
+def _reversed(cohort: Cohort) -> Cohort:
     """The same cohort with its clients in reverse order."""
     return replace(
         cohort,
@@ -83,28 +86,42 @@ def _turned(cohort: Cohort) -> Cohort:
 
 
 class AggregatorContract:
-    """What every alignment method promises. ``options`` may set non-default ones."""
+    """What every alignment method promises, as tests. Subclass it in a test module of pytest.
+
+    >>> from fedbench.testing import AggregatorContract
+    >>> class TestMyMethod(AggregatorContract):
+    ...     method = "my-method"  # as its MethodSpec calls it; the plugin must be installed
+    >>> [name for name in dir(TestMyMethod) if name.startswith("test_same")]
+    ['test_same_seed_same_bits']
+    """
 
     method: ClassVar[str]
+    """The method's name."""
     options: ClassVar[Mapping[str, Any]] = {}
+    """Options to test it under; the others at their defaults."""
 
     @property
     def entry(self) -> Entry[MethodSpec]:
+        """The method's spec and the plugin that provides it."""
         return installed().methods[self.method]
 
     def aggregator(self) -> Aggregator:
+        """The method, made anew."""
         return make(self.method, self.options)
 
     def test_spec_is_complete(self) -> None:
+        """It has a summary and a track, and each of its options a description."""
         spec = self.entry.spec
         assert spec.summary and spec.track in ("alignment", "any")
         assert all(field.description for field in self.entry.options.model_fields.values())
 
     def test_same_seed_same_bits(self) -> None:
+        """Two runs of one seed give the same parameters, bit by bit."""
         first, second = (toy_rounds(self.aggregator(), seed=3) for _ in range(2))
         assert [r.digest for r in first] == [r.digest for r in second]
 
     def test_state_is_finite_named_tensors_and_survives_a_checkpoint(self) -> None:
+        """A run resumed from a saved state goes on bit by bit; nothing is kept beside it."""
         rounds = toy_rounds(self.aggregator(), rounds=4)
         state, client_state = (
             load(save({name: tensor.contiguous() for name, tensor in tensors.items()}))
@@ -116,10 +133,12 @@ class AggregatorContract:
             assert tensor.isfinite().all()
 
     def test_batched_clients_equal_serial_ones(self) -> None:
+        """Clients trained together end where they end when trained one by one, up to rounding."""
         serial, batched = (toy_rounds(self.aggregator(), chunk=chunk)[-1].state for chunk in (1, 3))
         torch.testing.assert_close(dict(batched), dict(serial), rtol=1e-5, atol=1e-5)
 
     def test_order_of_reporting_does_not_matter(self) -> None:
+        """The order of the rows of a cohort changes no parameter, up to rounding."""
         cohort = example_cohort()
         vectors = fresh(self.aggregator().initial_client_state(cohort.start[0]), len(cohort.clients))
         cohort = replace(
@@ -128,17 +147,19 @@ class AggregatorContract:
             client_state={name: v + cohort.updates for name, v in vectors.items()},
         )
         results = []
-        for given in (cohort, _turned(cohort)):
+        for given in (cohort, _reversed(cohort)):
             aggregator = self.aggregator()
             state = aggregator.initial_state(cohort.start[0], Context(cohort.space, 4, 3))
             results.append(aggregator.params_for(aggregator.aggregate(state, given)))
         torch.testing.assert_close(*results, rtol=0, atol=1e-6)
 
     def test_partial_cohorts_of_varying_size(self) -> None:
+        """It works when only some clients take part in a round."""
         rounds = toy_rounds(self.aggregator(), clients=5, cohort=2, rounds=4)
         assert all(tensor.isfinite().all() for tensor in rounds[-1].state.values())
 
     def test_declared_reductions_hold(self) -> None:
+        """Every :class:`Reduction` that its spec declares is true on a toy task."""
         for reduction in self.entry.spec.reductions:
             mine = toy_rounds(make(self.method, reduction.options))[-1]
             other = toy_rounds(make(reduction.equals, reduction.equals_options))[-1]

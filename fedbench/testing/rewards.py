@@ -1,9 +1,4 @@
-"""For authors of preference methods: a federation whose clients' answers can be told apart, and a contract
-class::
-
-class TestMyFuser(RewardFuserContract):
-    method = "my-fuser"
-"""
+"""What every reward fuser promises, as a class of tests; and a federation of toy reward models."""
 
 from __future__ import annotations
 
@@ -33,7 +28,12 @@ FEATURES, WIDTH, TOKENS, LENGTH = 10, 8, 2, 5
 
 
 def toy_answers(client: int, count: int, seed: int = 0) -> ResponseBatch:
-    """Answers such as client ``client`` has: their images lean towards a direction of its own."""
+    """N answers as client ``client`` has them: their images lean towards a direction of the client's own.
+
+    >>> from fedbench.testing import toy_answers
+    >>> toy_answers(client=0, count=4).mask.shape
+    torch.Size([4, 5])
+    """
     stream = torch_stream(seed, "answers", client)
     visual = torch.randn(count, TOKENS, FEATURES, generator=stream)
     visual[..., client] += 3
@@ -45,6 +45,8 @@ def toy_answers(client: int, count: int, seed: int = 0) -> ResponseBatch:
 
 @dataclass(frozen=True)
 class ToyRewardSource:
+    """A reward model that scores an answer by the mean of its visual features."""
+
     name: str
     client: int | None = None
 
@@ -53,7 +55,14 @@ class ToyRewardSource:
 
 
 class ToyRewardFederation(RewardFederation):
-    """``clients`` clients; federated training by hand: plain gradient descent on each, then the mean."""
+    """A federation of toy reward models, whose last client is the most accurate.
+
+    A router is trained by plain gradient descent at each client and then averaged.
+
+    >>> from fedbench.testing import ToyRewardFederation
+    >>> ToyRewardFederation(clients=3).validation_accuracy()
+    tensor([0.5000, 0.7000, 0.9000])
+    """
 
     def __init__(self, clients: int = 3) -> None:
         self.number = clients
@@ -101,16 +110,25 @@ class ToyRewardFederation(RewardFederation):
 
 
 def fuser(method: str, options: Mapping[str, Any] | None = None) -> RewardFuser:
-    """A preference method."""
+    """The reward fuser called ``method``."""
     made: RewardFuser = created(method, options)
     return made
 
 
 class RewardFuserContract:
-    """What every preference method promises. ``options`` may set non-default ones."""
+    """What every reward fuser promises, as tests. Subclass it in a test module of pytest.
+
+    >>> from fedbench.testing import RewardFuserContract
+    >>> class TestMyFuser(RewardFuserContract):
+    ...     method = "my-fuser"  # as its MethodSpec calls it; the plugin must be installed
+    >>> [name for name in dir(TestMyFuser) if name.startswith("test_equal")]
+    ['test_equal_rewards_stay']
+    """
 
     method: ClassVar[str]
+    """The method's name."""
     options: ClassVar[Mapping[str, Any]] = {}
+    """Options to test it under; the others at their defaults."""
 
     def ready(self, clients: int) -> tuple[RewardFuser, State, int]:
         """The fuser after fitting, its state, and the number of its sources."""
@@ -120,43 +138,49 @@ class RewardFuserContract:
         return made, made.fit(federation), sources
 
     def fused(self, clients: int, rewards: torch.Tensor) -> torch.Tensor:
-        """Rewards [N, K] fused under the routing of N answers, NaN where the routing asks nobody."""
+        """Rewards [N, K] fused under the routing of N answers, of which only the queried ones are seen."""
         made, state, sources = self.ready(clients)
         weights = made.route(state, toy_answers(0, len(rewards)), sources, torch_stream(0, "route"))
         return made.fuse(state, rewards[:, :sources].masked_fill(weights == 0, torch.nan), weights)
 
     def test_spec_is_complete(self) -> None:
+        """It has a summary and a track, and each of its options a description."""
         entry = installed().methods[self.method]
         assert entry.spec.summary and entry.spec.track == "preference"
         assert all(field.description for field in entry.options.model_fields.values())
 
-    def test_judges_are_clients_their_average_or_the_truth(self) -> None:
-        """Verification knows no others: it could not tell what asking them costs."""
+    def test_sources_are_clients_their_average_or_the_truth(self) -> None:
+        """Verification knows no others: it could not say what querying them costs."""
         sources = fuser(self.method, self.options).sources(ToyRewardFederation(3))
         assert {source.name for source in sources if source.client is None} <= {AVERAGE, GOLD}
 
-    def test_a_routing_is_a_share_for_every_judge(self) -> None:
+    def test_a_routing_is_a_share_for_every_source(self) -> None:
+        """Weights are [N, K], not negative, and sum to 1 for each answer."""
         made, state, sources = self.ready(3)
         weights = made.route(state, toy_answers(0, 8), sources, torch_stream(0, "route"))
         assert weights.shape == (8, sources) and (weights >= 0).all()
         torch.testing.assert_close(weights.sum(1), torch.ones(8))
 
     def test_the_same_stream_routes_alike(self) -> None:
+        """Two streams of the same name give the same routing."""
         made, state, sources = self.ready(3)
         first, second = (
             made.route(state, toy_answers(0, 8), sources, torch_stream(4, "route")) for _ in range(2)
         )
         assert torch.equal(first, second)
 
-    def test_one_client_is_believed(self) -> None:
+    def test_the_only_clients_reward_is_taken(self) -> None:
+        """With one client, its reward is the fused one."""
         rewards = torch.randn(8, 1, generator=torch_stream(0, "rewards"))
         torch.testing.assert_close(self.fused(1, rewards), rewards[:, 0])
 
     def test_equal_rewards_stay(self) -> None:
+        """Where all sources return the same reward, it is the fused one."""
         rewards = torch.randn(8, 1, generator=torch_stream(0, "rewards")).expand(8, 3)
         torch.testing.assert_close(self.fused(3, rewards), rewards[:, 0])
 
-    def test_who_did_not_answer_is_passed_over(self) -> None:
+    def test_an_answer_that_no_source_rewards_has_no_reward(self) -> None:
+        """The fused reward is NaN where no source answered."""
         made, state, sources = self.ready(3)
         weights = made.route(state, toy_answers(0, 4), sources, torch_stream(0, "route"))
         assert made.fuse(state, torch.full((4, sources), torch.nan), weights).isnan().all()

@@ -1,4 +1,4 @@
-"""A toy task with everything a method can see: a real projector, a quadratic loss, real signals."""
+"""A toy task with everything that a method can see: a projector, a quadratic loss, signals."""
 
 from __future__ import annotations
 
@@ -24,19 +24,31 @@ from fedbench.rng import torch_stream
 
 @dataclass(frozen=True)
 class ToyTask:
-    """Regress projected tokens on targets: loss ½‖mean token − target‖², two tokens an example."""
+    """Regress projected tokens on targets: loss ½‖mean token − target‖², two tokens an example.
+
+    >>> from fedbench.testing import ToyTask
+    >>> task = ToyTask(examples=60)
+    >>> task.space.size, [len(shard) for shard in task.shards(clients=3)]
+    (74, [20, 20, 20])
+    """
 
     examples: int = 60
+    """Number of examples of all clients together."""
     seed: int = 0
+    """Seed of features and targets."""
     dtype: torch.dtype = torch.float32
+    """What it computes in."""
     projector: Projector = field(default_factory=lambda: Projector(features=5, hidden=7, width=4))
+    """The projector that clients train."""
 
     @property
     def device(self) -> torch.device:
+        """Where it computes: the CPU."""
         return torch.device("cpu")
 
     @property
     def space(self) -> ParamSpace:
+        """Names and shapes of the projector's parameters."""
         return self.projector.space
 
     @cached_property
@@ -48,17 +60,20 @@ class ToyTask:
         return features.to(self.dtype), targets.to(self.dtype)
 
     def signals(self, params: Tensor, index: Tensor) -> Signals:
+        """The signals of a batch [C, B] of examples, −1 for padding, under parameters [C, P]."""
         features, targets = self.data
         rows = index.clamp_min(0)
         visual, mask = self.projector(params, features[rows]), (index >= 0).to(params.dtype)
         return Signals(visual, targets[rows], mask, lambda other: self.signals(other, index))
 
     def loss(self, params: Tensor, index: Tensor) -> Tensor:
+        """[C]: the mean loss over each client's examples of a batch [C, B]."""
         signals = self.signals(params, index)
         distance = 0.5 * (signals.visual.mean(2) - signals.text).square().sum(-1)
         return (distance * signals.mask).sum(1) / signals.mask.sum(1).clamp_min(1)
 
     def init(self, seed: int = 0) -> Tensor:
+        """Initial parameters [P]."""
         return self.projector.init(torch_stream(seed, "init")).to(self.dtype)
 
     def shards(self, clients: int, *, equal: bool = True) -> tuple[np.ndarray, ...]:
@@ -90,7 +105,17 @@ def toy_rounds(
     late: Updates | None = None,
     faults: Faults | None = None,
 ) -> list[Round]:
-    """Run ``aggregator`` on the toy task through the engine's own round loop."""
+    """Run ``aggregator`` on a toy task through the engine's own round loop; every finished round.
+
+    >>> from fedbench import Aggregator
+    >>> from fedbench.testing import toy_rounds
+    >>> class Mean(Aggregator):
+    ...     def aggregate(self, state, cohort):
+    ...         return {"params": cohort.params.mean(0)}
+    >>> rounds = toy_rounds(Mean(), clients=5, cohort=2, rounds=3)
+    >>> [len(round.cohort) for round in rounds]
+    [2, 2, 2]
+    """
     task = task or ToyTask()
     shards = aggregator.population(shards if shards is not None else task.shards(clients, equal=False))
     if state is None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fedbench.errors import UsageError
 from fedbench.leaderboard.git import Git, is_branch, without_password
-from fedbench.leaderboard.publishing import Changes, compare
+from fedbench.leaderboard.publishing import Changes, site_changes
 
 
 class GitPublisher:
@@ -42,7 +42,7 @@ class GitPublisher:
             git("read-tree", tip)
             listed = (line.split("\t", 1) for line in git("ls-files", "-s", "-z").split("\0") if line)
             there = {name: entry.split()[1] for entry, name in listed}
-        return GitPublication(git, self.remote, ref, tip, compare(site, there))
+        return GitPublication(git, self.remote, ref, tip, site_changes(site, there))
 
 
 @dataclass(frozen=True)

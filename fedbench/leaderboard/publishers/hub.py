@@ -8,7 +8,7 @@ from typing import Any
 
 from fedbench.errors import UsageError
 from fedbench.leaderboard.hub import hub_errors
-from fedbench.leaderboard.publishing import Changes, compare
+from fedbench.leaderboard.publishing import Changes, site_changes
 
 KINDS = {"spaces": "space", "datasets": "dataset"}
 
@@ -42,7 +42,7 @@ class HubPublisher:
                         there[found.path] = found.lfs.sha256 if found.lfs else found.blob_id
             except RepositoryNotFoundError:  # or a private one of somebody else's, which only a push tells
                 tip = None
-        return HubPublication(self.api, where, site, tip, compare(site, there))
+        return HubPublication(self.api, where, site, tip, site_changes(site, there))
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
+from importlib.metadata import version
 from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from fedbench import __version__
 from fedbench.api.options import described
 from fedbench.api.scenario import Scenario, load_scenario
 from fedbench.api.specs import MethodSpec
@@ -142,7 +142,12 @@ def _made() -> Environment:
         "ranges": formats.ranges, "short": formats.short, "value": formats.value, "flat": formats.flat,
         "shell": shlex.join,
     }  # fmt: skip
-    made.globals |= {"urls": urls, "Level": Level, "GENERATOR": GENERATOR, "version": __version__}
+    made.globals |= {
+        "urls": urls,
+        "Level": Level,
+        "GENERATOR": GENERATOR,
+        "version": version("fedbench-suite"),
+    }
     return made
 
 
