@@ -10,7 +10,7 @@ from typing import Any
 from fedbench.api.options import Options, validated
 from fedbench.api.scenario import Scenario, load_scenario
 from fedbench.api.specs import MethodSpec, ScenarioSpec
-from fedbench.catalog import Catalog, Entry
+from fedbench.catalog import FILE, Catalog, Entry
 from fedbench.errors import UsageError
 from fedbench.results.layout import method_label, run_folder, run_id
 from fedbench.results.store import RECORD, read_record
@@ -71,7 +71,7 @@ def plan_jobs(
     catalog: Catalog,
     *,
     methods: Sequence[str],
-    scenarios: Sequence[str],
+    scenarios: Sequence[str | Path | Scenario],
     seeds: Sequence[int],
     options: Mapping[str, Any],
     changes: Mapping[str, Any],
@@ -79,8 +79,8 @@ def plan_jobs(
 ) -> list[Job]:
     """The matrix scenarios × methods × seeds, all names and values checked; no run twice.
 
-    A scenario ending in ``.toml`` is a file of the user's own, installed or not. An option ``method.key``
-    goes to that method only, ``key`` to every method.
+    A scenario is a name, the path of a ``.toml`` file, installed or not, or a :class:`Scenario`. An option
+    ``method.key`` goes to that method only, ``key`` to every method.
     """
     method_entries = catalog.methods.select(methods)
     for key in options:
@@ -88,9 +88,7 @@ def plan_jobs(
         if dot and prefix not in {entry.name for entry in method_entries}:
             raise UsageError(f"option {key!r} is for method {prefix!r}, which is not among --method")
     jobs = []
-    scenario_entries = {entry.spec.path: entry for entry in map(catalog.scenario, scenarios)}
-    for scenario_entry in scenario_entries.values():
-        scenario = load_scenario(scenario_entry.spec.path, changes)
+    for scenario, scenario_entry in _scenarios(catalog, scenarios, changes):
         catalog.check(scenario)
         for entry in method_entries:
             if entry.spec.track not in (scenario.track, "any"):
@@ -110,7 +108,7 @@ def plan_jobs(
                     scenario_entry,
                     entry,
                     checked,
-                    changes,
+                    scenario.changes,
                     seed,
                     output,
                     method_label(entry.name, entry.plugin.name, entry.plugin.distribution),
@@ -118,3 +116,31 @@ def plan_jobs(
                 for seed in dict.fromkeys(seeds)
             ]
     return jobs
+
+
+def _scenarios(
+    catalog: Catalog, wanted: Sequence[str | Path | Scenario], changes: Mapping[str, Any]
+) -> list[tuple[Scenario, Entry[ScenarioSpec]]]:
+    """Each scenario once, with ``changes`` made to it, and its entry in the catalog."""
+    found: dict[Path | str, tuple[Scenario, Entry[ScenarioSpec]]] = {}
+    for one in wanted:
+        if isinstance(one, Scenario):
+            scenario = one.changed(changes)
+            found.setdefault(scenario.fingerprint, (scenario, _entry_of(catalog, scenario)))
+        else:
+            entry = catalog.scenario(str(one))
+            found.setdefault(entry.spec.path, (load_scenario(entry.spec.path, changes), entry))
+    return list(found.values())
+
+
+def _entry_of(catalog: Catalog, scenario: Scenario) -> Entry[ScenarioSpec]:
+    """The installed scenario that ``scenario`` is, changes aside; else a file that no plugin provides."""
+    for entry in catalog.scenarios.entries:
+        if entry.name == scenario.name:
+            try:
+                installed = load_scenario(entry.spec.path, scenario.changes)
+            except UsageError:
+                continue
+            if installed.fingerprint == scenario.fingerprint:
+                return entry
+    return Entry(ScenarioSpec(scenario.folder / f"{scenario.name}.toml"), FILE)

@@ -12,10 +12,10 @@ import click
 import torch
 
 from fedbench.catalog import Catalog
-from fedbench.cli.progress import Progress
 from fedbench.errors import FedbenchError
 from fedbench.jobs import plan_jobs
 from fedbench.plugins import Plugins
+from fedbench.progress import Progress
 from fedbench.runner import Busy, Runner, choose_device
 
 EXECUTOR = "batched"

@@ -25,7 +25,7 @@ FLOORS = (
     "federation results",
     "runs verification",
     "alignment preference leaderboard",
-    "jobs runner replay builtins",
+    "jobs runner progress replay builtins experiments",
     "cli testing __main__",
 )
 FLOOR = {part: floor for floor, parts in enumerate(FLOORS) for part in parts.split()}
@@ -129,7 +129,7 @@ def test_the_core_names_no_plugin_package(catalog):
 
 
 def test_the_core_names_no_scenario_data_set_or_backbone(catalog):
-    """Only the default of ``run --scenario`` may."""
+    """Only the scenarios that are run when none is named."""
     names = {
         entry.name
         for shelf in (catalog.scenarios, catalog.datasets, catalog.backbones)
@@ -141,7 +141,7 @@ def test_the_core_names_no_scenario_data_set_or_backbone(catalog):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Constant) and node.value in names
     ]
-    usual = {("fedbench/cli/run.py", name) for name in ("emoji-ii", "prefs-emoji-tasks")}
+    usual = {("fedbench/experiments.py", name) for name in ("emoji-ii", "prefs-emoji-tasks")}
     assert set(found) <= usual
 
 

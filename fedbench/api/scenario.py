@@ -221,7 +221,7 @@ class Scenario(Section):
         return faults
 
     _folder: Path = PrivateAttr(default=Path())
-    _modified: bool = PrivateAttr(default=False)
+    _changes: Mapping[str, Any] = PrivateAttr(default_factory=dict)
 
     @property
     def folder(self) -> Path:
@@ -229,9 +229,20 @@ class Scenario(Section):
         return self._folder
 
     @property
+    def changes(self) -> Mapping[str, Any]:
+        """What was changed of the file's values (``--set``): dotted paths to values."""
+        return self._changes
+
+    @property
     def modified(self) -> bool:
         """Whether ``--set`` changed anything; such a record is not eligible for a board."""
-        return self._modified
+        return bool(self._changes)
+
+    def changed(self, changes: Mapping[str, Any]) -> Scenario:
+        """The scenario, checked anew, with ``changes`` (dotted paths to values); they add to earlier ones."""
+        scenario = _changed(self.model_dump(mode="json", exclude_unset=True), changes)
+        scenario._folder, scenario._changes = self._folder, {**self._changes, **changes}
+        return scenario
 
     @property
     def title(self) -> str:
@@ -288,7 +299,7 @@ def load_scenario(path: Path, changes: Mapping[str, Any] | None = None) -> Scena
         )
     if changes:
         scenario = _changed(values, changes)
-    scenario._folder, scenario._modified = path.parent, bool(changes)
+    scenario._folder, scenario._changes = path.parent, dict(changes or {})
     return scenario
 
 
@@ -302,7 +313,7 @@ def _changed(values: dict[str, Any], changes: Mapping[str, Any]) -> Scenario:
         what, why, fix = _problem(error)
         where = f"{'.'.join(map(str, first_problem(error)['loc']))}."
         guilty = [d for d in changes if f"{d}.".startswith(where) or where.startswith(f"{d}.")] or changes
-        shown = " ".join(f"--set {dotted}={changes[dotted]}" for dotted in guilty)
+        shown = " ".join(f"--set {dotted}={changes[dotted]}" for dotted in guilty) or "the scenario"
         raise UsageError(f"{shown}: {what}", why=why, fix=fix) from error
 
 

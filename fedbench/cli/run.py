@@ -12,15 +12,23 @@ import click
 
 from fedbench.api.metrics import Measure
 from fedbench.api.options import parse_assignments
-from fedbench.cli.main import DEBUG_VARIABLE, App, warn
+from fedbench.cli.main import DEBUG_VARIABLE, App
 from fedbench.cli.tables import Format, format_option, print_rows
 from fedbench.errors import UsageError
+from fedbench.experiments import (
+    DEVICES,
+    EXECUTORS,
+    OUTPUT,
+    USUAL,
+    Device,
+    ExecutorName,
+    plan_matrix,
+    run_matrix,
+)
+from fedbench.jobs import Job
 from fedbench.results.records import Record
-from fedbench.results.store import read_record
 
 MOST_SEEDS = 1000
-USUAL = {"alignment": "emoji-ii", "preference": "prefs-emoji-tasks"}
-"""The scenario that is run when none is named, by the first method's track."""
 
 
 def _seeds(ctx: click.Context, parameter: click.Parameter, value: str) -> tuple[int, ...]:
@@ -36,11 +44,6 @@ def _seeds(ctx: click.Context, parameter: click.Parameter, value: str) -> tuple[
     if not seeds:
         raise UsageError(f"--seeds {value!r} names no seed")
     return tuple(seeds)
-
-
-def _usual(app: App, methods: tuple[str, ...]) -> tuple[str, ...]:
-    tracks = [app.catalog.methods[name].spec.track for name in methods]
-    return (next((USUAL[track] for track in tracks if track in USUAL), USUAL["alignment"]),)
 
 
 @click.command("run")
@@ -71,11 +74,9 @@ def _usual(app: App, methods: tuple[str, ...]) -> tuple[str, ...]:
     multiple=True,
     help="Change the scenario; marks the record as modified.",
 )
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
-@click.option(
-    "--executor", type=click.Choice(["auto", "serial", "batched"]), default="auto", show_default=True
-)
-@click.option("--output", type=click.Path(path_type=Path), default=Path("runs"), show_default=True)
+@click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True)
+@click.option("--executor", type=click.Choice(EXECUTORS), default="auto", show_default=True)
+@click.option("--output", type=click.Path(path_type=Path), default=OUTPUT, show_default=True)
 @click.option("--dry-run", is_flag=True, help="Check everything and say what would run.")
 @format_option
 @click.pass_obj
@@ -86,8 +87,8 @@ def command(
     seeds: tuple[int, ...],
     options: tuple[str, ...],
     changes: tuple[str, ...],
-    device: str,
-    executor: Any,
+    device: Device,
+    executor: ExecutorName,
     output: Path,
     dry_run: bool,
     format: Format,
@@ -96,48 +97,48 @@ def command(
 
     A matrix: issuing the same command again finishes what is missing and repeats nothing.
     """
-    from fedbench.jobs import plan_jobs
-
-    jobs = plan_jobs(
-        app.catalog,
+    if dry_run:
+        jobs = plan_matrix(
+            methods=methods,
+            scenarios=scenarios,
+            seeds=seeds,
+            options=parse_assignments(options, "-o"),
+            changes=parse_assignments(changes, "--set"),
+            output=output,
+            device=device,
+            catalog=app.catalog,
+        )
+        print_rows(list(map(_planned, jobs)), format)
+        return
+    result = run_matrix(
         methods=methods,
-        scenarios=scenarios or _usual(app, methods),
+        scenarios=scenarios,
         seeds=seeds,
         options=parse_assignments(options, "-o"),
         changes=parse_assignments(changes, "--set"),
         output=output,
+        device=device,
+        executor=executor,
+        catalog=app.catalog,
+        command=["fedbench", *_portable(app.arguments)],
     )
-    _check_writable(output)
-    from fedbench.cli.progress import Progress
-    from fedbench.runner import Runner, choose_device, run_jobs
-
-    chosen = choose_device(device)
-    done = [job for job in jobs if job.done]
-    if dry_run:
-        rows = [
-            {
-                "scenario": job.scenario.title,
-                "method": job.method_entry.name,
-                "seed": job.seed,
-                "status": "done" if job in done else "to run",
-                "folder": str(job.folder),
-            }
-            for job in jobs
-        ]
-        print_rows(rows, format)
-        return
-    if done:
-        warn(f"{len(done)} of {len(jobs)} runs are done already")
-    runner = Runner(app.catalog, chosen, executor, Progress(), ["fedbench", *_portable(app.arguments)])
-    paths, failures = run_jobs(runner, jobs)
-    found = [(read_record(path), path) for path in paths]
-    if found or not failures:
+    if result.records or not result.failures:
         shown = _brief if format == "json" else _shown
-        print_rows([shown(record, path) for record, path in found], format)
-    if failures and os.environ.get(DEBUG_VARIABLE):
-        raise failures[0]
-    if failures:  # each was reported when it happened
-        click.get_current_context().exit(failures[0].exit_code)
+        print_rows([shown(*pair) for pair in zip(result.records, result.paths, strict=True)], format)
+    if result.failures and os.environ.get(DEBUG_VARIABLE):
+        raise result.failures[0]
+    if result.failures:  # each was reported when it happened
+        click.get_current_context().exit(result.failures[0].exit_code)
+
+
+def _planned(job: Job) -> dict[str, Any]:
+    return {
+        "scenario": job.scenario.title,
+        "method": job.method_entry.name,
+        "seed": job.seed,
+        "status": "done" if job.done else "to run",
+        "folder": str(job.folder),
+    }
 
 
 def _portable(arguments: Sequence[str]) -> list[str]:
@@ -149,16 +150,6 @@ def _portable(arguments: Sequence[str]) -> list[str]:
         elif not argument.startswith("--output="):
             kept.append(argument)
     return kept
-
-
-def _check_writable(output: Path) -> None:
-    """Before anything is loaded: can the output folder be made and written?"""
-    nearest = next(folder for folder in (output, *output.absolute().parents) if os.access(folder, os.F_OK))
-    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
-        why = "it is not a folder" if not nearest.is_dir() else "no permission"
-        raise UsageError(
-            "can't write the output folder", where=nearest, why=why, fix="choose another --output"
-        )
 
 
 def _brief(record: Record, path: Path) -> dict[str, Any]:
