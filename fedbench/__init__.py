@@ -30,6 +30,7 @@ _EXPORTS = {
     "fedbench.data.partition": "Partition Partitioner",
     "fedbench.errors": "FedbenchError PluginError Unavailable UsageError suggest",
     "fedbench.evaluation.estimates": "Estimate mean ratio",
+    "fedbench.experiments": "MatrixResult compare load load_all run run_matrix validate",
     "fedbench.fingerprint": "sha256_bytes sha256_file sha256_json",
     "fedbench.leaderboard.publishing": "Changes Publication Publisher site_changes",
     "fedbench.models.backbone": "Backbone load_llm",
@@ -101,6 +102,13 @@ if TYPE_CHECKING:
     from fedbench.evaluation.estimates import Estimate as Estimate
     from fedbench.evaluation.estimates import mean as mean
     from fedbench.evaluation.estimates import ratio as ratio
+    from fedbench.experiments import MatrixResult as MatrixResult
+    from fedbench.experiments import compare as compare
+    from fedbench.experiments import load as load
+    from fedbench.experiments import load_all as load_all
+    from fedbench.experiments import run as run
+    from fedbench.experiments import run_matrix as run_matrix
+    from fedbench.experiments import validate as validate
     from fedbench.fingerprint import sha256_bytes as sha256_bytes
     from fedbench.fingerprint import sha256_file as sha256_file
     from fedbench.fingerprint import sha256_json as sha256_json

@@ -18,9 +18,12 @@ from fedbench.api.scenario import Scenario, load_scenario
 from fedbench.catalog import Catalog
 from fedbench.errors import FedbenchError, UsageError, suggest
 from fedbench.jobs import Job, plan_jobs
+from fedbench.leaderboard.contest import installed_methods
 from fedbench.plugins import Plugins
+from fedbench.results.comparison_table import Comparison, compare_sources
 from fedbench.results.records import Record
-from fedbench.results.store import find_records, read_record
+from fedbench.results.sources import Source, gather
+from fedbench.results.store import RECORDS, find_records, read_record
 
 if TYPE_CHECKING:
     from fedbench.runner import Runner
@@ -229,6 +232,57 @@ def load(path: str | Path) -> Record:
 def load_all(*paths: str | Path) -> list[Record]:
     """Read every record named; a folder stands for all completed records below it."""
     return [read_record(file) for file in find_records(map(Path, paths))]
+
+
+def compare(
+    what: Source | Iterable[Source],
+    *,
+    against: Source | None = None,
+    metric: str | None = None,
+    target: float | None = None,
+    fail_on: str | Sequence[str] = (),
+    records: str | Path = RECORDS,
+    catalog: Catalog | None = None,
+) -> Comparison:
+    """Compare records: means over seeds, and differences paired by seed with 95 % intervals.
+
+    Parameters
+    ----------
+    what
+        Records, what :func:`run_matrix` gave, record files, folders of them, or methods by name.
+    against
+        What the others are held against; the first of several when absent.
+    metric
+        ``split/suite/value``; the scenario's primary metric when absent.
+    target
+        The value to reach; halfway from start to ceiling when absent.
+    fail_on
+        Bounds on changes against the reference, such as ``"accuracy:-1%"``; the result's ``broken`` says
+        which are exceeded.
+    records
+        Where methods that are named are looked up.
+    catalog
+        What is installed, for the methods' default options; everything when absent.
+
+    Raises
+    ------
+    UsageError
+        A name that leads nowhere, no completed record, or nothing in common with the reference.
+
+    Examples
+    --------
+    >>> import fedbench
+    >>> runs = fedbench.run_matrix(methods=["fedavg", "fed-cmp"], seeds=range(3))  # doctest: +SKIP
+    >>> fedbench.compare(runs, against="fedavg").to_frame()[["method", "mean"]]  # doctest: +SKIP
+    """
+    installed = installed_methods(catalog or installed_catalog())
+    return compare_sources(
+        gather(what, against, Path(records)),
+        metric=metric,
+        target=target,
+        fail_on=[fail_on] if isinstance(fail_on, str) else fail_on,
+        defaults={key: method.defaults for key, method in installed.items()},
+    )
 
 
 def validate(path: str | Path, *, catalog: Catalog | None = None) -> None:

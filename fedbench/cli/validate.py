@@ -7,13 +7,11 @@ from pathlib import Path
 
 import click
 
-from fedbench.api.scenario import load_scenario
-from fedbench.catalog import Catalog
 from fedbench.cli.main import App
 from fedbench.cli.tables import Format, format_option, print_rows
 from fedbench.errors import FedbenchError, UsageError
+from fedbench.experiments import validate as check
 from fedbench.results.records import Record
-from fedbench.results.store import read_record
 
 
 @click.command("validate")
@@ -35,22 +33,9 @@ def command(ctx: click.Context, paths: tuple[Path, ...], schema: bool, format: F
     rows = []
     for path in paths:
         try:
-            _check(path, app.catalog)
+            check(path, catalog=app.catalog)
             rows.append({"file": str(path), "verdict": "valid", "problem": ""})
         except FedbenchError as error:
             rows.append({"file": str(path), "verdict": "invalid", "problem": str(error)})
     print_rows(rows, format)
     ctx.exit(1 if any(row["problem"] for row in rows) else 0)
-
-
-def _check(path: Path, catalog: Catalog) -> None:
-    if path.suffix == ".toml":
-        catalog.check(load_scenario(path))
-    elif path.suffix == ".json":
-        record = read_record(path)
-        if record.record_id != record.sealed().record_id:
-            raise UsageError(
-                "the record was changed after it was written", where=path, why="record_id does not match"
-            )
-    else:
-        raise UsageError("neither a scenario (.toml) nor a record (.json)", where=path)

@@ -1,0 +1,263 @@
+"""A comparison as people read it: tables with differences and verdicts, a frame, a picture."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tabulate import tabulate
+
+from fedbench.errors import UsageError
+from fedbench.results.comparison import Compared, Summary, compare
+from fedbench.results.guards import Guard
+from fedbench.results.markdown import visible
+from fedbench.results.run_summary import RunSummary, unusual
+from fedbench.results.sources import Sources
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from pandas import DataFrame
+
+Defaults = Mapping[tuple[str, str], Mapping[str, Any]]
+"""The default options of the installed methods, by method and plugin."""
+
+
+@dataclass(frozen=True)
+class ComparisonTable:
+    """The rows of one scenario and measure, which may be held against each other, as text.
+
+    Attributes
+    ----------
+    scenario
+        ``name@version`` and what was changed; with its fingerprint if another scenario is called the same.
+    measure
+        What the rows are ordered by, best first, and the target if it is the same for all of them.
+    rows
+        A cell by column heading for each method; every row has the same headings.
+    """
+
+    scenario: str
+    measure: str
+    rows: Sequence[Mapping[str, str]]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Methods side by side: means over seeds, differences paired by seed, verdicts.
+
+    Printed, it is the table of ``fedbench compare``; a notebook shows its table and learning curves.
+
+    Attributes
+    ----------
+    rows
+        A row for each method and option set on a scenario, best first.
+    broken
+        A line for each bound of ``fail_on`` that a row exceeds.
+    defaults
+        The default options of the installed methods; a row's name has the options that differ.
+    metric
+        The measure that was asked for; the scenarios' primary one when None.
+    """
+
+    rows: tuple[Compared, ...]
+    broken: tuple[str, ...] = ()
+    defaults: Defaults = field(default_factory=dict)
+    metric: str | None = None
+
+    @cached_property
+    def tables(self) -> tuple[ComparisonTable, ...]:
+        """A table for each scenario."""
+        return tuple(
+            ComparisonTable(scenario, _measure(group), _cells_of(group, self.defaults))
+            for scenario, group in _scenarios(self.rows)
+        )
+
+    @cached_property
+    def panels(self) -> Mapping[str, Mapping[str, Sequence[RunSummary]]]:
+        """The runs of every row, by scenario and by the row's name."""
+        panels: dict[str, dict[str, Sequence[RunSummary]]] = defaultdict(dict)
+        for scenario, group in _scenarios(self.rows):
+            for label, row in zip(_labels(group, self.defaults), group, strict=True):
+                panels[scenario][label] = row.runs
+        return panels
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """Everything that is known of each row, with its difference from the reference."""
+        return [
+            asdict(row.summary) | {"difference": row.difference and asdict(row.difference)}
+            for row in self.rows
+        ]
+
+    def to_frame(self) -> DataFrame:
+        """A pandas row for each method on a scenario; the columns of :meth:`to_dicts`, nested ones dotted."""
+        import pandas as pd
+
+        return pd.json_normalize(self.to_dicts(), max_level=2)
+
+    def figure(self) -> Figure:
+        """Learning curves, costs and clients of every row, a line of panels for each scenario."""
+        from fedbench.results.pictures import comparison
+
+        return comparison(self.panels, self.metric)
+
+    def save(self, path: str | Path) -> None:
+        """Write :meth:`figure` as ``.svg``, ``.png`` or ``.pdf``."""
+        from fedbench.results.pictures import picture_format, save
+
+        picture_format(Path(path))
+        save(self.figure(), Path(path))
+
+    def __str__(self) -> str:
+        """The tables as aligned text."""
+        return "\n\n".join(
+            f"{table.scenario} · {table.measure}\n\n"
+            + tabulate(table.rows, headers="keys", tablefmt="simple", disable_numparse=True)
+            for table in self.tables
+        )
+
+    def __repr__(self) -> str:
+        """The tables, as an interactive session shows them."""
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        from fedbench.results.notebook import comparison_html
+
+        return comparison_html(self)
+
+
+def compare_sources(
+    sources: Sources,
+    *,
+    metric: str | None = None,
+    target: float | None = None,
+    fail_on: Sequence[str] = (),
+    defaults: Defaults | None = None,
+) -> Comparison:
+    """Compare the runs of ``sources``, held against its reference if it has one.
+
+    Raises
+    ------
+    UsageError
+        No completed run, no such metric, or nothing in common with the reference.
+    """
+    rows = compare(sources.runs, sources.reference, metric=metric, target=target)
+    broken = [line for guard in map(Guard.parse, fail_on) for line in guard.broken(rows, sources.reference)]
+    if sources.reference:
+        rows = _with_a_difference(rows)
+    return Comparison(tuple(rows), broken=tuple(broken), defaults=defaults or {}, metric=metric)
+
+
+def _with_a_difference(rows: Sequence[Compared]) -> list[Compared]:
+    """The rows of scenarios on which something is held against the reference."""
+    shared = {row.summary.fingerprint for row in rows if row.difference}
+    if not shared:
+        raise UsageError("nothing to compare", why="they have no scenario and seed in common")
+    return [row for row in rows if row.summary.fingerprint in shared]
+
+
+def _scenarios(rows: Sequence[Compared]) -> Iterator[tuple[str, list[Compared]]]:
+    """The rows that may be held against each other, and the name of their scenario, with its fingerprint if
+    another scenario has that name, too."""
+    prints: dict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        prints[row.summary.title].add(row.summary.fingerprint)
+
+    def table(row: Compared) -> tuple[str, str, str]:
+        return row.summary.title, row.summary.metric, row.summary.fingerprint
+
+    for (title, _, fingerprint), group in groupby(rows, key=table):
+        yield visible(f"{title} ({fingerprint[:8]})" if len(prints[title]) > 1 else title), list(group)
+
+
+def _measure(group: Sequence[Compared]) -> str:
+    """What a table's rows are ordered by, and the target if it is one for all of them."""
+    first = group[0].summary
+    better = "" if first.better == "neither" else f", {first.better} is better"
+    same = first.target is not None and not _targets_differ(group)
+    return visible(f"{first.metric}{better}" + (f" · target {first.target:.3f}" if same else ""))
+
+
+def _targets_differ(group: Sequence[Compared]) -> bool:
+    """Whether the rows have several targets, as they do where each source has anchors of its own."""
+    return len({row.summary.target for row in group}) > 1
+
+
+def _labels(group: Sequence[Compared], defaults: Defaults) -> list[str]:
+    """Names of a table's rows: the method, its options that are not the defaults (all of them if it is not
+    installed here), and the source that it is from if another has it, too. Rows that would be called alike
+    have the plugin's name as well, and a record's id if that is the same."""
+
+    def label(row: Compared, before: str = "", after: str = "") -> str:
+        run = row.runs[0]
+        options = unusual(run.method.options, defaults.get(run.contender[:2], {}))
+        source = f"({row.summary.source})" if row.summary.source else ""
+        return visible(" ".join(filter(None, (before + run.method.name, options, source, after))))
+
+    labels = [label(row) for row in group]
+    for more in (False, True):
+        counts = Counter(labels)
+        labels = [
+            label(row, f"{row.summary.plugin}/", row.runs[0].id[:8] if more else "")
+            if counts[was] > 1
+            else was
+            for row, was in zip(group, labels, strict=True)
+        ]
+    return labels
+
+
+def _cells_of(group: Sequence[Compared], defaults: Defaults) -> list[dict[str, str]]:
+    """A table's cells; with columns of differences if there is one."""
+    labels = _labels(group, defaults)
+    shown = [{"method": label} | _cells(row.summary) for row, label in zip(group, labels, strict=True)]
+    if _targets_differ(group):
+        for cells, row in zip(shown, group, strict=True):
+            cells["target"] = _number(row.summary.target, 3)
+    if against := next((row.difference.against for row in group if row.difference), None):
+        for cells, row in zip(shown, group, strict=True):
+            cells |= _difference(row, f"vs {visible(against)}")
+    return shown
+
+
+def _difference(row: Compared, heading: str) -> dict[str, str]:
+    """The cells that say how a row differs from the reference, under ``heading``."""
+    difference = row.difference
+    if difference is None:
+        return {heading: "", "effect": "", "verdict": ""}
+    interval = difference.interval
+    known = interval.low is not None and interval.high is not None
+    reach = f" [{interval.low:+.4f}, {interval.high:+.4f}]" if known else ""
+    return {
+        heading: f"{interval.mean:+.4f}{reach}",
+        "effect": "" if difference.effect is None else f"{difference.effect:+.1f}",
+        "verdict": difference.verdict,
+    }
+
+
+def _cells(row: Summary) -> dict[str, str]:
+    """The cells that every row has."""
+    count = len(row.seeds)
+    some = f" ({row.reached} of {count})" if 0 < row.reached < count else ""
+    error = "" if row.se is None else f" ± {row.se:.4f}"
+    return {
+        "seeds": str(count),
+        "mean": _number(row.mean) + error,
+        "± items": _number(row.item_se),
+        "gap closed": _number(row.gap_closed, 2),
+        "worst client": _number(row.worst_client),
+        "drop": _number(row.instability),
+        "rounds to target": _number(row.rounds_to_target, 1) + some,
+        "MB to target": _number(row.uplink_megabytes_to_target, 1),
+        "MB up": _number(row.uplink_megabytes, 1),
+        "examples": _number(row.client_examples, 0),
+        "seconds": _number(row.seconds, 0),
+    }
+
+
+def _number(value: float | None, digits: int = 4) -> str:
+    """A number as a cell shows it; empty if there is none."""
+    return "" if value is None else f"{value:.{digits}f}"
