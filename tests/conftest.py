@@ -13,6 +13,12 @@ import pytest
 # Two cores, many small products: threads cost more than they give, and one makes timings steady.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+
+def mostly_slow(values, *quick):
+    """Parameters for ``parametrize`` of which all but ``quick`` are marked slow."""
+    return [value if value in quick else pytest.param(value, marks=pytest.mark.slow) for value in values]
+
+
 TINY = """\
 name = "tiny"
 version = 1

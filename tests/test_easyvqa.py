@@ -253,6 +253,7 @@ def test_a_damaged_package_is_named(monkeypatch):
         easyvqa(EasyVQAOptions())
 
 
+@pytest.mark.slow
 def test_a_small_run_end_to_end(tmp_path, monkeypatch):
     monkeypatch.setenv("FEDBENCH_CACHE", str(tmp_path / "cache"))
     command = [sys.executable, "-m", "fedbench", "run", "-m", "fedavg", "-s", "easyvqa-tasks"]

@@ -201,6 +201,7 @@ def mor(findings, catalog):
 TEMPLATE = FOLDER / "mor" / "mor.md.jinja"
 
 
+@pytest.mark.slow
 def test_a_page_of_few_runs_says_what_is_missing(findings, mor):
     contents = mor(every=7)
     text = findings("reporting").rendered(TEMPLATE, contents)

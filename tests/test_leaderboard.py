@@ -66,6 +66,7 @@ def test_a_board_without_records_is_shown(fedbench, tmp_path):
     assert (code, err) == (0, "") and "No records yet." in out and "published, not run here" in out
 
 
+@pytest.mark.slow
 def test_building_twice_gives_the_same_bytes_and_check_says_what_is_stale(fedbench, records):
     arguments = ["leaderboard", "build", small_board(records), "preference-papers", "--records", records]
     code, out, _ = fedbench(*arguments, "--check")

@@ -242,6 +242,7 @@ def test_the_wheel_alone_finds_its_own_files(site):
     assert all(line.startswith(str(site)) for line in done.stdout.splitlines())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", PARTS, ids=name)
 def test_a_parts_own_wheel_holds_its_package(part, part_wheels):
     expected = set().union(*(modules(part, package) for package in wheel_packages(read(part))))
@@ -253,6 +254,7 @@ def test_a_parts_own_wheel_holds_its_package(part, part_wheels):
         assert f"{point} = {module}" in points
 
 
+@pytest.mark.slow
 def test_parts_installed_beside_the_whole_are_loaded_once(site, part_wheels, tmp_path):
     install(part_wheels.values(), tmp_path / "parts")
     done = alone([tmp_path / "parts", site], "list", "--format", "json")
@@ -274,6 +276,7 @@ def test_the_boards_are_in_the_wheel(site):
     assert boards == ["alignment-nano", "alignment-papers", "preference-nano", "preference-papers"]
 
 
+@pytest.mark.slow
 def test_the_wheel_alone_builds_a_site(site, tmp_path):
     (tmp_path / "records").mkdir()
     done = alone([site], "leaderboard", "build", "preference-papers", "--records", str(tmp_path / "records"))

@@ -10,6 +10,7 @@ import pytest
 import tiny_checkpoints as tiny
 import tiny_tables as tables
 import torch
+from conftest import mostly_slow
 from fedbench_papers.clip import clip_llama
 from fedbench_papers.hooks import BACKBONES, SCENARIOS
 from fedbench_papers.mme import mme_realworld
@@ -615,7 +616,9 @@ def test_fed_cmp_runs_end_to_end_on_tiny_checkpoints(blind, shelf, fedbench, tmp
 WAYS = {"mor.rounds": 1, "mor.steps": 1, "mor.width": 8, "mor.heads": 2, "mor.layers": 1}
 
 
-@pytest.mark.parametrize("name", ["mor-mme-realworld", "mor-heterogeneous", "mor-domains"])
+@pytest.mark.parametrize(
+    "name", mostly_slow(["mor-mme-realworld", "mor-heterogeneous", "mor-domains"], "mor-heterogeneous")
+)
 def test_mor_runs_end_to_end_on_tiny_checkpoints(name, shelf, fedbench, tmp_path):
     """The whole track: reward models fitted, a router trained, GRPO steps, an evaluation, a record."""
     small = {"dtype": "float32", "size": QWEN_SIZE}

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import install_plugin
+from conftest import install_plugin, mostly_slow
 
 from fedbench.api.aggregator import LocalRule
 from fedbench.api.reward_fuser import RewardFuser
@@ -197,8 +197,11 @@ def test_a_step_goes_on_without_those_who_do_not_answer(run, fault, why):
     assert kept.status == "completed"
 
 
-@pytest.mark.parametrize("method", ["mor", "reward-single", "reward-fedavg", "gold-reward", "fedavg-dpo"])
-@pytest.mark.parametrize("fault", ["dropout", "straggling", "corruption"])
+@pytest.mark.parametrize(
+    "method",
+    mostly_slow(["mor", "reward-single", "reward-fedavg", "gold-reward", "fedavg-dpo"], "mor", "fedavg-dpo"),
+)
+@pytest.mark.parametrize("fault", mostly_slow(["dropout", "straggling", "corruption"], "dropout"))
 def test_a_run_with_faults_agrees_with_itself(run, toy_preferences, method, fault):
     changes = {f"faults.{fault}": 0.4}
     scenario = load_scenario(toy_preferences / "toy-preferences.toml", changes)

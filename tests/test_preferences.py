@@ -246,6 +246,7 @@ def test_damaged_weights_are_named(tmp_path, monkeypatch):
         assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_small_run_with_three_architectures(catalog, tmp_path, monkeypatch):
     monkeypatch.setenv("FEDBENCH_CACHE", str(tmp_path / "cache"))
     small = {"pairs": 16, "queries": 6, "comparisons": 6, "items": 16, "held_out": 16}

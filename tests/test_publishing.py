@@ -79,6 +79,7 @@ def test_the_same_again_is_nothing_to_do(publish, remote):
     assert commits(remote) == 1
 
 
+@pytest.mark.slow
 def test_a_dry_run_lists_what_would_change(publish, boards, remote):
     code, out, err = publish(f"git:{remote}#pages", "--dry-run", "--format", "json")
     rows = json.loads(out)
@@ -96,6 +97,7 @@ def test_a_dry_run_lists_what_would_change(publish, boards, remote):
     assert commits(remote) == 1
 
 
+@pytest.mark.slow
 def test_what_else_lies_on_the_branch_stays_and_what_the_site_lost_goes(publish, remote, tmp_path):
     assert publish(f"git:{remote}#pages")[0] == 0
     git(tmp_path, "clone", "--quiet", "--branch", "pages", remote, "clone")
@@ -111,6 +113,7 @@ def test_what_else_lies_on_the_branch_stays_and_what_the_site_lost_goes(publish,
     assert commits(remote) == 3
 
 
+@pytest.mark.slow
 def test_what_is_no_site_is_not_replaced(publish, remote, tmp_path):
     """The branch of a mistyped address; only a lone first page may go, as a new static Space has one."""
     git(tmp_path, "clone", "--quiet", remote, "clone")
@@ -134,6 +137,7 @@ def test_a_path_is_one_from_here_and_a_password_is_nobodys(publish, remote, monk
     assert code == 2 and "https://example.org/x.git names no remote and branch" in err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["missing", "other"])
 def test_a_branch_with_other_records_has_diverged(publish, boards, remote, how):
     """Somebody published records from another checkout; they are neither removed nor overwritten."""
@@ -154,6 +158,7 @@ def test_a_branch_with_other_records_has_diverged(publish, boards, remote, how):
     assert git(remote, "rev-parse", "pages") == before
 
 
+@pytest.mark.slow
 def test_who_is_overtaken_is_told_and_forces_nothing(publish, boards, remote, tmp_path, monkeypatch):
     """Between reading the branch and pushing to it, somebody else pushes."""
     assert publish(f"git:{remote}#pages")[0] == 0
@@ -397,6 +402,7 @@ def test_a_space_is_made_filled_and_then_left_alone(hub, to_hub):
     assert {method for method, _ in hub.asked} == {"GET"}
 
 
+@pytest.mark.slow
 def test_a_data_set_keeps_its_card_and_loses_old_pages(hub, to_hub):
     site = dict.fromkeys(("boards/old.html", "assets/site.css", "assets/site.js"), b"yesterday")
     commits = [{"README.md": b"a card", **site}]
@@ -417,6 +423,7 @@ def large_files(hub, monkeypatch):
     hub.large = (".css", ".js")
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Use 'content:DeprecationWarning")  # huggingface_hub's of httpx
 def test_what_the_hub_keeps_beside_git_gets_there_and_is_known_again(hub, to_hub, large_files):
     code, out, err = to_hub("hf:nobody/boards")
@@ -429,6 +436,7 @@ def test_what_the_hub_keeps_beside_git_gets_there_and_is_known_again(hub, to_hub
     assert (code, out) == (0, "") and "nothing to do" in err
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Use 'content:DeprecationWarning")
 def test_a_hub_whose_store_is_full_is_one_line(hub, to_hub, large_files):
     hub.full = True
@@ -438,6 +446,7 @@ def test_a_hub_whose_store_is_full_is_one_line(hub, to_hub, large_files):
     assert hub.repositories["spaces", "nobody/boards"] == [{}], "nothing half there"
 
 
+@pytest.mark.slow
 def test_who_is_overtaken_on_the_hub_is_told(hub, to_hub):
     hub.repositories["spaces", "nobody/boards"] = [{}]
     hub.baseline_params = True
@@ -446,6 +455,7 @@ def test_who_is_overtaken_on_the_hub_is_told(hub, to_hub):
     assert hub.repositories["spaces", "nobody/boards"][-1] == {"index.html": b"first!"}
 
 
+@pytest.mark.slow
 def test_records_on_the_hub_are_never_taken_back(hub, to_hub):
     hub.repositories["spaces", "nobody/boards"] = [{"records/other@1/fedavg/seed-0/record.json": b"{}"}]
     code, out, err = to_hub("hf:nobody/boards")
@@ -461,6 +471,7 @@ def test_a_token_that_may_not_write_is_refused_in_a_line(hub, to_hub):
     assert not hub.repositories
 
 
+@pytest.mark.slow
 def test_a_hub_that_is_not_there_is_one_line(hub, to_hub):
     hub.shutdown()
     hub.server_close()

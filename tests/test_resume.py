@@ -15,6 +15,7 @@ from itertools import count, pairwise
 import pytest
 import torch
 from attempts import PHASES, POLICY_PHASES, Asked, Attempts
+from conftest import mostly_slow
 
 from fedbench.errors import UsageError
 from fedbench.federation import checkpoint
@@ -166,7 +167,7 @@ class Hashed(dict):
         return hash(json.dumps(self, sort_keys=True))
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", mostly_slow(METHODS, "scaffold"))
 def test_killed_at_random_moments(method, attempts, reference, tmp_path):
     """Every phase has its turn over the methods; within it, when is drawn."""
     whole, seconds = reference(method, METHODS[method])
@@ -194,7 +195,7 @@ def test_killed_at_random_moments(method, attempts, reference, tmp_path):
     run.assert_complete(whole)
 
 
-@pytest.mark.parametrize("method", ["mor", "fedavg-dpo"])
+@pytest.mark.parametrize("method", mostly_slow(["mor", "fedavg-dpo"], "fedavg-dpo"))
 def test_a_policys_training_killed_at_random_moments(method, attempts_at_policies, tmp_path):
     """In the middle of fitting, of the router, of a GRPO step; the reward models are fitted anew each time
     that they were not fitted to the end."""
@@ -214,6 +215,7 @@ def test_a_policys_training_killed_at_random_moments(method, attempts_at_policie
         run.assert_complete(whole)
 
 
+@pytest.mark.slow
 def test_killed_before_every_change_of_a_file(attempts, tmp_path):
     whole, _ = Run(attempts, tmp_path / "whole", "scaffold", QUICK, "batched").finish()
     for number in count(1):
@@ -231,7 +233,7 @@ def test_killed_before_every_change_of_a_file(attempts, tmp_path):
 
 
 @pytest.mark.parametrize("phase, nth", [("checkpoint", 3), ("log", 6), ("record", 1)])
-@pytest.mark.parametrize("full", [False, True], ids=["killed", "full"])
+@pytest.mark.parametrize("full", mostly_slow([False, True], False), ids=["killed", "full"])
 def test_a_torn_write_is_never_seen(phase, nth, full, attempts, reference, tmp_path):
     """The process dies in the middle of writing a file, or the disk is full."""
     whole, _ = reference("scaffold", LONG)
@@ -283,7 +285,7 @@ DAMAGES = {
 }
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("damage", mostly_slow(DAMAGES, "truncated", "bit of a tensor"))
 def test_a_damaged_newest_checkpoint_is_passed_over(damage, copy, reference):
     newest = max((copy.folder / "checkpoints").iterdir())
     newest.write_bytes(DAMAGES[damage](newest.read_bytes()))

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from conftest import mostly_slow
 
 from fedbench.api.aggregator import LocalRule
 from fedbench.api.scenario import Training
@@ -38,7 +39,7 @@ def sides(llm):
     return [TokenizedResponses.of(llm, features, images, prompts, words) for words in said]
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", mostly_slow(ARCHITECTURES, "dual", "cross"))
 def test_a_reward_model_learns_preferences_and_is_calibrated(name, llm, sides):
     task = RewardTask(make_reward(name, llm, 112, 32), *sides, torch.ones(400))
     train, test = np.arange(300), torch.arange(300, 400)

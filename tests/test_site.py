@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 import matplotlib
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from conftest import example_record, install_plugin
+from conftest import example_record, install_plugin, mostly_slow
 from playwright.sync_api import sync_playwright
 from records_of_ours import RECORDS
 
@@ -175,7 +175,7 @@ def existing(site, name):
 
 
 @pytest.mark.parametrize("name", PAGES)
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", mostly_slow(["light", "dark"], "light"))
 def test_axe_finds_nothing_serious(site, visit, name, scheme):
     page = visit(site, existing(site, name), color_scheme=scheme)
     page.evaluate("for (const closed of document.querySelectorAll('details')) closed.open = true")
@@ -185,7 +185,7 @@ def test_axe_finds_nothing_serious(site, visit, name, scheme):
 
 
 @pytest.mark.parametrize("name", PAGES)
-@pytest.mark.parametrize("width", [360, 768])
+@pytest.mark.parametrize("width", mostly_slow([360, 768], 360))
 def test_no_page_scrolls_sideways(site, visit, name, width):
     page = visit(site, existing(site, name), viewport={"width": width, "height": 740})
     assert page.evaluate("document.documentElement.scrollWidth") <= width
@@ -553,6 +553,7 @@ def test_a_build_that_breaks_off_leaves_the_old_site(fedbench, small, tmp_path, 
     assert {name: path.read_bytes() for name, path in files(tmp_path / "boards").items()} == before
 
 
+@pytest.mark.slow
 def test_pages_do_not_depend_on_what_the_users_own_pictures_look_like(fedbench, small, tmp_path):
     with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "red", "lines.markersize": 9}):
         assert fedbench(*small)[0] == 0

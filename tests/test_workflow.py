@@ -130,6 +130,7 @@ def test_a_hand_in_of_records_passes(runner):
     assert runner.step(PAGES) == (0, "")
 
 
+@pytest.mark.slow
 def test_a_forged_record_and_a_forged_page_fail(runner):
     put(runner.submission / "leaderboards" / "records", edited(lambda record: everywhere(record, 0.9)))
     page = runner.submission / "leaderboards" / "alignment-nano.md"
