@@ -10,7 +10,7 @@ from fedbench.plugins import Plugins
 from fedbench.replay import Replayer, hardware_class
 from fedbench.results.parsing import content_id
 from fedbench.runner import Runner, choose_device
-from fedbench.verification.ladder import Level, climb, verify
+from fedbench.verification.ladder import Level, run_again, verify
 
 PRIMARY = "unseen-concept/category/accuracy"
 
@@ -69,7 +69,7 @@ def forge_last(record):
 @pytest.mark.parametrize("method", ["fedavg", "local", "scaffold"])
 def test_an_honest_record_is_replayed_bit_by_bit(runs, replayer, catalog, method):
     verdicts = verify([runs[method]], catalog)
-    (verdict,) = climb(verdicts, Level.replayed, replayer.replay)
+    (verdict,) = run_again(verdicts, Level.replayed, replayer.replay)
     assert (verdict.level, verdict.problem) == (Level.replayed, "")
 
 

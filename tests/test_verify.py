@@ -18,7 +18,7 @@ from fedbench.leaderboard.notes import notes
 from fedbench.plugins import Plugins
 from fedbench.results.layout import run_id
 from fedbench.verification import submission
-from fedbench.verification.ladder import Level, climb, verify
+from fedbench.verification.ladder import Level, run_again, verify
 
 
 @pytest.fixture(scope="module")
@@ -857,19 +857,19 @@ def test_a_sample_is_run_again(catalog, tmp_path):
         again.append(path)
         return "round 1: a run gives other parameters" if "seed-2" in str(path) else ""
 
-    climbed = climb(verdicts, Level.replayed, replay)
-    assert [(v.level.name, v.fails(Level.replayed)) for v in climbed] == [
+    replayed = run_again(verdicts, Level.replayed, replay)
+    assert [(v.level.name, v.fails(Level.replayed)) for v in replayed] == [
         ("replayed", False), ("replayed", False), ("consistent", True)
     ]  # fmt: skip
     again.clear()
-    sampled = climb(verdicts, Level.replayed, replay, sample=1, seed=4)
+    sampled = run_again(verdicts, Level.replayed, replay, sample=1, seed=4)
     assert len(again) == 1 and sum(v.level == Level.replayed for v in sampled) <= 1
     assert not any(v.fails(Level.replayed) for v in sampled if v.path not in again)
     first = list(again)
-    climb(verdicts, Level.replayed, replay, sample=1, seed=4)
+    run_again(verdicts, Level.replayed, replay, sample=1, seed=4)
     assert again == first * 2
     again.clear()
-    climb(verdicts, Level.replayed, replay, sample=5, can=lambda run: run.seed == 1)
+    run_again(verdicts, Level.replayed, replay, sample=5, can_run=lambda run: run.seed == 1)
     assert again and all("seed-1" in str(path) for path in again), "what can't be run here is not drawn"
 
 

@@ -11,8 +11,9 @@ from fedbench.errors import FedbenchError
 from fedbench.files import write_new
 from fedbench.results.parsing import content_id, parse, read_bytes
 from fedbench.results.store import RECORD, find_records, read_record, read_values
+from fedbench.verification.installed import Installed
 from fedbench.verification.ladder import Level, Verdict, verify
-from fedbench.verification.validity import Installed, places_of
+from fedbench.verification.validity import places_of
 
 
 @dataclass(frozen=True)

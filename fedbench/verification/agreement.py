@@ -12,42 +12,49 @@ from fedbench.results.records import Record
 from fedbench.results.run_summary import contender
 
 Key = tuple[Hashable, ...]
+"""What a fact is about, in words, then what records must have in common for it to be the same."""
 
 
-def traits(record: Record, scenario: Scenario) -> Iterator[tuple[Key, str]]:
-    """What ``record``, of ``scenario``, must have in common with others: (what they share it under, what it
-    is).
+def shared_facts(record: Record, scenario: Scenario) -> Iterator[tuple[Key, str]]:
+    """The facts that ``record`` must share with the records that have the same keys.
 
-    The first of the key says what it is about. Measures of the same parameters are the same on the same
-    machine and packages only.
+    Each refuses a forgery that fits itself but not the other records of its scenario:
+
+    - *what was federated*: other data, clients or parameters;
+    - *the untouched start*: a made-up digest of round 0;
+    - *the items measured*, *what the measures are*: fewer items, another unit or direction;
+    - *the measures of the same parameters*: other values for parameters that another record has, too
+      (on the same machine and packages only: elsewhere the last bits may differ);
+    - *whether round 0 costs anything*: reward models fitted for nothing in some seeds;
+    - *bytes per update*: an update that is larger or smaller than in the method's other seeds.
     """
-    where, seed = record.scenario.fingerprint, record.seed
-    yield ("what was federated", where), sha256_json(record.data.model_dump(mode="json"))
+    scenario_id, seed = record.scenario.fingerprint, record.seed
+    yield ("what was federated", scenario_id), sha256_json(record.data.model_dump(mode="json"))
     if not record.rounds:
         return
     first = record.rounds[0]
     whole = first.metrics.get(record.primary)
     models = whole.n if whole else 0  # personalised methods measure every client's model
-    yield ("the untouched start", where, seed, models), first.digest
+    yield ("the untouched start", scenario_id, seed, models), first.digest
     items = {name: [m.n, m.unit, m.better] for name, m in first.metrics.items()}
-    yield ("the items measured", where, models), canonical_json(items)
+    yield ("the items measured", scenario_id, models), canonical_json(items)
     final = {name: [m.unit, m.better] for name, m in sorted(record.final.items())}
-    yield ("what the measures are", where, sha256_json(list(final))), canonical_json(final)
+    yield ("what the measures are", scenario_id, sha256_json(list(final))), canonical_json(final)
     machine = sha256_json([record.environment.get(key) for key in ("processor", "device", "packages")])
     for entry in record.rounds:
-        found = {name: entry.metrics[name].value for name in first.metrics if name in entry.metrics}
+        metrics = {name: entry.metrics[name].value for name in first.metrics if name in entry.metrics}
         clients = {client: measure.value for client, measure in entry.clients.items()}
-        key = ("the measures of the same parameters", where, machine, entry.digest)
-        yield key, sha256_json([found, clients])
-    whose = where, *contender(record.method)
-    if scenario.faults is None:  # else nobody may have answered
+        key = ("the measures of the same parameters", scenario_id, machine, entry.digest)
+        yield key, sha256_json([metrics, clients])
+    entrant = scenario_id, *contender(record.method)
+    if scenario.faults is None:  # with faults it may be that no client answered
         costs = first.costs.uplink_bytes, first.costs.downlink_bytes, first.costs.client_examples
-        yield ("whether round 0 costs anything", *whose), canonical_json([cost > 0 for cost in costs])
-    if record.scenario.track == "alignment":  # whoever takes part sends the same
-        yield ("bytes per update", *whose), _share(record)
+        yield ("whether round 0 costs anything", *entrant), canonical_json([cost > 0 for cost in costs])
+    if record.scenario.track == "alignment":  # every client that takes part sends the same
+        yield ("bytes per update", *entrant), _up_over_down(record)
 
 
-def _share(record: Record) -> str:
+def _up_over_down(record: Record) -> str:
     """Bytes up over bytes down."""
     costs = record.costs
     return f"{costs.uplink_bytes / costs.downlink_bytes:.9g}" if costs.downlink_bytes else "none"
@@ -55,26 +62,29 @@ def _share(record: Record) -> str:
 
 @dataclass
 class Agreement:
-    """Collects records and says which of them are at odds with most of the others."""
+    """Collects the facts of records and says which records are at odds with most of the others."""
 
-    _found: dict[Key, dict[str, str]] = field(default_factory=lambda: defaultdict(dict))
+    _values: dict[Key, dict[str, str]] = field(default_factory=lambda: defaultdict(dict))
+    """By key and the name of a record: what the record says."""
 
     def add(self, name: str, record: Record, scenario: Scenario) -> None:
-        for key, value in traits(record, scenario):
-            self._found[key].setdefault(name, value)
+        """Take in the facts of ``record``; ``name`` is what :meth:`objections` calls it."""
+        for key, value in shared_facts(record, scenario):
+            self._values[key].setdefault(name, value)
 
     def objections(self) -> dict[str, str]:
-        """By name: the first thing that a record alone says otherwise. Where no value has a majority, all
-        who differ are named."""
-        against: dict[str, str] = {}
-        for key, values in self._found.items():
-            (most, count), *others = Counter(values.values()).most_common()
+        """By name, the first fact in which a record differs from most others.
+
+        Where no value has a majority, all records that share the fact are named.
+        """
+        objections: dict[str, str] = {}
+        for (fact, *_), values in self._values.items():
+            (commonest, count), *others = Counter(values.values()).most_common()
             if not others:
                 continue
-            clear = count > others[0][1]
+            majority = count > others[0][1]
             for name, value in values.items():
-                if value != most or not clear:
-                    against.setdefault(
-                        name, f"{key[0]} is not that of the other records it should share it with"
-                    )
-        return against
+                if value != commonest or not majority:
+                    problem = f"{fact} is not that of the other records it should share it with"
+                    objections.setdefault(name, problem)
+        return objections

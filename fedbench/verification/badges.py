@@ -1,7 +1,7 @@
-"""What was replayed or reproduced, by record: a file beside the records, kept by those who keep the boards.
+"""Badges: which records were replayed or reproduced, in a file beside the records.
 
-``consistent`` needs no file, since every build finds it out again. A record's id is the hash of its content,
-so a badge can't pass to another.
+Those who keep the boards keep the file. ``consistent`` is not noted, since every build checks it anew. A
+badge goes by the record's id, the hash of its content, so it can't pass to another record.
 """
 
 from __future__ import annotations
@@ -16,17 +16,18 @@ from fedbench.results.parsing import NotJson, parse, read_bytes
 from fedbench.verification.ladder import Level, Verdict
 
 BADGES = "verified.json"
+"""Name of the file."""
 
 
 def badges_beside(paths: Sequence[Path]) -> Path:
-    """Where the badges of one folder of records lie."""
+    """The file of badges of one folder of records; :class:`UsageError` if ``paths`` is anything else."""
     if len(paths) != 1 or not paths[0].is_dir():
         raise UsageError("badges lie beside a folder of records", fix="name that folder, and nothing else")
     return paths[0].parent / BADGES
 
 
 def read_badges(path: Path) -> dict[str, Level]:
-    """By record id; nothing if there is no such file."""
+    """Levels by record id; empty if there is no such file."""
     if not path.exists():
         return {}
     try:
@@ -36,7 +37,7 @@ def read_badges(path: Path) -> dict[str, Level]:
 
 
 def add_badges(path: Path, verdicts: Iterable[Verdict]) -> int:
-    """Note who was replayed or reproduced; how many badges are new or higher."""
+    """Note what was replayed or reproduced; return how many badges are new or higher."""
     badges = read_badges(path)
     earned = {v.run.id: v.level for v in verdicts if v.run is not None and v.level > Level.consistent}
     new = {key: level for key, level in earned.items() if level > badges.get(key, Level.unverified)}
@@ -47,11 +48,11 @@ def add_badges(path: Path, verdicts: Iterable[Verdict]) -> int:
 
 
 def levels(verdicts: Iterable[Verdict], badges: Mapping[str, Level]) -> dict[str, Level]:
-    """By record id, the highest level known: a badge counts for what is consistent only."""
-    found: dict[str, Level] = {}
+    """The highest level known of each record, by id. A badge counts only for a consistent record."""
+    highest: dict[str, Level] = {}
     for verdict in verdicts:
         if (run := verdict.run) is not None:
-            sound = verdict.level >= Level.consistent
-            level = max(verdict.level, badges.get(run.id, verdict.level)) if sound else verdict.level
-            found[run.id] = max(level, found.get(run.id, level))
-    return found
+            consistent = verdict.level >= Level.consistent
+            level = max(verdict.level, badges.get(run.id, verdict.level)) if consistent else verdict.level
+            highest[run.id] = max(level, highest.get(run.id, level))
+    return highest

@@ -1,4 +1,4 @@
-"""What a change does to records that are there already: nothing may. Asks git, runs nothing of the change."""
+"""What a change does to records that are there already: nothing is allowed. Asks git, runs nothing."""
 
 from __future__ import annotations
 
@@ -11,41 +11,47 @@ from fedbench.verification.badges import BADGES
 from fedbench.verification.ladder import Level, Verdict
 
 HARMLESS = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "core.quotePath=true")
-"""A repository's own settings must not make git run anything."""
+"""Options that keep a repository's own settings from making git run anything."""
 
-WHAT = {"A": "was added", "M": "was changed", "T": "was changed", "D": "has vanished"}
+STATUS = {"A": "was added", "M": "was changed", "T": "was changed", "D": "has vanished"}
+"""Git's letters for what became of a file."""
 
 
 def changes(folder: Path, ref: str) -> dict[Path, str]:
     """What became of tracked files below ``folder`` since the merge base with ``ref``, by file."""
     base = _git(folder, "merge-base", "--end-of-options", ref, "HEAD").strip()
-    asked = ("diff", "--name-status", "--no-renames", "--no-ext-diff", "--relative", base, "--", ".")
-    lines = (line.split("\t", 1) for line in _git(folder, *asked).splitlines())
-    return {folder / name: WHAT[status[0]] for status, name in lines if status[0] in WHAT}
+    diff = ("diff", "--name-status", "--no-renames", "--no-ext-diff", "--relative", base, "--", ".")
+    lines = (line.split("\t", 1) for line in _git(folder, *diff).splitlines())
+    return {folder / name: STATUS[status[0]] for status, name in lines if status[0] in STATUS}
 
 
-def tampered(paths: Iterable[Path], ref: str, found: Iterable[Verdict] = ()) -> list[Verdict]:
-    """A verdict for each record that was there and no longer is what it was, for badges that a change gives
-    itself, and for records that are added and were ``found`` to be retired already."""
-    verdicts = []
-    retired = {verdict.path for verdict in found if verdict.level == Level.retired}
+def tampered(paths: Iterable[Path], ref: str, verdicts: Iterable[Verdict] = ()) -> list[Verdict]:
+    """A verdict for everything that the change since ``ref`` must not do.
+
+    Refuses records that were changed or have vanished, badges that a change gives itself, and records that it
+    adds although ``verdicts`` say that they are retired.
+    """
+    refused = []
+    retired = {verdict.path for verdict in verdicts if verdict.level == Level.retired}
     for folder in (path if path.is_dir() else path.parent for path in paths):
         for path, what in changes(folder, ref).items():
             if what != "was added":
-                why = f"it {what}: records that are there stay as they are"
-                verdicts.append(Verdict(path, Level.unverified, why))
+                refused.append(_refused(path, f"it {what}: records that are there stay as they are"))
             elif path in retired:
-                verdicts.append(
-                    Verdict(path, Level.unverified, "it is retired, and nothing retired is added")
-                )
+                refused.append(_refused(path, "it is retired, and nothing retired is added"))
         badges = folder.parent / BADGES
         if changes(folder.parent, ref).get(badges):
-            why = "badges are given by those who keep the boards, not by who hands in records"
-            verdicts.append(Verdict(badges, Level.unverified, why))
-    return verdicts
+            problem = "badges are given by those who keep the boards, not by who hands in records"
+            refused.append(_refused(badges, problem))
+    return refused
+
+
+def _refused(path: Path, problem: str) -> Verdict:
+    return Verdict(path=path, level=Level.unverified, problem=problem)
 
 
 def _git(folder: Path, *arguments: str) -> str:
+    """The output of a git command in ``folder``."""
     command = ["git", *HARMLESS, "-C", str(folder), *arguments]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from pathlib import Path
-from typing import Any
 
 from fedbench.catalog import Catalog
 from fedbench.results.run_summary import RunSummary, run_of
 from fedbench.rng import numpy_stream
 from fedbench.verification.agreement import Agreement
 from fedbench.verification.consistency import inconsistencies
-from fedbench.verification.safety import shown
-from fedbench.verification.submission import Handed, handed_in
-from fedbench.verification.validity import Installed, Refused, Retired, read_valid
+from fedbench.verification.installed import Installed, InvalidRecord, RetiredRecord
+from fedbench.verification.safety import quoted
+from fedbench.verification.submission import SubmittedFile, submitted_files
+from fedbench.verification.validity import read_valid
 
 
 class Level(IntEnum):
-    """Each level includes the ones before it. ``retired`` is off the ladder: a record of an earlier version
-    of its scenario or method, which stays where it is and counts on no board."""
+    """How far a record was verified; each level includes the ones before it.
+
+    ``retired`` is off the ladder: a record of an earlier version of its scenario or method, which stays where
+    it is and counts on no board.
+    """
 
     retired = -1
     unverified = 0
@@ -33,21 +36,23 @@ class Level(IntEnum):
 
 @dataclass(frozen=True)
 class Verdict:
-    """The highest ``level`` that holds of a file, and what the next one fell over (empty if nothing did).
-
-    ``run`` is None if the file is no valid record."""
+    """The highest level that holds of a file."""
 
     path: Path
     level: Level
     problem: str = ""
+    """Why the next level does not hold; empty if no check refused it."""
     run: RunSummary | None = None
+    """The record's run; None if the file is no valid record."""
 
-    def fails(self, asked: Level) -> bool:
-        """Whether it falls short of the level asked for. What is retired doesn't, nor what no sample chose to
-        run again."""
+    def fails(self, required: Level) -> bool:
+        """Whether the file falls short of the ``required`` level.
+
+        A retired record does not, nor one that no sample chose to run again.
+        """
         if self.level == Level.retired:
             return False
-        return self.level < asked if asked <= Level.valid else bool(self.problem)
+        return self.level < required if required <= Level.valid else bool(self.problem)
 
 
 Replay = Callable[[Path], str]
@@ -60,67 +65,78 @@ def verify(paths: Iterable[Path], catalog: Catalog) -> list[Verdict]:
     Files are read one by one; of each only what tables need is kept.
     """
     installed, agreement = Installed(catalog), Agreement()
-    verdicts = [_alone(handed, installed, agreement) for handed in handed_in(paths)]
-    return _together(verdicts, agreement)
+    verdicts = [_check_alone(file, installed, agreement) for file in submitted_files(paths)]
+    return _check_together(verdicts, agreement.objections())
 
 
-def _alone(handed: Handed, installed: Installed, agreement: Agreement) -> Verdict:
-    if handed.problem:
-        return Verdict(handed.path, Level.unverified, handed.problem)
+def _check_alone(file: SubmittedFile, installed: Installed, agreement: Agreement) -> Verdict:
+    """The verdict on one file; its facts are added to ``agreement``."""
+    if file.problem:
+        return Verdict(path=file.path, level=Level.unverified, problem=file.problem)
     try:
-        record, scenario = read_valid(handed.path, installed, handed.place)
-    except Refused as error:
-        return Verdict(handed.path, Level.unverified, str(error))
-    except Retired as error:
-        return Verdict(handed.path, Level.retired, str(error), run_of(error.record, handed.path))
-    run = run_of(record, handed.path)
+        record, scenario = read_valid(file.path, installed, file.place)
+    except InvalidRecord as error:
+        return Verdict(path=file.path, level=Level.unverified, problem=str(error))
+    except RetiredRecord as error:
+        run = run_of(error.record, file.path)
+        return Verdict(path=file.path, level=Level.retired, problem=str(error), run=run)
     try:
         is_ceiling = installed.is_ceiling(record)
         problem = next(inconsistencies(record, scenario, is_ceiling=is_ceiling), "")
-        agreement.add(str(handed.path), record, scenario)
+        agreement.add(str(file.path), record, scenario)
     except Exception as error:  # a check that a record can bring down has not been passed
-        problem = f"it can't be checked: {type(error).__name__}: {shown(str(error))}"
-    return Verdict(handed.path, Level.valid if problem else Level.consistent, problem, run)
+        problem = f"it can't be checked: {type(error).__name__}: {quoted(str(error))}"
+    level = Level.valid if problem else Level.consistent
+    return Verdict(path=file.path, level=level, problem=problem, run=run_of(record, file.path))
 
 
-def _together(verdicts: Sequence[Verdict], agreement: Agreement) -> list[Verdict]:
-    """Consistent is what does not contradict the other records, and has no twin among them."""
-    duplicates: dict[Any, list[Verdict]] = defaultdict(list)
-    for verdict in verdicts:
-        if verdict.run is not None and verdict.level != Level.retired:
-            run = verdict.run
-            duplicates[run.scenario.fingerprint, run.contender, run.seed].append(verdict)
-    against = agreement.objections()
-    for found in duplicates.values():
-        for verdict in found[1:]:
-            against[str(verdict.path)] = f"a second record of this seed: {found[0].path} is the first"
+def _check_together(verdicts: Sequence[Verdict], objections: dict[str, str]) -> list[Verdict]:
+    """Takes ``consistent`` from records that others object to, and from second records of a seed."""
+    problems = objections | _second_records(verdicts)
     return [
-        replace(verdict, level=Level.valid, problem=why)
-        if verdict.level == Level.consistent and (why := against.get(str(verdict.path), ""))
+        replace(verdict, level=Level.valid, problem=problem)
+        if verdict.level == Level.consistent and (problem := problems.get(str(verdict.path), ""))
         else verdict
         for verdict in verdicts
     ]
 
 
-def climb(
+def _second_records(verdicts: Sequence[Verdict]) -> dict[str, str]:
+    """By path, the problem of every record but the first of a scenario, method, option set and seed."""
+    by_run: dict[Hashable, list[Verdict]] = defaultdict(list)
+    for verdict in verdicts:
+        if (run := verdict.run) is not None and verdict.level != Level.retired:
+            by_run[run.scenario.fingerprint, run.contender, run.seed].append(verdict)
+    return {
+        str(verdict.path): f"a second record of this seed: {same[0].path} is the first"
+        for same in by_run.values()
+        for verdict in same[1:]
+    }
+
+
+def run_again(
     verdicts: Sequence[Verdict],
     level: Level,
     replay: Replay,
+    *,
     sample: int | None = None,
     seed: int = 0,
-    can: Callable[[RunSummary], bool] = lambda run: True,
+    can_run: Callable[[RunSummary], bool] = lambda run: True,
 ) -> list[Verdict]:
-    """The verdicts after every consistent record was run again, or a ``sample`` of those that ``can`` be,
-    which takes it to ``level`` unless something came out otherwise."""
-    sound = sorted((v for v in verdicts if v.level == Level.consistent), key=lambda v: v.path)
-    chosen = {verdict.path for verdict in sound}
+    """The verdicts after consistent records were run again, which takes them to ``level``.
+
+    All of them are run, or a ``sample`` of those that ``can_run``, drawn by ``seed``. A record whose run came
+    out otherwise stays ``consistent``, with the difference as its problem.
+    """
+    consistent = sorted((v for v in verdicts if v.level == Level.consistent), key=lambda v: v.path)
+    chosen = {verdict.path for verdict in consistent}
     if sample is not None:
-        able = [verdict for verdict in sound if verdict.run and can(verdict.run)]
+        able = [verdict for verdict in consistent if verdict.run and can_run(verdict.run)]
         drawn = numpy_stream(seed, "replay").choice(len(able), min(sample, len(able)), replace=False)
         chosen = {able[i].path for i in drawn}
-    return [_again(verdict, level, replay) if verdict.path in chosen else verdict for verdict in verdicts]
+    return [_replayed(verdict, level, replay) if verdict.path in chosen else verdict for verdict in verdicts]
 
 
-def _again(verdict: Verdict, level: Level, replay: Replay) -> Verdict:
+def _replayed(verdict: Verdict, level: Level, replay: Replay) -> Verdict:
     problem = replay(verdict.path)
     return replace(verdict, problem=problem) if problem else replace(verdict, level=level)

@@ -1,4 +1,4 @@
-"""What no text of a record may hold: it is shown on pages and in comments, and it is public for good."""
+"""Texts and numbers that no record may hold: they are shown on pages and in comments, and public for good."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MOST_TEXT = 10_000
 """Characters of one text."""
 
 LARGEST = 1e15
-"""Of any number; more is no measurement."""
+"""Largest number that can be a measurement."""
 
 FORBIDDEN = {
     "markup": r"<\s*[/!?A-Za-z]|javascript:",
@@ -25,15 +25,18 @@ FORBIDDEN = {
         r"|://[^/\s:@]+:[^/\s:@]+@"
     ),
 }
-"""By what it is called. Secrets: private keys, tokens of GitHub, Hugging Face, OpenAI, GitLab, Slack, Google,
-AWS, web tokens, assignments to a password, and addresses that hold one."""
+"""Patterns of forbidden text, by what a message calls it. Secrets: private keys, tokens of GitHub, Hugging
+Face, OpenAI, GitLab, Slack, Google, AWS, web tokens, assignments to a password, addresses with one."""
 
 _PATTERNS = {what: re.compile(pattern) for what, pattern in FORBIDDEN.items()}
 _ANY = re.compile("|".join(f"(?:{pattern})" for pattern in FORBIDDEN.values()))
 
 
-def objection(values: Any) -> str:
-    """What is wrong with a text or number of a JSON value, keys included; empty if nothing."""
+def unsafe_content(values: Any) -> str:
+    """Refuses markup, control characters, paths, secrets, long texts and huge numbers of a JSON value.
+
+    Keys count as texts. Returns the first problem; empty if there is none.
+    """
     seen: dict[Any, None] = {}
     level = [values]
     while level:
@@ -47,21 +50,21 @@ def objection(values: Any) -> str:
             else:
                 seen[value] = None
         level = inner
-    return next((problem for value in seen if (problem := _of(value))), "")
+    return next((problem for value in seen if (problem := _problem(value))), "")
 
 
-def _of(value: Any) -> str:
+def _problem(value: Any) -> str:
     if type(value) is str:
-        problem = _of_text(value)
-        return problem and f"the text {shown(value, 40)!r} holds {problem}"
+        kind = _forbidden(value)
+        return kind and f"the text {quoted(value, 40)!r} holds {kind}"
     if isinstance(value, int | float) and abs(value) > LARGEST:
         return "a number is beyond anything measured"
     return ""
 
 
 @lru_cache(maxsize=100_000)
-def _of_text(text: str) -> str:
-    """Most texts of a record are in most others, too."""
+def _forbidden(text: str) -> str:
+    """What ``text`` holds that it must not; cached, since most texts of a record are in most others, too."""
     if len(text) > MOST_TEXT:
         return f"more than {MOST_TEXT} characters"
     if not _ANY.search(text):
@@ -69,11 +72,11 @@ def _of_text(text: str) -> str:
     return next(what for what, pattern in _PATTERNS.items() if pattern.search(text))
 
 
-def shown(text: str, most: int = 80) -> str:
-    """A text that nobody vouches for, as a message may quote it: short, and printable ASCII."""
+def quoted(text: str, most: int = 80) -> str:
+    """An untrusted text as a message may quote it: short, printable ASCII, without markup."""
     return cut(re.sub(r"[^ -~]|[<>`|]", "?", text), most)
 
 
 def cut(text: str, most: int) -> str:
-    """The text, or its beginning: ``most`` characters."""
+    """The text, or its beginning and an ellipsis: ``most`` characters at most."""
     return text if len(text) <= most else f"{text[: most - 1]}…"

@@ -1,4 +1,4 @@
-"""The files that somebody hands in: found without following, opening or unpacking anything."""
+"""The files that somebody hands in: listed without following, opening or unpacking anything."""
 
 from __future__ import annotations
 
@@ -16,34 +16,39 @@ DEEPEST = 8
 """Folders within each other; records lie three deep."""
 
 COMPANIONS = {ROUND_LOG, ".lock"}
-"""What a run leaves beside its record; it is not looked at."""
+"""Files that a run leaves beside its record; they are not looked at."""
 
-
-PLACE = 3
+PLACE_DEPTH = 3
 """Folders that say where a record belongs: scenario, method, seed."""
+
+ARCHIVES = (".zip", ".gz", ".tar", ".tgz", ".xz", ".7z")
 
 
 @dataclass(frozen=True)
-class Handed:
-    """A file. ``place`` is its scenario's, method's and seed's folder if a folder was handed in, None if the
-    file was; ``problem`` says why it can't be a record."""
+class SubmittedFile:
+    """A file, or a folder that is too deep to look into."""
 
     path: Path
     place: PurePosixPath | None = None
+    """Its folders of scenario, method and seed; None if the file was handed in by itself."""
     problem: str = ""
+    """Why it can't be a record; empty if it may be one."""
 
 
-def handed_in(paths: Iterable[Path]) -> Iterator[Handed]:
-    """Every file of ``paths``, a folder standing for all that is below it, in a fixed order."""
+def submitted_files(paths: Iterable[Path]) -> Iterator[SubmittedFile]:
+    """Every file of ``paths``, in a fixed order; a folder stands for all that is below it.
+
+    Refuses links, devices, archives, other files than records, deep folders and more than 50,000 files.
+    """
     count = 0
     for path in paths:
-        for found in _below(path, path) if _is_folder(path) else [_judged(path, None)]:
+        for file in _below(path, path) if _is_folder(path) else [_checked(path, None)]:
             count += 1
             if count > MOST_FILES:
-                yield Handed(path, problem=f"more than {MOST_FILES} files were handed in")
+                yield SubmittedFile(path=path, problem=f"more than {MOST_FILES} files were handed in")
                 return
-            if found is not None:
-                yield found
+            if file is not None:
+                yield file
 
 
 def _is_folder(path: Path) -> bool:
@@ -53,28 +58,30 @@ def _is_folder(path: Path) -> bool:
         raise UsageError(f"no such record or folder: {path}") from error
 
 
-def _below(folder: Path, root: Path) -> Iterator[Handed | None]:
+def _below(folder: Path, root: Path) -> Iterator[SubmittedFile | None]:
+    """Every file below ``folder``, which is ``root`` or lies in it; None for a companion of a record."""
     for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
         path = Path(entry.path)
         if entry.is_dir(follow_symlinks=False):
             if len(path.relative_to(root).parts) > DEEPEST:
-                yield Handed(path, problem="its folders are nested too deeply")
+                yield SubmittedFile(path=path, problem="its folders are nested too deeply")
             else:
                 yield from _below(path, root)
         elif entry.name in COMPANIONS and entry.is_file(follow_symlinks=False):
             yield None
         else:
-            yield _judged(path, PurePosixPath(*path.absolute().parent.parts[-PLACE:]))
+            yield _checked(path, PurePosixPath(*path.absolute().parent.parts[-PLACE_DEPTH:]))
 
 
-def _judged(path: Path, place: PurePosixPath | None) -> Handed:
-    mode = path.lstat().st_mode
+def _checked(path: Path, place: PurePosixPath | None) -> SubmittedFile:
+    """The file with what its name and kind already rule out."""
+    mode, problem = path.lstat().st_mode, ""
     if stat.S_ISLNK(mode):
-        return Handed(path, place, "it is a link, which is not followed")
-    if not stat.S_ISREG(mode):
-        return Handed(path, place, "it is not a plain file")
-    if path.suffix in (".zip", ".gz", ".tar", ".tgz", ".xz", ".7z"):
-        return Handed(path, place, "it is an archive, which is not opened: hand in the record files")
-    if path.name != RECORD and (place is not None or path.suffix != ".json"):
-        return Handed(path, place, f"it is no {RECORD}, and nothing else belongs here")
-    return Handed(path, place)
+        problem = "it is a link, which is not followed"
+    elif not stat.S_ISREG(mode):
+        problem = "it is not a plain file"
+    elif path.suffix in ARCHIVES:
+        problem = "it is an archive, which is not opened: hand in the record files"
+    elif path.name != RECORD and (place is not None or path.suffix != ".json"):
+        problem = f"it is no {RECORD}, and nothing else belongs here"
+    return SubmittedFile(path=path, place=place, problem=problem)

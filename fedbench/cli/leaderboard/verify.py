@@ -15,7 +15,7 @@ from fedbench.leaderboard.record_sources import REMOTE, open_source
 from fedbench.verification.badges import add_badges, badges_beside
 from fedbench.verification.comment import comment, rows
 from fedbench.verification.history import tampered
-from fedbench.verification.ladder import Level, Replay, climb, verify
+from fedbench.verification.ladder import Level, Replay, run_again, verify
 
 LEVELS = [level.name for level in Level if level > Level.unverified]
 
@@ -59,9 +59,13 @@ def command(
     verdicts = verify(paths, app.catalog)
     if asked > Level.consistent:
         here = installed_methods(app.catalog)
-        again = _again(app, asked)
-        verdicts = climb(
-            verdicts, asked, again, sample, sample_seed, can=lambda run: run.contender[:2] in here
+        verdicts = run_again(
+            verdicts,
+            asked,
+            _again(app, asked),
+            sample=sample,
+            seed=sample_seed,
+            can_run=lambda run: run.contender[:2] in here,
         )
     if against is not None:
         verdicts += tampered(paths, against, verdicts)
