@@ -1,4 +1,4 @@
-"""MoR's router, routings and Thompson sampling, on a federation whose clients' answers can be told apart."""
+"""MoR's router, routings and Thompson sampling, on a federation of clients whose answers differ."""
 
 import pytest
 import torch
@@ -104,7 +104,7 @@ def test_uncertainty_is_one_before_feedback_and_sherman_morrison_after():
     torch.testing.assert_close(thompson.deviations(start, h, lam), torch.ones(6, K))
     after, inverse = start, torch.eye(4, dtype=torch.float64) / lam
     for row in range(6):
-        after = thompson.asked(after, (row + 2) * h[row : row + 1], torch.tensor([1]))
+        after = thompson.covariance_update(after, (row + 2) * h[row : row + 1], torch.tensor([1]))
         g = h[row].double()
         inverse = inverse - torch.outer(inverse @ g, inverse @ g) / (1 + g @ inverse @ g)
     probe = unit(5, 4, 2)
@@ -123,7 +123,7 @@ def test_the_heads_step_is_the_gradient_of_the_loss():
     pull = (weight - start["weight0"]).square().sum() + (bias - start["bias0"]).square().sum()
     loss = 0.5 * (guess - 1.0).square().mean() + lam / 2 * pull
     slopes = torch.autograd.grad(loss, (weight, bias))
-    after = thompson.told(moved, h, arm, 1.0, lam, lr)
+    after = thompson.head_update(moved, h, arm, 1.0, lam=lam, lr=lr)
     torch.testing.assert_close(after["weight"], (weight - lr * slopes[0]).detach())
     torch.testing.assert_close(after["bias"], (bias - lr * slopes[1]).detach())
 
@@ -155,7 +155,7 @@ def test_feedback_raises_the_chosen_clients_estimate_after_a_good_step(literal):
     assert (after[0] > before[0]).item() is not literal
     torch.testing.assert_close(after[1:], before[1:])
     assert float(after_state["average"]) == pytest.approx(0.1)
-    assert fuser.diagnostics(after_state)["told"] == 1 and fuser.diagnostics(after_state)["good"] == (
+    assert fuser.diagnostics(after_state)["informative"] == 1 and fuser.diagnostics(after_state)["good"] == (
         not literal
     )
 
@@ -185,7 +185,7 @@ def test_feedback_from_the_objective_or_validation():
         after = fuser.feedback(state, outcome)
         if name == "delta_val":
             assert torch.equal(after["weight"], state["weight"]), "the first validation is the baseline"
-            assert not torch.equal(after["U"], state["U"]), "whoever was asked is known better"
+            assert not torch.equal(after["U"], state["U"]), "a client that was queried is known better"
             after = fuser.feedback(after, outcome)
         assert not torch.equal(after["weight"], state["weight"])
 

@@ -1,1 +1,1 @@
-"""Canonical baselines and anchors; one module per method."""
+"""Canonical baselines and anchors: a module a paper; options in ``options.py``, names in ``hooks.py``."""

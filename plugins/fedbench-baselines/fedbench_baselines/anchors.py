@@ -1,4 +1,5 @@
-"""Anchors: what a method is measured against. They exchange no parameters, so they cost no bytes."""
+"""Anchors: the floor and the ceilings that methods are compared with. They exchange no parameters, so they
+cost no bytes."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from fedbench_baselines.fedavg import FedAvg
 
 
 class Start(Aggregator):
-    """Nobody trains: the projector, or policy, as it starts."""
+    """The projector, or policy, as it starts: no client trains."""
 
     communicates = False
 
@@ -25,7 +26,7 @@ class Start(Aggregator):
 
 
 class Centralized(FedAvg):
-    """One client that holds everybody's examples: as many of them, in batches of the same size."""
+    """One client that holds all clients' examples, trained on as many of them in batches of the same size."""
 
     communicates = False
 
@@ -34,7 +35,7 @@ class Centralized(FedAvg):
 
 
 class Local(Aggregator):
-    """Every client keeps its own projector: state ``params`` is [N, P]."""
+    """Each of N clients trains a projector of its own: state ``params`` is [N, P]."""
 
     personalised = True
     communicates = False

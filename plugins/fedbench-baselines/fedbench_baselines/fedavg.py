@@ -10,6 +10,8 @@ from fedbench import Aggregator, Cohort, Options, State
 
 
 class FedAvg(Aggregator):
+    """The mean of the clients' parameters, weighted by examples."""
+
     def __init__(self, options: Options) -> None:
         self.options = options
 

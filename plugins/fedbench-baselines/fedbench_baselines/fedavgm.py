@@ -14,6 +14,8 @@ from fedbench_baselines.options import FedAvgMOptions
 
 
 class FedAvgM(Aggregator):
+    """State: ``params`` x and ``velocity`` v, both [P]."""
+
     def __init__(self, options: FedAvgMOptions) -> None:
         self.options = options
 

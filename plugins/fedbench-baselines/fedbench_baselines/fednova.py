@@ -13,6 +13,8 @@ from fedbench import Aggregator, Cohort, Options, State
 
 
 class FedNova(Aggregator):
+    """The mean update per step, scaled to the mean number of steps."""
+
     def __init__(self, options: Options) -> None:
         self.options = options
 

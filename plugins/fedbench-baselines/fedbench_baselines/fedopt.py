@@ -18,7 +18,7 @@ from fedbench_baselines.options import FedOptOptions
 
 
 class FedOpt(Aggregator):
-    """What the three share; each says how the second moment moves."""
+    """The part that all three share. State: ``params`` x, ``first`` m and ``second`` v, all [P]."""
 
     def __init__(self, options: FedOptOptions) -> None:
         self.options = options
@@ -36,20 +36,26 @@ class FedOpt(Aggregator):
         return {"params": params, "first": first, "second": second}
 
     def second_moment(self, second: Tensor, squared: Tensor) -> Tensor:
-        """v from the last v and Δ²."""
+        """The new v, from the last v and Δ²."""
         raise NotImplementedError
 
 
 class FedAdam(FedOpt):
+    """v is a moving average."""
+
     def second_moment(self, second: Tensor, squared: Tensor) -> Tensor:
         return self.options.beta2 * second + (1 - self.options.beta2) * squared
 
 
 class FedYogi(FedOpt):
+    """v moves by at most a share of Δ²."""
+
     def second_moment(self, second: Tensor, squared: Tensor) -> Tensor:
         return second - (1 - self.options.beta2) * squared * (second - squared).sign()
 
 
 class FedAdagrad(FedOpt):
+    """v is a sum."""
+
     def second_moment(self, second: Tensor, squared: Tensor) -> Tensor:
         return second + squared

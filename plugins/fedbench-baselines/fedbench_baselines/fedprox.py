@@ -11,6 +11,8 @@ from fedbench_baselines.options import FedProxOptions
 
 
 class FedProx(FedAvg):
+    """FedAvg with a proximal term in each client's gradient."""
+
     def __init__(self, options: FedProxOptions) -> None:
         super().__init__(options)
         self.mu = options.mu

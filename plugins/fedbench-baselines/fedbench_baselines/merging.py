@@ -16,6 +16,8 @@ from fedbench_baselines.options import DareOptions, TaskArithmeticOptions, TiesO
 
 
 class TaskArithmetic(Aggregator):
+    """The mean update, scaled by λ."""
+
     def __init__(self, options: TaskArithmeticOptions) -> None:
         self.options = options
 
@@ -24,6 +26,8 @@ class TaskArithmetic(Aggregator):
 
 
 class Ties(Aggregator):
+    """Trim each update, elect a sign for each entry, average the entries that agree with it."""
+
     def __init__(self, options: TiesOptions) -> None:
         self.options = options
 
@@ -45,6 +49,8 @@ def trimmed(updates: Tensor, keep: float) -> Tensor:
 
 
 class Dare(Aggregator):
+    """Drop each update's entries with probability p, rescale the others by 1/(1 − p), average."""
+
     def __init__(self, options: DareOptions) -> None:
         self.options = options
 
@@ -54,5 +60,5 @@ class Dare(Aggregator):
         return {"params": state["params"] + cohort.weights @ (kept * cohort.updates / (1 - drop))}
 
     def _mask(self, client: int, cohort: Cohort) -> Tensor:
-        """Which entries survive: a stream of the client's own, so that reporting order doesn't matter."""
+        """The entries that are kept, drawn from the client's own stream: the order of clients is free."""
         return torch.rand(cohort.space.size, generator=cohort.stream("dare", client)) >= self.options.drop

@@ -21,6 +21,8 @@ from fedbench_baselines.options import MoonOptions
 
 
 class Moon(FedAvg):
+    """FedAvg with a contrastive loss; each client keeps ``previous``, its projector after its last round."""
+
     def __init__(self, options: MoonOptions) -> None:
         super().__init__(options)
         self.mu, self.tau = options.mu, options.tau
@@ -32,7 +34,7 @@ class Moon(FedAvg):
         anchor = state["params"].expand(len(clients.ids), -1)
 
         def contrast(signals: Signals) -> Tensor:
-            """The weighted mean over each client's examples, [C]."""
+            """μ times the mean contrastive loss of each client's examples, [C]."""
             z = pooled(signals)
             with torch.no_grad():
                 z_global, z_previous = (

@@ -1,4 +1,7 @@
-"""Reward fusion without learning: one client, all of them, any of them; and what frames them."""
+"""Reward fusion without a router: r(x, y) from the clients' calibrated rewards R̄_k(x, y), and a bound.
+
+PluralLLM is from arXiv 2604.04261; the others are the usual baselines of reward ensembles.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +48,7 @@ class RewardRandom(RewardMean):
 
 
 class RewardMin(RewardMean):
-    """r = min_k R̄_k(x, y): nobody may be left unhappy."""
+    """r = min_k R̄_k(x, y)."""
 
     def fuse(self, state: State, rewards: Tensor, weights: Tensor) -> Tensor:
         came = rewards.isfinite()
@@ -54,7 +57,7 @@ class RewardMin(RewardMean):
 
 
 class RewardMax(RewardMean):
-    """r = max_k R̄_k(x, y): somebody should be happy."""
+    """r = max_k R̄_k(x, y)."""
 
     def fuse(self, state: State, rewards: Tensor, weights: Tensor) -> Tensor:
         came = rewards.isfinite()
@@ -80,7 +83,7 @@ class RewardSingle(RewardMean):
 
 
 class RewardFedAvg(RewardMean):
-    """r of the clients' reward models averaged (McMahan et al. 2017): parameters travel, rewards don't."""
+    """r of one reward model, trained by FedAvg (McMahan et al. 2017): parameters travel, rewards don't."""
 
     def sources(self, federation: RewardFederation) -> Sequence[RewardSource]:
         return [federation.averaged_model()]
@@ -94,9 +97,15 @@ class GoldReward(RewardMean):
 
 
 class PluralLLM(RewardMean):
-    """Adaptive weights for who has been served badly so far. A stand-in for PluralLLM-α, whose formula could
-    not be read: APPA's (arXiv 2604.04261). h ← m h + (1−m) r̄, a = softmax((1−h)/τ), and the reward is
-    log mean_k e^{a_k r_k} where the fairness of h is below a bound, else the mean."""
+    """Adaptive weights that favour the clients whose rewards were low so far.
+
+    A stand-in for PluralLLM-α, whose formula could not be read: APPA's (arXiv 2604.04261).
+
+        h ← m h + (1 − m) r̄ ,   a = softmax((1 − h)/τ)
+        r = log mean_k e^{a_k r_k}   while Jain's index of e^h is below ``fair``, else mean_k r_k
+
+    State: ``history`` h [K].
+    """
 
     def __init__(self, options: PluralLLMOptions) -> None:
         self.options = options
@@ -115,14 +124,14 @@ class PluralLLM(RewardMean):
         return (scaled.logsumexp(1) - came.sum(1).log()).masked_fill(~came.any(1), torch.nan)
 
     def feedback(self, state: State, step: PolicyStepFeedback) -> State:
-        """What each client thought of the step's answers enters its history."""
+        """The state with each client's mean reward of the step in its history."""
         m = self.options.memory
-        thought = step.rewards.nanmean(0)
-        history = m * state["history"] + (1 - m) * thought
-        return {**state, "history": torch.where(thought.isfinite(), history, state["history"])}
+        reward = step.rewards.nanmean(0)
+        history = m * state["history"] + (1 - m) * reward
+        return {**state, "history": torch.where(reward.isfinite(), history, state["history"])}
 
     def _fair(self, history: Tensor) -> bool:
-        """Jain's index of e^h, which is positive whatever the rewards' scale."""
+        """Whether Jain's index of e^h (positive whatever the rewards' scale) reaches ``fair``."""
         served = history.exp()
         index = served.sum().square() / (len(served) * served.square().sum())
         return bool(index >= self.options.fair)

@@ -1,4 +1,4 @@
-"""Byzantine-robust aggregation; unweighted, since a claimed size is nothing to trust.
+"""Byzantine-robust aggregation; unweighted, since an attacker may claim any number of examples.
 
 median         per coordinate                                Yin et al. 2018, arXiv 1803.01498
 trimmed mean   per coordinate, ⌊βn⌋ dropped on each side     ibid.
@@ -16,6 +16,8 @@ from fedbench_baselines.options import KrumOptions, MultiKrumOptions, TrimmedMea
 
 
 class Median(Aggregator):
+    """The median of each coordinate; the mean of the middle two for an even cohort."""
+
     def __init__(self, options: Options) -> None:
         self.options = options
 
@@ -26,6 +28,8 @@ class Median(Aggregator):
 
 
 class TrimmedMean(Aggregator):
+    """The mean of each coordinate without its ⌊βn⌋ lowest and highest values."""
+
     def __init__(self, options: TrimmedMeanOptions) -> None:
         self.options = options
 
@@ -36,7 +40,7 @@ class TrimmedMean(Aggregator):
 
 
 class Krum(Aggregator):
-    """Keeps the one update that has the closest neighbours."""
+    """The one update that has the closest neighbours."""
 
     def __init__(self, options: KrumOptions) -> None:
         self.options = options
@@ -53,7 +57,7 @@ class Krum(Aggregator):
 
 
 class MultiKrum(Krum):
-    """Averages the m best; m = n − f unless said otherwise."""
+    """The mean of the m updates that have the closest neighbours; m = n − f by default."""
 
     options: MultiKrumOptions
 
@@ -62,9 +66,9 @@ class MultiKrum(Krum):
 
 
 def krum_scores(updates: Tensor, f: int) -> Tensor:
-    """Σ of squared distances to the n−f−2 nearest others (at least one), [C]; infinite for none.
+    """The sum of squared distances to the n−f−2 nearest others (at least one), [C]; infinite without any.
 
-    On updates and in float64: on weights in fp32, ‖a‖² + ‖b‖² − 2ab cancels.
+    Computed on updates and in float64: on weights in fp32, ‖a‖² + ‖b‖² − 2ab cancels.
     """
     squared = torch.cdist(updates.double(), updates.double()).square()
     squared.fill_diagonal_(torch.inf)

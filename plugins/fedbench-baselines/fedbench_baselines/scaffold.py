@@ -22,6 +22,8 @@ from fedbench import Aggregator, Clients, Cohort, Context, LocalRule, Options, S
 
 
 class Scaffold(Aggregator):
+    """State: ``params`` x, ``control`` c and ``clients`` N; each client keeps ``control``, its c_k."""
+
     extra_uplink = extra_downlink = 1
 
     def __init__(self, options: Options) -> None:

@@ -29,7 +29,7 @@ from fedbench_fedcmp.options import FedCMPOptions
 from fedbench_fedcmp.reliability import REPORT, modality_gap, reliability
 
 Noted = tuple[Tensor, dict[str, Tensor]]
-"""A result, and what the state keeps of how it came about."""
+"""A result, and the entries that it adds to the state."""
 
 
 class FedCMP(Aggregator):
@@ -113,7 +113,7 @@ class FedCMP(Aggregator):
         return merged.T, {f"W:{name}": merged, **notes}
 
     def _beta(self, name: str, previous: Tensor, current: Tensor) -> Noted:
-        """β of one matrix, and for the log what it was made from."""
+        """β of one matrix, and the entries of the log that it comes from."""
         similarity = momentum.cosines(previous, current)
         cos_dis = momentum.shift(similarity)
         beta = momentum.momentum(cos_dis, self.options)
@@ -125,12 +125,12 @@ class FedCMP(Aggregator):
 
     def diagnostics(self, state: State) -> Mapping[str, Any]:
         """``weights`` of ``clients``; per matrix β, CosDis, mean |cos|, rank and max |UᵀU − I|."""
-        found: dict[str, Any] = {}
+        numbers: dict[str, Any] = {}
         for key, value in state.items():
             kind, _, name = key.partition(":")
             if kind in ("weights", "clients", "beta", "cos_dis", "mean_abs_cos"):
-                found[key] = value.tolist()
+                numbers[key] = value.tolist()
             elif kind == "U":
-                found[f"rank:{name}"] = value.shape[1]
-                found[f"orthogonality:{name}"] = momentum.orthogonality_error(value)
-        return found
+                numbers[f"rank:{name}"] = value.shape[1]
+                numbers[f"orthogonality:{name}"] = momentum.orthogonality_error(value)
+        return numbers

@@ -14,7 +14,8 @@ Energy = Annotated[float, Field(gt=0, lt=1)]
 
 
 class FedCMPOptions(Options):
-    """Three switches give the eight ablation corners; the rest says how each part works."""
+    """Options of ``fed-cmp``: three switches, whose eight combinations are the paper's ablation, and how each
+    part works."""
 
     csc: bool = Field(default=True, description="Merge in the canonical space, the shared basis UΣ.")
     rwf: bool = Field(default=True, description="Weight clients by reliability; off: by n_k/n.")

@@ -1,4 +1,4 @@
-"""What this plugin registers. Torch-free: the method is imported when a run uses it."""
+"""The method of this package. Imports no torch: the method itself is imported when a run uses it."""
 
 from __future__ import annotations
 

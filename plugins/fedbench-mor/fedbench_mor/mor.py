@@ -1,4 +1,13 @@
-"""MoR: a mixture of rewards with a learned router (arXiv 2605.03426, §3.2–3.4)."""
+"""MoR — "Replacing Parameters with Preferences", arXiv 2605.03426, §3.2–3.4: a mixture of rewards with a
+learned router. For answer y to question x and its router features h = pool(g_φ(x, y)):
+
+    z = W h + b                                     the router's scores, one a client     router.py
+    min_φ Σ_k Σ_(x,y)∈D_k BCE(z, e_k)               fitted by FedAvg (eq. 4)
+    k = argmax_j r̃_j,  r̃_j ~ N(σ(z_j), ν² σ²_j)     Thompson sampling on the head         thompson.py
+    r = R̄_k(x, y) = (R_k(x, y) − μ_k) / σ_k         only client k is queried
+
+After a step the head learns whether the step was a good one. The README says where the paper is silent.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +36,12 @@ LOSSES = {"bce": one_hot_bce, "ce": cross_entropy}
 
 
 class MoR(RewardFuser):
-    """State: ``router`` [P] and its ``sizes``; for Thompson sampling the head's arms, the moving average of
-    what tells a good step, and ``told``: how many steps told something, and how many that they were good."""
+    """A reward fuser whose router chooses, for each answer, the client to query.
+
+    State: ``router`` [P] and its ``sizes`` (F, D, K); for Thompson sampling also the head's arms
+    (:data:`.thompson.Arms`), ``average``, the moving average of the quantity by which a step is good, and
+    ``informative`` [2]: the steps in which that quantity moved, and those of them that were good.
+    """
 
     def __init__(self, options: MoROptions) -> None:
         self.options = options
@@ -41,20 +54,24 @@ class MoR(RewardFuser):
         o = self.options
         sizes = (*federation.widths, len(federation.client_models))
         params = federation.train_router(
-            self._module(sizes), LOSSES[o.loss],
-            rounds=o.rounds, steps=o.steps, batch_size=o.batch_size, lr=o.lr,
-        )  # fmt: skip
+            self._module(sizes),
+            LOSSES[o.loss],
+            rounds=o.rounds,
+            steps=o.steps,
+            batch_size=o.batch_size,
+            lr=o.lr,
+        )
         state: dict[str, Tensor] = {"router": params, "sizes": torch.tensor(sizes)}
         if o.routing == "thompson":
             head = self._router(state).head
             state |= thompson.first(head.weight.detach(), head.bias.detach(), o.lam)
-            state |= {"average": torch.full((), torch.nan), "told": torch.zeros(2)}
+            state |= {"average": torch.full((), torch.nan), "informative": torch.zeros(2)}
         return state
 
     def route(
         self, state: State, responses: ResponseBatch, num_sources: int, stream: torch.Generator
     ) -> Tensor:
-        """[N, K]: one-hot for one client, or shares of several."""
+        """Weights [N, K]: one-hot for one client, or shares of several."""
         o = self.options
         if o.routing == "thompson":
             arm = thompson.chosen(state, self._features(state, responses), o.nu, o.lam, stream)
@@ -62,8 +79,8 @@ class MoR(RewardFuser):
         shares = self.scores(state, responses).softmax(-1)
         if o.routing == "soft":
             return shares
-        asked = min(o.k, num_sources) if o.routing == "topk" else 1
-        kept = torch.zeros_like(shares).scatter(1, shares.topk(asked, dim=1).indices, 1.0)
+        queried = min(o.k, num_sources) if o.routing == "topk" else 1
+        kept = torch.zeros_like(shares).scatter(1, shares.topk(queried, dim=1).indices, 1.0)
         if o.routing == "top1":
             return kept
         return shares * kept / (shares * kept).sum(1, keepdim=True)
@@ -73,12 +90,12 @@ class MoR(RewardFuser):
         return super().fuse(state, rewards if bound is None else rewards.clamp(-bound, bound), weights)
 
     def feedback(self, state: State, step: PolicyStepFeedback) -> State:
-        """Thompson sampling learns whether the step was a good one."""
+        """Update the arms by what was queried, and the head by whether the step was a good one."""
         o = self.options
         if o.routing != "thompson" or not step.fused.isfinite().any():
             return state
         h, arm = self._features(state, step.responses), step.weights.argmax(1)
-        state = {**state, **thompson.asked(state, h, arm)}
+        state = {**state, **thompson.covariance_update(state, h, arm)}
         if o.feedback == "delta_j":
             before, after = step.objective()
         else:
@@ -86,27 +103,32 @@ class MoR(RewardFuser):
         if after == before:
             return state
         reward = float((after > before) != o.literal_feedback)
-        state = {**state, "told": state["told"] + torch.tensor([1.0, reward])}
-        return {**state, **thompson.told(state, h, arm, reward, o.lam, o.head_lr)}
+        state = {**state, "informative": state["informative"] + torch.tensor([1.0, reward])}
+        return {**state, **thompson.head_update(state, h, arm, reward, lam=o.lam, lr=o.head_lr)}
 
     @torch.no_grad()
     def scores(self, state: State, responses: ResponseBatch) -> Tensor:
-        """[N, K]: z."""
-        found: Tensor = self._router(state).to(responses.visual.device)(
-            responses.visual, responses.text, responses.mask
-        )
-        return found.cpu()
+        """The router's scores z [N, K]."""
+        router = self._router(state).to(responses.visual.device)
+        z: Tensor = router(responses.visual, responses.text, responses.mask)
+        return z.cpu()
 
     def diagnostics(self, state: State) -> Mapping[str, Any]:
+        """``explored``, ‖U_k − λI‖ of each client; ``average``; ``informative`` and ``good``, in steps."""
         if "U" not in state:
             return {}
-        asked = torch.linalg.matrix_norm(state["U"] - self.options.lam * torch.eye(state["U"].shape[1]))
-        told, good = state["told"].tolist()
-        return {"explored": asked.tolist(), "average": float(state["average"]), "told": told, "good": good}
+        ridge = self.options.lam * torch.eye(state["U"].shape[1])
+        informative, good = state["informative"].tolist()
+        return {
+            "explored": torch.linalg.matrix_norm(state["U"] - ridge).tolist(),
+            "average": float(state["average"]),
+            "informative": informative,
+            "good": good,
+        }
 
     def _against_average(self, state: State, step: PolicyStepFeedback) -> tuple[State, float, float]:
-        """The moving average of mean reward (or validation) before the step, the step's, and the state with
-        the average gone on."""
+        """The state with the step's mean reward (or validation) in the moving average, the average before the
+        step, and the step's own."""
         if self.options.feedback == "delta_val":
             now = step.validation()
         else:
@@ -117,12 +139,12 @@ class MoR(RewardFuser):
 
     @torch.no_grad()
     def _features(self, state: State, responses: ResponseBatch) -> Tensor:
-        """[N, d]: h, what the head reads."""
+        """The head's inputs h [N, d]."""
         router = self._router(state).to(responses.visual.device)
         return router.pooled(responses.visual, responses.text, responses.mask).cpu()
 
     def _router(self, state: State) -> Router:
-        """From the state alone, so that a run can be taken up in another process."""
+        """The router with the state's parameters; from the state alone, so that a run can be resumed."""
         features, embedding, clients = state["sizes"].tolist()
         router = self._module((features, embedding, clients))
         router.load_state_dict(ParamSpace.of(router).views(state["router"]))

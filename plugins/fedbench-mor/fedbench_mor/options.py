@@ -10,13 +10,13 @@ from fedbench import Options
 
 
 class MoROptions(Options):
-    """Every ablation of the paper is one of these changed."""
+    """Options of ``mor``, see ``mor.py``; each ablation of the paper changes one of them."""
 
     routing: Literal["top1", "soft", "topk", "thompson"] = Field(
         "thompson",
-        description="ask the likeliest client, all by weight, the k likeliest, or by Thompson sampling",
+        description="query the likeliest client, all by weight, the k likeliest, or by Thompson sampling",
     )
-    k: int = Field(2, ge=1, description="clients asked under topk")
+    k: int = Field(2, ge=1, description="clients queried under topk")
     normalise: bool = Field(True, description="use rewards normalised by each client's own μ and σ")
     clip: float | None = Field(None, gt=0, description="bound on a normalised reward's size")
     width: int = Field(32, ge=1, description="width of the router")
@@ -34,7 +34,7 @@ class MoROptions(Options):
     head_lr: float = Field(1e-3, gt=0, description="learning rate of the head's online updates")
     feedback: Literal["delta_mean_reward", "delta_j", "delta_val"] = Field(
         "delta_mean_reward",
-        description="what tells a good step: mean reward over its moving average, GRPO's J, or validation",
+        description="a good step raises the mean reward over its moving average, GRPO's J, or validation",
     )
     literal_feedback: bool = Field(False, description="r_t as printed: 1 where the objective fell")
     memory: float = Field(0.9, ge=0, lt=1, description="decay of the moving average of the mean reward")

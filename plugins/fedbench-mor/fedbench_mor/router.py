@@ -1,4 +1,4 @@
-"""MoR's router g_φ: whose reward model knows best about this question and answer (arXiv 2605.03426, §3.2)."""
+"""MoR's router g_φ (arXiv 2605.03426, §3.2): a score for each client's reward model, given an answer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 
 class Router(nn.Module):
-    """``layers`` pre-norm Transformer layers over visual and text tokens, pooled, and a linear head."""
+    """``layers`` pre-norm Transformer layers over visual and text tokens, mean pooling, and a linear head."""
 
     def __init__(
         self, features: int, embedding: int, clients: int, width: int, layers: int, heads: int
@@ -19,7 +19,7 @@ class Router(nn.Module):
         self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, clients)
 
     def pooled(self, visual: Tensor, text: Tensor, mask: Tensor) -> Tensor:
-        """[B, W]: h, what the head reads."""
+        """The head's inputs h [B, W], from features [B, T, F], embeddings [B, L, D] and mask [B, L]."""
         tokens = torch.cat([self.image(visual), self.text(text)], dim=-2)
         real = torch.cat([mask.new_ones(visual.shape[:-1]), mask], dim=-1)
         for block in self.blocks:
@@ -28,7 +28,7 @@ class Router(nn.Module):
         return self.norm((tokens * weight).sum(-2) / weight.sum(-2))  # type: ignore[no-any-return]
 
     def forward(self, visual: Tensor, text: Tensor, mask: Tensor) -> Tensor:
-        """[B, K]: z."""
+        """The scores z [B, K]."""
         return self.head(self.pooled(visual, text, mask))  # type: ignore[no-any-return]
 
 
@@ -43,6 +43,7 @@ class Block(nn.Module):
         self.up, self.down = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
 
     def forward(self, tokens: Tensor, real: Tensor) -> Tensor:
+        """Tokens [B, T, W] after the layer; ``real`` [B, T] is True where there is a token."""
         heads = self.qkv(self.before(tokens)).unflatten(-1, (3, self.heads, -1))
         query, key, value = (part.transpose(-2, -3) for part in heads.unbind(-3))
         # Written out: vmap, which gives the router its client axis, has no rule for fused attention.
@@ -60,5 +61,5 @@ def one_hot_bce(scores: Tensor, client: Tensor) -> Tensor:
 
 def cross_entropy(scores: Tensor, client: Tensor) -> Tensor:
     """Mean −log softmax(z)_k; scores [C, B, K], client [C] to [C]."""
-    found = scores.log_softmax(-1).gather(-1, client[:, None, None].expand(*scores.shape[:2], 1))
-    return -found.mean((1, 2))
+    logp = scores.log_softmax(-1).gather(-1, client[:, None, None].expand(*scores.shape[:2], 1))
+    return -logp.mean((1, 2))
