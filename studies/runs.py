@@ -1,6 +1,6 @@
 """Run what a finding needs; issue it again to finish what is missing.
 
-``python studies/runs.py fed_cmp``, ``mor`` or ``boards``. Several of these may run side by side on one
+``python studies/runs.py fed_cmp`` or ``mor``. Several of these may run side by side on one
 output folder, a thread each: each skips what another is running.
 """
 
@@ -16,7 +16,7 @@ from fedbench.errors import UsageError
 
 
 @click.command()
-@click.argument("what", type=click.Choice(study.WHATS))
+@click.argument("what", type=click.Choice(study.FINDINGS))
 @click.option("--output", type=click.Path(path_type=Path), default=Path("leaderboards/records"))
 @click.option("--backwards", is_flag=True, help="last study first: for a second process beside the first")
 def main(what: str, output: Path, backwards: bool) -> None:

@@ -20,8 +20,6 @@ from fedbench.runner import Busy, Runner, choose_device
 
 EXECUTOR = "batched"
 FINDINGS = ("fed_cmp", "mor")
-WHATS = (*FINDINGS, "boards")
-"""What there are runs for."""
 
 
 @dataclass(frozen=True)

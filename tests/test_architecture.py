@@ -26,7 +26,7 @@ FLOORS = (
     "federation results",
     "runs verification",
     "alignment preference leaderboard",
-    "jobs runner progress replay builtins experiments",
+    "jobs runner progress replay board_runs builtins experiments",
     "cli testing __main__",
 )
 FLOOR = {part: floor for floor, parts in enumerate(FLOORS) for part in parts.split()}

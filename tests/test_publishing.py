@@ -1,18 +1,16 @@
 """``fedbench leaderboard publish``: to real git repositories, and to a server that speaks as the Hub does."""
 
-import base64
-import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from conftest import git
+from local_hub import Large, local_hub, redirect
 from records_of_ours import PLACE, RECORDS, edited, everywhere, put
 
 from fedbench.leaderboard.publishers.git import GitPublisher
@@ -167,10 +165,10 @@ def test_who_is_overtaken_is_told_and_forces_nothing(publish, boards, remote, tm
 
     def overtaken(self, site, scratch):
         found = prepare(self, site, scratch)
-        git(tmp_path, "clone", "--quiet", "--branch", "pages", remote, "rival")
-        (tmp_path / "rival" / "index.html").write_text("first!")
-        git(tmp_path / "rival", "commit", "--quiet", "--all", "--message", "first!")
-        git(tmp_path / "rival", "push", "--quiet")
+        git(tmp_path, "clone", "--quiet", "--branch", "pages", remote, "overtaker")
+        (tmp_path / "overtaker" / "index.html").write_text("first!")
+        git(tmp_path / "overtaker", "commit", "--quiet", "--all", "--message", "first!")
+        git(tmp_path / "overtaker", "push", "--quiet")
         return found
 
     monkeypatch.setattr(GitPublisher, "prepare", overtaken)
@@ -247,137 +245,16 @@ def test_nothing_that_does_not_verify_is_published(publish, boards, remote):
 # --- the Hugging Face Hub
 
 
-class Hub(BaseHTTPRequestHandler):
-    """The endpoints that publishing calls, over repositories in ``server.repositories``: kind and name to
-    commits, each the files with their content. Tokens must be ``server.token``."""
-
-    def log_message(self, *_):
-        pass
-
-    def answer(self, status, body, **headers):
-        data = json.dumps(body).encode()
-        self.send_response(status)
-        for key, value in {
-            "Content-Type": "application/json",
-            "Content-Length": len(data),
-            **headers,
-        }.items():
-            self.send_header(key.replace("_", "-"), str(value))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def commits(self):
-        """What the path is about: the repository's commits (None without one), and what of it is asked."""
-        _, _, kind, user, name, *rest = self.path.partition("?")[0].split("/")
-        return self.server.repositories.get((kind, f"{user}/{name}")), rest
-
-    def missing(self):
-        self.answer(404, {"error": "Repository not found"}, X_Error_Code="RepoNotFound")
-
-    def entry(self, path, data):
-        """A file of the tree; of a large one git has a pointer only."""
-        found = {"type": "file", "path": path, "oid": blob(data), "size": len(data)}
-        if not isinstance(data, Large):
-            return found
-        large = {"oid": hashlib.sha256(data).hexdigest(), "size": len(data), "pointerSize": 130}
-        return found | {"oid": blob(b"a pointer"), "lfs": large}
-
-    def do_PUT(self):
-        self.server.asked.append(("PUT", self.path))
-        data = self.rfile.read(int(self.headers["Content-Length"]))
-        if not self.server.full:
-            self.server.stored[hashlib.sha256(data).hexdigest()] = Large(data)
-        self.answer(507 if self.server.full else 200, {})
-
-    def do_GET(self):
-        self.server.asked.append(("GET", self.path))
-        commits, rest = self.commits()
-        if commits is None:
-            return self.missing()
-        head = commits[-1]
-        if rest[:1] == ["tree"]:
-            return self.answer(200, [self.entry(path, data) for path, data in head.items()])
-        return self.answer(200, {"id": "x/y", "sha": sha(commits), "siblings": [], "tags": []})
-
-    def do_POST(self):
-        self.server.asked.append(("POST", self.path))
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        if self.headers.get("Authorization") != f"Bearer {self.server.token}":
-            return self.answer(403, {"error": "Forbidden: you need the write role here"})
-        if self.path.endswith(".git/info/lfs/objects/batch"):
-            found = [
-                {**wanted, "actions": {"upload": {"href": f"{self.server.address}/lfs/{wanted['oid']}"}}}
-                for wanted in json.loads(body)["objects"]
-            ]
-            return self.answer(200, {"transfer": "basic", "objects": found})
-        if self.path == "/api/repos/create":
-            asked = json.loads(body)
-            self.server.created = asked
-            key = (f"{asked['type']}s", f"{asked['organization']}/{asked['name']}")
-            self.server.repositories[key] = [{}]
-            return self.answer(200, {"url": f"{self.server.address}/{'/'.join(key)}"})
-        commits, rest = self.commits()
-        if rest[0] == "preupload":
-            files = [
-                {
-                    "path": file["path"],
-                    "uploadMode": "lfs" if file["path"].endswith(self.server.large) else "regular",
-                    "shouldIgnore": False,
-                }
-                for file in json.loads(body)["files"]
-            ]
-            return self.answer(200, {"files": files})
-        assert rest[0] == "commit", self.path
-        header, *lines = map(json.loads, body.splitlines())
-        if self.server.baseline_params:
-            commits.append(commits[-1] | {"index.html": b"first!"})
-        if header["value"].get("parentCommit", sha(commits)) != sha(commits):
-            return self.answer(412, {"error": "A commit has happened since. Please refresh and try again."})
-        files = dict(commits[-1])
-        for line in lines:
-            value = line["value"]
-            if line["key"] == "deletedFile":
-                del files[value["path"]]
-            elif line["key"] == "lfsFile":
-                files[value["path"]] = self.server.stored[value["oid"]]
-            else:
-                files[value["path"]] = base64.b64decode(value["content"])
-        commits.append(files)
-        url = f"{self.server.address}/spaces/nobody/boards/commit/{sha(commits)}"
-        return self.answer(200, {"success": True, "commitUrl": url, "commitOid": sha(commits)})
-
-
-class Large(bytes):
-    """What the Hub keeps beside git."""
-
-
-def blob(data):
-    return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
-
-
-def sha(commits):
-    return hashlib.sha1(str(len(commits)).encode()).hexdigest()
-
-
 @pytest.fixture
 def hub():
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    server.address = f"http://127.0.0.1:{server.server_port}"
-    server.repositories, server.asked, server.token = {}, [], "hf_" + "x" * 30
-    server.created, server.baseline_params = None, False
-    server.large, server.stored, server.full = ("no file",), {}, False
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
+    with local_hub() as server:
+        yield server
 
 
 @pytest.fixture
 def to_hub(hub, publish, tmp_path, monkeypatch):
     """``code, out, err = to_hub("hf:…")``: this server is the Hub, and nobody is logged in elsewhere."""
-    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.address)
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
-    monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(tmp_path / "token"))
+    redirect(monkeypatch, hub, tmp_path)
 
     def run(to, *more, token=hub.token):
         monkeypatch.setenv("HF_TOKEN", token)
@@ -449,7 +326,7 @@ def test_a_hub_whose_store_is_full_is_one_line(hub, to_hub, large_files):
 @pytest.mark.slow
 def test_who_is_overtaken_on_the_hub_is_told(hub, to_hub):
     hub.repositories["spaces", "nobody/boards"] = [{}]
-    hub.baseline_params = True
+    hub.overtaken = True
     code, out, err = to_hub("hf:nobody/boards")
     assert (code, out) == (1, "") and "nobody/boards has diverged" in err
     assert hub.repositories["spaces", "nobody/boards"][-1] == {"index.html": b"first!"}

@@ -31,8 +31,10 @@ from fedbench.results.records import Record
 MOST_SEEDS = 1000
 
 
-def _seeds(ctx: click.Context, parameter: click.Parameter, value: str) -> tuple[int, ...]:
-    """``0``, ``0,3,5`` or ``0-4``."""
+def parse_seeds(ctx: click.Context, parameter: click.Parameter, value: str) -> tuple[int, ...]:
+    """The seeds that ``0``, ``0,3,5`` or ``0-4`` names; none if it is empty and that is the default."""
+    if value == parameter.default == "":
+        return ()
     seeds: list[int] = []
     for part in value.split(","):
         if not (found := re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)):
@@ -58,7 +60,7 @@ def _seeds(ctx: click.Context, parameter: click.Parameter, value: str) -> tuple[
     help="Scenario, or the path of a .toml file. Repeatable. When absent: "
     + ", ".join(f"{name} ({track})" for track, name in USUAL.items()),
 )
-@click.option("--seeds", default="0", callback=_seeds, show_default=True, help="0 or 0,3 or 0-4.")
+@click.option("--seeds", default="0", callback=parse_seeds, show_default=True, help="0 or 0,3 or 0-4.")
 @click.option(
     "-o",
     "--option",

@@ -8,10 +8,12 @@ import click
 
 from fedbench.errors import UsageError, suggest
 
-COMMANDS = ("show", "add", "verify", "build", "publish")
+COMMANDS = ("show", "run", "add", "verify", "build", "publish")
 
 
 class Lazy(click.Group):
+    """The sub-commands, each a module of this package that is imported when it is called."""
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
 
@@ -23,4 +25,4 @@ class Lazy(click.Group):
 
 @click.group("leaderboard", cls=Lazy)
 def command() -> None:
-    """Show, check, build and publish leaderboards over records."""
+    """Show, fill, check, build and publish leaderboards over records."""

@@ -8,19 +8,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fedbench.api.options import format_value
 from fedbench.fingerprint import canonical_json
+from fedbench.leaderboard.commands import run_command
 from fedbench.leaderboard.contest import Contest
-from fedbench.leaderboard.site.formats import ranges
 from fedbench.leaderboard.standings import Row
-from fedbench.results.anchors import sole_provider
 from fedbench.results.run_summary import RunSummary
 
 
 @dataclass(frozen=True)
 class OptionSet:
-    """What an entry was run with, on which scenarios, and the ``command`` that runs it again. ``unusual``
-    are the options that differ from the defaults of the method as installed here."""
+    """What an entry was run with, on which scenarios, and the ``command`` that runs it again. ``unusual`` are
+    the names of the options that differ from the ``defaults`` of the method as installed here."""
 
     options: Mapping[str, Any]
     defaults: Mapping[str, Any]
@@ -43,13 +41,21 @@ def _option_set(contest: Contest, row: Row, runs: list[RunSummary]) -> OptionSet
     defaults = known.defaults if known else {}
     unusual = [key for key, value in first.options.items() if defaults.get(key, ...) != value]
     scenarios = tuple(dict.fromkeys(run.scenario.name for run in runs))
-    alone = sole_provider(first.name, contest.methods) == first.provider.plugin
-    method = first.name if alone else f"{first.provider.plugin}/{first.name}"
-    words = ["fedbench", "run", "-m", method]
-    words += [word for scenario in scenarios for word in ("-s", scenario)]
-    words += ["--seeds", ranges(tuple(sorted({run.seed for run in runs})))]
-    words += [word for key in unusual for word in ("-o", f"{key}={format_value(first.options[key])}")]
-    return OptionSet(first.options, defaults, frozenset(unusual), scenarios, shlex.join(words))
+    command = run_command(
+        method=first.name,
+        plugin=first.provider.plugin,
+        installed=contest.methods,
+        scenarios=scenarios,
+        seeds=[run.seed for run in runs],
+        options={key: first.options[key] for key in unusual},
+    )
+    return OptionSet(
+        options=first.options,
+        defaults=defaults,
+        unusual=frozenset(unusual),
+        scenarios=scenarios,
+        command=shlex.join(command),
+    )
 
 
 def environments(runs: Sequence[RunSummary]) -> list[tuple[Mapping[str, Any], int]]:

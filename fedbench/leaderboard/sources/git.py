@@ -1,7 +1,7 @@
 """Records on a branch of a git remote. Needs the ``git`` command.
 
-One commit is fetched into a bare repository and the files are read from its objects: nothing is checked out,
-so that no hook, filter, submodule or link of the remote's comes into play.
+One commit is fetched into an empty repository and the files are read from its objects: nothing is checked
+out, so that no hook, filter, submodule or link of the remote's comes into play.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def fetch_git(name: str) -> RecordSource:
     with tempfile.TemporaryDirectory(prefix="fedbench-git-") as scratch:
         git = Git(Path(scratch), Path(scratch), GUARDED)
         try:
-            git("init", "--quiet", "--bare")
+            git("init", "--quiet")
             tip = git("ls-remote", "--", remote, ref).partition("\t")[0]
             if not tip:
                 why = f"it has no branch {branch}" if branch else "it is empty"

@@ -6,10 +6,16 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from tqdm import tqdm
 
 from fedbench.errors import FedbenchError, UsageError
 from fedbench.leaderboard.hub import hub_errors
 from fedbench.leaderboard.sources.fetching import RecordSource, RemoteFile, fetched
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
 
 
 def fetch_hub(name: str) -> RecordSource:
@@ -29,7 +35,7 @@ def fetch_hub(name: str) -> RecordSource:
                 f"hf:{repository}",
                 tip,
                 partial(_list, api, repository, tip),
-                partial(_fetch, repository, tip),
+                partial(_fetch, api, repository, tip),
             )
     except UsageError:
         raise
@@ -44,28 +50,34 @@ def fetch_hub(name: str) -> RecordSource:
         raise UsageError(f"can't read records from {name}", why=error) from error
 
 
-def _list(api: object, repository: str, tip: str) -> Iterator[RemoteFile]:
+class _OnTerminal(tqdm):  # type: ignore[type-arg]
+    """A progress bar that is drawn on a terminal only."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **{**settings, "disable": None})
+
+
+def _list(api: HfApi, repository: str, tip: str) -> Iterator[RemoteFile]:
     """The data set's files at commit ``tip``."""
-    from huggingface_hub import HfApi
     from huggingface_hub.hf_api import RepoFile
 
-    assert isinstance(api, HfApi)
     for found in api.list_repo_tree(repository, repo_type="dataset", recursive=True, revision=tip):
         if isinstance(found, RepoFile):
             yield RemoteFile(PurePosixPath(found.path), found.size, found.path)
 
 
-def _fetch(repository: str, tip: str, files: Mapping[PurePosixPath, RemoteFile], folder: Path) -> None:
+def _fetch(
+    api: HfApi, repository: str, tip: str, files: Mapping[PurePosixPath, RemoteFile], folder: Path
+) -> None:
     """Download what may be ``files`` and move these below ``folder``."""
-    from huggingface_hub import snapshot_download
-
     names = {Path(file.id).name for file in files.values()}
     with tempfile.TemporaryDirectory(prefix=".download-", dir=folder) as download:
-        snapshot_download(
+        api.snapshot_download(
             repository,
             repo_type="dataset",
             revision=tip,
             local_dir=download,
+            tqdm_class=_OnTerminal,
             allow_patterns=[pattern for name in names for pattern in (name, f"*/{name}")],
         )
         for path, file in files.items():
