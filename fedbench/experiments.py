@@ -47,19 +47,19 @@ USUAL = {"alignment": "emoji-ii", "preference": "prefs-emoji-tasks"}
 class MatrixResult(Sequence[Record]):
     """The completed records of a matrix, in its order; a sequence of :class:`Record`.
 
-    Attributes
-    ----------
-    records
-        One for each run that is completed, whether it was run now or before.
-    paths
-        The files of ``records``, in the same order.
-    failures
-        What ended the other runs; each was reported when it happened.
+    >>> import fedbench
+    >>> fedbench.MatrixResult(records=(), paths=())
+    <MatrixResult: 0 records>
     """
 
     records: tuple[Record, ...]
+    """One for each run that is completed, whether it was run now or before."""
+
     paths: tuple[Path, ...]
+    """The files of ``records``, in the same order."""
+
     failures: tuple[FedbenchError, ...] = ()
+    """What ended the other runs; each was reported when it happened."""
 
     @overload
     def __getitem__(self, index: int) -> Record: ...
@@ -127,6 +127,14 @@ def run(
         An unknown name or a bad value, before anything is loaded.
     FedbenchError
         The run failed; a record with status ``failed`` says why.
+
+    Examples
+    --------
+    >>> import fedbench
+    >>> record = fedbench.run("fed-cmp", "emoji-ii", rank=16)  # doctest: +SKIP
+    >>> fedbench.run("fedprox", "emoji-ii", nu=1)
+    Traceback (most recent call last):
+    fedbench.errors.UsageError: method 'fedprox' has no option 'nu' — its options are: mu
     """
     catalog = catalog or installed_catalog()
     request = _request(
@@ -177,6 +185,14 @@ def run_matrix(
     ------
     UsageError
         An unknown name or a bad value, before anything is loaded.
+
+    Examples
+    --------
+    >>> import fedbench
+    >>> runs = fedbench.run_matrix(methods=["fedavg", "fed-cmp"], seeds=range(3))  # doctest: +SKIP
+    >>> fedbench.run_matrix(methods=["fedavg"], seeds=[-1])
+    Traceback (most recent call last):
+    fedbench.errors.UsageError: seed -1: seeds are whole numbers from 0
     """
     catalog = catalog or installed_catalog()
     request = _request(
@@ -222,6 +238,14 @@ def load(path: str | Path) -> Record:
     ------
     UsageError
         There is no record, more than one, or it is damaged.
+
+    Examples
+    --------
+    >>> import fedbench
+    >>> record = fedbench.load("runs/emoji-ii@2/fed-cmp/seed-0")  # doctest: +SKIP
+    >>> fedbench.load("nothing.json")
+    Traceback (most recent call last):
+    fedbench.errors.UsageError: can't read the record in nothing.json: No such file or directory
     """
     files = find_records([Path(path)])
     if len(files) > 1:
@@ -230,7 +254,14 @@ def load(path: str | Path) -> Record:
 
 
 def load_all(*paths: str | Path) -> list[Record]:
-    """Read every record named; a folder stands for all completed records below it."""
+    """Read every record named; a folder stands for all completed records below it.
+
+    Examples
+    --------
+    >>> import fedbench
+    >>> fedbench.load_all()
+    []
+    """
     return [read_record(file) for file in find_records(map(Path, paths))]
 
 
@@ -274,6 +305,9 @@ def compare(
     >>> import fedbench
     >>> runs = fedbench.run_matrix(methods=["fedavg", "fed-cmp"], seeds=range(3))  # doctest: +SKIP
     >>> fedbench.compare(runs, against="fedavg").to_frame()[["method", "mean"]]  # doctest: +SKIP
+    >>> fedbench.compare([])
+    Traceback (most recent call last):
+    fedbench.errors.UsageError: there is no completed record to compare
     """
     installed = installed_methods(catalog or installed_catalog())
     return compare_sources(
@@ -292,6 +326,13 @@ def validate(path: str | Path, *, catalog: Catalog | None = None) -> None:
     ------
     UsageError
         What is wrong with it. Nothing in it is run.
+
+    Examples
+    --------
+    >>> import fedbench
+    >>> fedbench.validate("notes.txt")
+    Traceback (most recent call last):
+    fedbench.errors.UsageError: neither a scenario (.toml) nor a record (.json) in notes.txt
     """
     path = Path(path)
     if path.suffix == ".toml":

@@ -18,6 +18,7 @@ from fedbench.results.guards import Guard
 from fedbench.results.markdown import visible
 from fedbench.results.run_summary import RunSummary, unusual
 from fedbench.results.sources import Sources
+from fedbench.results.views import view
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -94,10 +95,12 @@ class Comparison:
         ]
 
     def to_frame(self) -> DataFrame:
-        """A pandas row for each method on a scenario; the columns of :meth:`to_dicts`, nested ones dotted."""
+        """A pandas row for each method on a scenario: its summary, then its difference, dotted."""
         import pandas as pd
 
-        return pd.json_normalize(self.to_dicts(), max_level=2)
+        rows = self.to_dicts()
+        differences = pd.json_normalize([row.pop("difference") or {} for row in rows])
+        return pd.concat([pd.DataFrame(rows), differences.add_prefix("difference.")], axis=1)
 
     def figure(self) -> Figure:
         """Learning curves, costs and clients of every row, a line of panels for each scenario."""
@@ -125,9 +128,8 @@ class Comparison:
         return str(self)
 
     def _repr_html_(self) -> str:
-        from fedbench.results.notebook import comparison_html
-
-        return comparison_html(self)
+        """What a notebook shows: the tables with intervals and verdicts, and the learning curves."""
+        return str(view("comparison html", self))
 
 
 def compare_sources(

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from fedbench.api.metrics import Costs, Measure
 from fedbench.api.specs import Track
 from fedbench.results.parsing import content_id
+from fedbench.results.views import view
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 SCHEMA_VERSION = 1
 Status = Literal["completed", "cancelled", "failed"]
@@ -133,6 +137,14 @@ class Record(Section):
     def sealed(self) -> Record:
         """The record with its ``record_id`` set."""
         return self.model_copy(update={"record_id": content_id(self.model_dump(mode="json"))})
+
+    def to_frame(self) -> DataFrame:
+        """A pandas row for each measure and cost of a round, of a client or at the end."""
+        return view("record frame", [self])
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: headline numbers, costs and the learning curve."""
+        return str(view("record html", self))
 
     def without_times(self) -> dict[str, Any]:
         """Everything that two runs of the same command share."""
