@@ -199,3 +199,26 @@ def example_record(method="fedavg", seed=0, value=0.5, status="completed", **cha
         "command": ["fedbench", "run"],
     } | changes  # fmt: skip
     return Record.model_validate(fields).sealed()
+
+
+@pytest.fixture(scope="module")
+def catalog():
+    """Everything that is installed."""
+    from fedbench.catalog import Catalog
+    from fedbench.plugins import Plugins
+
+    return Catalog(Plugins(strict=True))
+
+
+@pytest.fixture
+def verdict_of(catalog, tmp_path):
+    """Verify one record: ``level, problem = verdict_of(record)``."""
+    from records_of_ours import PLACE, put
+
+    from fedbench.verification.ladder import verify
+
+    def verdict_of(record, place=PLACE):
+        (verdict,) = verify([put(tmp_path, record, place)], catalog)
+        return verdict.level.name, verdict.problem
+
+    return verdict_of

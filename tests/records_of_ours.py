@@ -4,6 +4,7 @@ import json
 from copy import deepcopy
 from pathlib import Path
 
+from fedbench.results.layout import run_id
 from fedbench.results.parsing import content_id
 
 RECORDS = Path(__file__).parent.parent / "leaderboards" / "records"
@@ -47,3 +48,37 @@ def everywhere(record, value):
     """Set the last round's primary measure, and its copy at the end."""
     for found in (record["rounds"][-1]["metrics"], record["final"]):
         found[PRIMARY]["value"] = value
+
+
+def of_version(number):
+    """A change that makes a record one of another version of its scenario."""
+    return lambda record: record["scenario"].update(version=number)
+
+
+def scale_cost(record, name, factor):
+    """Scale a cost of every round, and make the total fit."""
+    for entry in record["rounds"]:
+        entry["costs"][name] = int(entry["costs"][name] * factor)
+    record["costs"][name] = sum(entry["costs"][name] for entry in record["rounds"])
+
+
+def fewer_examples(record):
+    """Take 100 examples from round 1, and from the total."""
+    record["rounds"][1]["costs"]["client_examples"] -= 100
+    record["costs"]["client_examples"] -= 100
+
+
+PROX = Path("emoji-tt@1", "fedprox", "seed-0", "record.json")
+
+
+def proximal(options, version=None):
+    """FedProx's record with other options, perhaps of another version of the method."""
+
+    def change(record):
+        record["method"].update(options=options)
+        fingerprint = record["scenario"]["fingerprint"]
+        record["run_id"] = run_id(fingerprint, "fedprox", "baselines", options, record["seed"])
+        if version:
+            record["method"]["provider"].update(version=version)
+
+    return edited(change, PROX)
