@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from fedbench.api.aggregator import Cohort, Context, LocalRule
-from fedbench.federation.executors import Executor
+from fedbench.api.aggregator import Cohort, Context
+from fedbench.federation.executors import Executor, no_rule
 from fedbench.federation.local import LocalWork
-from fedbench.federation.loop import plan
+from fedbench.federation.plan import plan
 from fedbench.jobs import plan_jobs
 from fedbench.rng import torch_stream
 from fedbench.runner import Runner, choose_device
+from fedbench.runs.aggregation import AggregationRun
 from fedbench.testing.contracts import installed, make
 
 STEPS = 4
@@ -30,17 +31,16 @@ def bench(tmp_path_factory):
 @pytest.mark.parametrize("chunk", [1, 5], ids=["serial", "batched"])
 def test_local_training(benchmark, bench, chunk):
     training = bench.scenario.training
+    setup = AggregationRun(bench, make("fedavg"), 0, "serial").setup
     work = [
         LocalWork(item.client, item.examples[: STEPS * training.batch_size], 0, STEPS)
-        for item in plan(bench.shards, range(5), 1, 10, training, seed=0)
+        for item in plan(setup, range(5), 1)
     ]
     start = bench.task.projector.init(torch_stream(0, "init")).to(bench.task.device).repeat(5, 1)
 
     def train():
         executor = Executor("bench", chunk)
-        trained = executor.train(
-            bench.task, start, work, lambda ids: LocalRule(), training, lambda n, loss: None
-        )
+        trained = executor.train(bench.task, start, work, no_rule, training)
         return trained.params.sum().item()
 
     benchmark.pedantic(train, rounds=7, warmup_rounds=2)

@@ -11,6 +11,8 @@ from math import prod
 import torch
 from torch import Tensor
 
+from fedbench.api.metrics import BYTES_PER_NUMBER
+
 
 @dataclass(frozen=True)
 class ParamSpace:
@@ -51,7 +53,7 @@ class ParamSpace:
     @property
     def nbytes(self) -> int:
         """The bytes of one fp32 vector on the wire."""
-        return 4 * self.size
+        return BYTES_PER_NUMBER * self.size
 
     def views(self, flat: Tensor) -> dict[str, Tensor]:
         """Split vectors ``[..., P]`` into named views ``[..., *shape]`` that share their memory."""

@@ -63,8 +63,9 @@ class Replayer:
         runner, job = self._runner(record), self._job(record, Path())
         run = runner.bench(job.scenario).run(job.method_entry.create(job.options), job.seed, "auto")
         executor = run.executor(_executor(record))
-        entries = run.rounds(executor, None, ProgressCallbacks(self.observer.tick))
-        return _rounds(record.rounds, list(islice(entries, 1 + self.rounds)), same)
+        rounds = run.rounds(executor, None, ProgressCallbacks(tick=self.observer.tick))
+        entries = [done.entry for done in islice(rounds, 1 + self.rounds)]
+        return _rounds(record.rounds, entries, same)
 
     def _everything(self, record: Record, same: bool) -> str:
         with TemporaryDirectory() as folder:

@@ -26,6 +26,7 @@ from fedbench.environment import describe, device_name
 from fedbench.errors import FedbenchError, UsageError
 from fedbench.federation import checkpoint
 from fedbench.federation.executors import Executor, ExecutorName
+from fedbench.federation.run_state import RunState
 from fedbench.files import remove_partial
 from fedbench.jobs import Job
 from fedbench.preference import bench as preference
@@ -176,8 +177,7 @@ class _Attempt:
         plugins.emit("fedbench_run_start", start)
         observer.run_started(start, run.examples)
         try:
-            self._rounds(run, rounds)
-            final, controls = run.final()
+            final, controls = run.final(self._rounds(run, rounds))
             outcome = {"final": final, "controls": controls, "stopped": self._stopped(rounds)}
             path = self._finish("completed", outcome)
         except KeyboardInterrupt:
@@ -197,8 +197,8 @@ class _Attempt:
         except Exception as problem:
             self.runner.observer.say(f"the {status} attempt leaves no record: {problem}")
 
-    def _rounds(self, run: Run, rounds: int) -> None:
-        """Every round that is still to do: measured, checkpointed, logged, announced."""
+    def _rounds(self, run: Run, rounds: int) -> RunState:
+        """Every round that is still to do: measured, checkpointed, logged, announced; where the run ends."""
         plugins, observer, job = self.runner.catalog.plugins, self.runner.observer, self.job
         saved = checkpoint.load(self.checkpoints, job.run_id, self.runner.device, observer.say)
         self.executor = executor = run.executor(saved.executor if saved else None)
@@ -211,22 +211,33 @@ class _Attempt:
             self.started = saved.started
             self.begin -= saved.seconds
             self.entries = [RoundEntry.model_validate(entry) for entry in saved.entries]
-            observer.say(f"taking up after round {saved.round}")
+            observer.say(f"taking up after round {saved.state.round}")
             seen = sum(entry.costs.client_examples for entry in self.entries)
             observer.tick(seen, torch.zeros(1))
-        for entry in run.rounds(executor, saved, ProgressCallbacks(observer.tick, self._stepped)):
+        progress = ProgressCallbacks(tick=observer.tick, step=self._stepped)
+        state = saved.state if saved else None
+        for done in run.rounds(executor, state, progress):
+            entry, state = done.entry, done.state
             dumped = [item.model_dump(mode="json") for item in (*self.entries, entry)]
             self.entries.append(entry)
             how = asdict(executor) | where  # a chunk shrinks when memory runs out
-            saved = checkpoint.Checkpoint(
-                job.run_id, entry.round, run.state, run.client_state, run.late, dumped, how, self.started,
-                self._seconds(),
-            )  # fmt: skip
-            checkpoint.save(self.checkpoints, saved)
+            checkpoint.save(
+                self.checkpoints,
+                checkpoint.Checkpoint(
+                    run_id=job.run_id,
+                    state=state,
+                    entries=dumped,
+                    executor=how,
+                    started=self.started,
+                    seconds=self._seconds(),
+                ),
+            )
             write_round_log(job.folder, self.entries)
             event = RoundEnd(*self.names, entry.round, rounds, dumped[-1])
             plugins.emit("fedbench_round_end", event)
             observer.round_ended(event)
+        assert state is not None, "a run begins with round 0"
+        return state
 
     def _stepped(self, step: int, steps: int, figures: Mapping[str, float]) -> None:
         event = PolicyStep(*self.names, step, steps, figures)

@@ -26,7 +26,7 @@ from fedbench.environment import describe
 PHASES = {
     "prepare": ("fedbench.runner", "prepare"),
     "train": ("fedbench.federation.executors", "Executor.train"),
-    "aggregate": ("fedbench.federation.loop", "cohort_of"),
+    "aggregate": ("fedbench.federation.loop", "aggregate"),
     "evaluate": ("fedbench.runs.evaluation", "RunEvaluator.measured"),
     "checkpoint": ("fedbench.federation.checkpoint", "save"),
     "log": ("fedbench.runner", "write_round_log"),

@@ -11,6 +11,7 @@ from fedbench.data.items import Pair
 from fedbench.data.label_flip import flipped
 from fedbench.federation.faults import HUGE, FaultModel
 from fedbench.federation.local import LocalWork
+from fedbench.federation.schedule import NO_FAULTS
 from fedbench.jobs import plan_jobs
 from fedbench.plugins import Plugins
 from fedbench.results.store import read_record
@@ -35,7 +36,7 @@ class ProgressCallbacks(Aggregator):
         return {"params": cohort.weights @ cohort.params}
 
 
-def run(method, faults=None, **more):
+def run(method, faults=NO_FAULTS, **more):
     return toy_rounds(
         method, task=TASK, shards=TASK.shards(CLIENTS), **{"rounds": ROUNDS, "faults": faults, **more}
     )
@@ -47,7 +48,7 @@ def watched(**faults):
 
 
 def whys(rounds, why):
-    return [(r.number, client) for r in rounds for client, said in r.left_out.items() if said == why]
+    return [(r.after.round, client) for r in rounds for client, said in r.left_out.items() if said == why]
 
 
 def test_no_faults_are_the_same_as_none_asked_for():
@@ -87,7 +88,7 @@ def test_a_client_that_drops_out_costs_nothing_and_is_not_merged():
 
 def test_late_updates_are_dropped():
     seen, rounds = watched(straggling=0.4)
-    assert whys(rounds, "late") and not any(r.came_late or r.late for r in rounds)
+    assert whys(rounds, "late") and not any(r.came_late or r.after.late for r in rounds)
     merged = {(c.round, client) for c in seen for client in c.clients}
     assert not merged & set(whys(rounds, "late"))
 
@@ -95,7 +96,7 @@ def test_late_updates_are_dropped():
 def test_late_updates_are_taken_in_the_next_round_instead_of_new_ones():
     honest, _ = watched()
     seen, rounds = watched(straggling=0.4, late="next-round")
-    broadcast = [TASK.init(), *(r.state["params"] for r in rounds)]
+    broadcast = [TASK.init(), *(r.after.state["params"] for r in rounds)]
     merged = {cohort.round: cohort for cohort in seen}
     late = [(r, c) for r, c in whys(rounds, WAITS) if r < ROUNDS]
     assert len(late) > 5
@@ -118,19 +119,16 @@ def test_late_updates_are_taken_in_the_next_round_instead_of_new_ones():
 )
 def test_identities_hold_with_late_updates(method, options):
     faults = Faults(straggling=0.4, late="next-round", dropout=0.2)
-    same = run(make(method, options), faults)[-1].state["params"]
-    torch.testing.assert_close(same, run(make("fedavg"), faults)[-1].state["params"], rtol=0, atol=1e-5)
+    same = run(make(method, options), faults)[-1].after.state["params"]
+    torch.testing.assert_close(same, run(make("fedavg"), faults)[-1].after.state["params"], rtol=0, atol=1e-5)
 
 
 def test_late_updates_survive_a_stop_and_a_resume():
     faults = Faults(straggling=0.5, late="next-round", dropout=0.2)
     for name in ("fedavg", "scaffold", "moon", "fedadam", "fed-cmp"):
         whole = run(make(name), faults)
-        stop = next(i for i, r in enumerate(whole) if r.late)
-        at = whole[stop]
-        rest = run(
-            make(name), faults, after=at.number, state=at.state, client_state=at.client_state, late=at.late
-        )
+        stop = next(i for i, r in enumerate(whole) if r.after.late)
+        rest = run(make(name), faults, resume=whole[stop].after)
         assert [r.digest for r in whole[stop + 1 :]] == [r.digest for r in rest], name
 
 
@@ -220,9 +218,9 @@ def test_robust_methods_stay_near_the_honest_mean(method):
 
     def away(aggregator, faults):
         last = toy_rounds(aggregator, task=task, shards=task.shards(10), rounds=3, faults=faults)[-1]
-        return (last.state["params"] - task.init()).norm()
+        return (last.after.state["params"] - task.init()).norm()
 
-    honest = away(make("fedavg"), None)
+    honest = away(make("fedavg"), NO_FAULTS)
     assert away(make("fedavg"), faults) > 10 * honest
     assert away(make(method, options), faults) < 2 * honest
 

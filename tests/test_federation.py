@@ -4,25 +4,25 @@ import numpy as np
 import pytest
 import torch
 
-from fedbench.api.aggregator import Aggregator, Context, LocalRule
-from fedbench.api.scenario import Budget, Federation, Training
+from fedbench.api.aggregator import Aggregator, LocalRule
+from fedbench.api.metrics import Costs
+from fedbench.api.scenario import Budget, Training
 from fedbench.errors import UsageError
 from fedbench.federation import checkpoint
-from fedbench.federation.executors import Executor, make_executor
+from fedbench.federation.executors import Executor, make_executor, no_rule
 from fedbench.federation.local import LocalWork, minibatches, train_clients
-from fedbench.federation.loop import federate, plan
+from fedbench.federation.loop import federate
 from fedbench.federation.optim import LocalOptimizer, clip_per_client, rate
+from fedbench.federation.plan import plan
+from fedbench.federation.run_state import RunState
 from fedbench.federation.schedule import cohort, one_pass_parts
 from fedbench.params import ParamSpace, digest
 from fedbench.rng import derive
-from fedbench.testing import ToyTask, toy_rounds
+from fedbench.testing import ToyTask, toy_rounds, toy_setup
 from fedbench.testing.contracts import make
 
+FEDAVG = make("fedavg")
 ADAM = Training(batch_size=4, lr=1e-2, schedule="cosine", warmup=0.03)
-
-
-def quiet(examples: int, loss: float) -> None:
-    pass
 
 
 def test_streams_differ_by_name_and_seed():
@@ -103,9 +103,9 @@ def test_clients_together_train_as_they_would_alone(training):
     ]
     start = task.init().repeat(3, 1)
     rule = LocalRule(reports={"gap": lambda s: (s.visual.mean(2) - s.text).norm(dim=-1)})
-    together = train_clients(task, start, work, rule, training, quiet)
+    together = train_clients(task, start, work, rule, training)
     for row, item in enumerate(work):
-        alone = train_clients(task, start[:1], [item], rule, training, quiet)
+        alone = train_clients(task, start[:1], [item], rule, training)
         torch.testing.assert_close(together.params[row], alone.params[0], rtol=0, atol=1e-12)
         torch.testing.assert_close(together.loss[row], alone.loss[0])
         torch.testing.assert_close(together.reports["gap"][row], alone.reports["gap"][0])
@@ -114,18 +114,20 @@ def test_clients_together_train_as_they_would_alone(training):
 def test_method_loss_is_added_to_the_clients_loss():
     task = ToyTask(dtype=torch.float64)
     pull = LocalRule(loss=lambda signals: 3 * signals.visual.square().mean((1, 2, 3)))
-    work = plan(task.shards(2), range(2), 1, 1, ADAM, seed=0)
+    work = plan(toy_setup(FEDAVG, shards=task.shards(2), rounds=1, training=ADAM), range(2), 1)
     start = task.init().repeat(2, 1)
-    plain, pulled = (train_clients(task, start, work, rule, ADAM, quiet) for rule in (LocalRule(), pull))
+    plain, pulled = (train_clients(task, start, work, rule, ADAM) for rule in (LocalRule(), pull))
     norms = [task.signals(t.params, torch.arange(40).view(2, 20)).visual.norm() for t in (plain, pulled)]
     assert norms[1] < 0.9 * norms[0]
 
 
 def test_one_schedule_spans_the_run():
     shards = ToyTask().shards(1)
-    restarts = [plan(shards, [0], r, 3, ADAM, 0)[0] for r in (1, 3)]
     spanning = ADAM.model_copy(update={"one_schedule": True})
-    once = [plan(shards, [0], r, 3, spanning, 0)[0] for r in (1, 3)]
+    restarts, once = (
+        [plan(toy_setup(FEDAVG, shards=shards, training=training), [0], r)[0] for r in (1, 3)]
+        for training in (ADAM, spanning)
+    )
     assert [w.first_step for w in restarts] == [0, 0]
     assert [w.first_step for w in once] == [0, 10]
     assert {w.schedule_steps for w in once} == {15}
@@ -144,7 +146,7 @@ def test_non_finite_updates_are_left_out_and_recorded():
     task = Poisoned()
     rounds = toy_rounds(make("fedavg"), task=task, shards=task.shards(3), rounds=2)
     assert [r.left_out for r in rounds] == [{2: "not finite"}] * 2
-    assert rounds[-1].state["params"].isfinite().all()
+    assert rounds[-1].after.state["params"].isfinite().all()
     healthy = toy_rounds(make("fedavg"), shards=task.shards(3)[:2], rounds=2)
     assert rounds[-1].digest == healthy[-1].digest, "the others are merged as if it had not been there"
 
@@ -153,7 +155,7 @@ def test_a_round_with_nobody_left_keeps_the_model():
     task = Poisoned()
     task.__dict__["bad"] = 0
     rounds = toy_rounds(make("fedavg"), task=task, shards=task.shards(2), rounds=2)
-    assert torch.equal(rounds[-1].state["params"], task.init())
+    assert torch.equal(rounds[-1].after.state["params"], task.init())
     assert all(len(r.left_out) == 2 and r.loss is None for r in rounds)
 
 
@@ -166,16 +168,10 @@ def test_a_client_without_examples_is_left_out():
 
 def test_a_budget_stops_before_it_is_exceeded():
     task, shards = ToyTask(), ToyTask().shards(3)
-    method = make("fedavg")
 
     def rounds(budget):
-        state = method.initial_state(task.init(), Context(task.space, 3, 6))
-        federation = Federation(clients=3, rounds=6)
-        return list(
-            federate(
-                task, method, state, shards, federation, ADAM, Executor("serial", 1), seed=0, budget=budget
-            )
-        )
+        setup = toy_setup(FEDAVG, shards=shards, rounds=6, training=ADAM, budget=budget)
+        return list(federate(setup, Executor("serial", 1), setup.initial(task.init())))
 
     assert len(rounds(Budget())) == 6
     assert sum(r.costs.client_examples for r in rounds(Budget(examples=35))) == 12 + 12 + 9
@@ -184,7 +180,7 @@ def test_a_budget_stops_before_it_is_exceeded():
 
 def test_executors_agree_and_auto_remembers_its_measurement(tmp_path):
     task = ToyTask()
-    work = plan(task.shards(3), range(3), 1, 1, ADAM, 0)
+    work = plan(toy_setup(FEDAVG, shards=task.shards(3), rounds=1, training=ADAM), range(3), 1)
     assert make_executor("serial", task, work, ADAM, tmp_path).chunk == 1
     assert make_executor("batched", task, work, ADAM, tmp_path).chunk == 3
     first = make_executor("auto", task, work, ADAM, tmp_path)
@@ -202,13 +198,11 @@ def test_out_of_memory_halves_the_chunk_and_goes_on():
             return super().loss(params, index)
 
     task = Small()
-    work = plan(task.shards(5), range(5), 1, 1, ADAM, 0)
+    work = plan(toy_setup(FEDAVG, shards=task.shards(5), rounds=1, training=ADAM), range(5), 1)
     executor = Executor("batched", 5)
-    trained = executor.train(task, task.init().repeat(5, 1), work, lambda ids: LocalRule(), ADAM, quiet)
+    trained = executor.train(task, task.init().repeat(5, 1), work, no_rule, ADAM)
     assert executor.chunk == 2
-    wanted = Executor("serial", 1).train(
-        ToyTask(), task.init().repeat(5, 1), work, lambda ids: LocalRule(), ADAM, quiet
-    )
+    wanted = Executor("serial", 1).train(ToyTask(), task.init().repeat(5, 1), work, no_rule, ADAM)
     torch.testing.assert_close(trained.params, wanted.params, rtol=0, atol=1e-6)
 
 
@@ -220,37 +214,40 @@ def test_aggregate_is_the_only_thing_a_method_must_define():
 def save_rounds(folder, count):
     for number in range(1, count + 1):
         state = {"params": torch.full((3,), float(number)), "m:w": torch.ones(2, dtype=torch.float64)}
-        checkpoint.save(
-            folder,
-            checkpoint.Checkpoint(
-                "run",
-                number,
-                state,
-                {"c": torch.full((2, 3), 7.0)},
-                {"client": torch.tensor([4]), "reports/d": torch.ones(1)},
-                [{"round": number}],
-                {"name": "serial", "chunk": 1},
-                "2026-01-01T00:00:00+00:00",
-                2.0,
-            ),
+        at = RunState(
+            round=number,
+            state=state,
+            client_state={"c": torch.full((2, 3), 7.0)},
+            late={"client": torch.tensor([4]), "reports/d": torch.ones(1)},
+            spent=Costs(uplink_bytes=5, client_seconds=0.1),
         )
+        checkpoint.save(folder, saved(at, entries=[{"round": number}]))
+
+
+def saved(state, entries):
+    return checkpoint.Checkpoint(
+        run_id="run",
+        state=state,
+        entries=entries,
+        executor={"name": "serial", "chunk": 1},
+        started="2026-01-01T00:00:00+00:00",
+        seconds=2.0,
+    )
 
 
 def test_checkpoints_keep_two_and_fall_back(tmp_path):
     save_rounds(tmp_path, 4)
     newest, before = sorted(tmp_path.glob("*"), reverse=True)
     said = []
-    found = checkpoint.load(tmp_path, "run", torch.device("cpu"), said.append)
-    assert found.round == 4 and found.state["m:w"].dtype == torch.float64 and not said
-    assert torch.equal(found.client_state["c"], torch.full((2, 3), 7.0)) and set(found.state) == {
-        "params",
-        "m:w",
-    }
-    assert found.late["client"].tolist() == [4] and set(found.late) == {"client", "reports/d"}
+    at = checkpoint.load(tmp_path, "run", torch.device("cpu"), said.append).state
+    assert at.round == 4 and at.state["m:w"].dtype == torch.float64 and not said
+    assert torch.equal(at.client_state["c"], torch.full((2, 3), 7.0)) and set(at.state) == {"params", "m:w"}
+    assert at.late["client"].tolist() == [4] and set(at.late) == {"client", "reports/d"}
+    assert at.spent == Costs(uplink_bytes=5, client_seconds=0.1)
     content = bytearray(newest.read_bytes())
     content[-3] ^= 1
     newest.write_bytes(content)
-    assert checkpoint.load(tmp_path, "run", torch.device("cpu"), said.append).round == 3
+    assert checkpoint.load(tmp_path, "run", torch.device("cpu"), said.append).state.round == 3
     assert len(said) == 1 and newest.name in said[0]
     before.write_bytes(before.read_bytes()[:100])
     with pytest.raises(UsageError, match="no checkpoint can be read"):
@@ -268,13 +265,13 @@ def test_state_lies_in_memory_alike_whether_kept_or_read_back(tmp_path):
             return {"params": mean, "same": mean, "row": cohort.params[1, 1:], "turned": cohort.params.T}
 
     (round,) = toy_rounds(Views(), rounds=1)
-    saved = checkpoint.Checkpoint("run", 1, round.state, {}, {}, [], {}, "", 0.0)
-    checkpoint.save(tmp_path, saved)
-    found = checkpoint.load(tmp_path, "run", torch.device("cpu"), print)
-    assert set(found.state) == {"params", "same", "row", "turned"}
-    for name, tensor in found.state.items():
-        assert torch.equal(tensor, round.state[name])
-        for each in (tensor, round.state[name]):
+    kept = round.after.state
+    checkpoint.save(tmp_path, saved(round.after, entries=[]))
+    read = checkpoint.load(tmp_path, "run", torch.device("cpu"), print).state.state
+    assert set(read) == {"params", "same", "row", "turned"}
+    for name, tensor in read.items():
+        assert torch.equal(tensor, kept[name])
+        for each in (tensor, kept[name]):
             assert each.is_contiguous() and each.storage_offset() == 0 and each.data_ptr() % 64 == 0
             assert each.untyped_storage().nbytes() == each.nbytes
 

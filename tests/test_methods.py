@@ -9,13 +9,13 @@ import torch
 from fedbench_baselines.robust import krum_scores
 
 from fedbench.api.aggregator import Clients, Context, LocalRule
-from fedbench.api.scenario import Federation
 from fedbench.errors import UsageError
 from fedbench.federation.executors import Executor
 from fedbench.federation.local import train_clients
-from fedbench.federation.loop import federate, plan
+from fedbench.federation.loop import federate
+from fedbench.federation.plan import plan
 from fedbench.params import ParamSpace
-from fedbench.testing import AggregatorContract, ToyTask, toy_rounds
+from fedbench.testing import AggregatorContract, ToyTask, toy_rounds, toy_setup
 from fedbench.testing.contracts import example_cohort, installed, make
 from fedbench.testing.toy import TRAINING
 
@@ -37,12 +37,12 @@ def test_fedavg_is_a_reference_loop_in_float64():
     """Twenty lines of plain torch: one client at a time, autograd on an ordinary module."""
     task = ToyTask(dtype=torch.float64)
     shards = task.shards(3, equal=False)
-    found = toy_rounds(make("fedavg"), task=task, shards=shards, rounds=2)[-1].state["params"]
+    found = toy_rounds(make("fedavg"), task=task, shards=shards, rounds=2)[-1].after.state["params"]
     features, targets = task.data
     params = task.init()
     for number in (1, 2):
         results, sizes = [], []
-        for work in plan(shards, range(3), number, 2, TRAINING, seed=0):
+        for work in plan(toy_setup(make("fedavg"), shards=shards, rounds=2), range(3), number):
             up, down = torch.nn.Linear(5, 7).double(), torch.nn.Linear(7, 4).double()
             net = torch.nn.Sequential(up, torch.nn.GELU(), down)
             torch.nn.utils.vector_to_parameters(params.clone(), net.parameters())
@@ -62,7 +62,8 @@ def test_fedprox_pulls_towards_what_was_broadcast():
     task, shards = ToyTask(), ToyTask().shards(2)
     start = task.init()
     free, tied = (
-        toy_rounds(make("fedprox", {"mu": mu}), shards=shards, rounds=1)[0].state["params"] for mu in (0, 5.0)
+        toy_rounds(make("fedprox", {"mu": mu}), shards=shards, rounds=1)[0].after.state["params"]
+        for mu in (0, 5.0)
     )
     assert (tied - start).norm() < 0.7 * (free - start).norm()
 
@@ -90,7 +91,7 @@ def test_one_client_is_centralized(name, options):
 
 
 def evaluated_last(aggregator, shards):
-    state = toy_rounds(aggregator, shards=shards)[-1].state
+    state = toy_rounds(aggregator, shards=shards)[-1].after.state
     return aggregator.params_for(state, 0 if aggregator.personalised else None)
 
 
@@ -114,7 +115,7 @@ def test_centralized_sees_every_example_once():
 
 def test_start_never_moves_and_costs_nothing():
     rounds = toy_rounds(make("start"))
-    assert torch.equal(rounds[-1].state["params"], ToyTask().init())
+    assert torch.equal(rounds[-1].after.state["params"], ToyTask().init())
     assert all(r.costs.client_examples == r.costs.uplink_bytes == 0 for r in rounds)
 
 
@@ -123,8 +124,8 @@ def test_local_clients_never_meet():
     shards = task.shards(3, equal=False)
     rounds = toy_rounds(make("local"), task=task, shards=shards)
     alone = toy_rounds(make("local"), task=task, shards=(shards[0], shards[1], shards[1]))
-    torch.testing.assert_close(rounds[-1].state["params"][0], alone[-1].state["params"][0])
-    assert not torch.equal(rounds[-1].state["params"][1], rounds[-1].state["params"][2])
+    torch.testing.assert_close(rounds[-1].after.state["params"][0], alone[-1].after.state["params"][0])
+    assert not torch.equal(rounds[-1].after.state["params"][1], rounds[-1].after.state["params"][2])
 
 
 def test_options_are_typed_and_closed():
@@ -262,14 +263,10 @@ def after_many_steps(method):
     training = TRAINING.model_copy(update={"batch_size": 1, "lr": 0.05})
     # 20 steps a round for each client: the same quadratic at every step, whatever the example.
     shards = tuple(np.tile(shard[:20], rounds) for shard in shards)
-    state = aggregator.initial_state(torch.zeros(2, dtype=torch.float64), Context(task.space, 2, rounds))
-    done = list(
-        federate(
-            task, aggregator, state, shards, Federation(clients=2, rounds=rounds), training,
-            Executor("serial", 1), seed=0,
-        )
-    )  # fmt: skip
-    return (done[-1].state["params"] - task.optimum).norm()
+    setup = toy_setup(aggregator, task=task, shards=shards, rounds=rounds, training=training)
+    start = setup.initial(torch.zeros(2, dtype=torch.float64))
+    done = list(federate(setup, Executor("serial", 1), start))
+    return (done[-1].after.state["params"] - task.optimum).norm()
 
 
 def test_scaffold_reaches_the_joint_optimum_and_fedavg_does_not():
@@ -287,18 +284,19 @@ def test_scaffolds_first_round_is_fedavg():
 def test_scaffold_controls_are_option_two_under_plain_sgd():
     task = ToyTask(dtype=torch.float64)
     shards = task.shards(3)
+    setup = toy_setup(make("scaffold"), shards=shards, rounds=2)
     first, second = toy_rounds(make("scaffold"), task=task, shards=shards, rounds=2)
-    for client, work in enumerate(plan(shards, range(3), 2, 2, TRAINING, seed=0)):
+    for client, work in enumerate(plan(setup, range(3), 2)):
         steps = -(-len(work.examples) // TRAINING.batch_size)
         assert steps > 1
-        before = first.client_state["control"][client]
-        x, c = first.state["params"], first.state["control"]
+        before = first.after.client_state["control"][client]
+        x, c = first.after.state["params"], first.after.state["control"]
         rule = LocalRule(gradient=lambda g, p, a, shift=c - before: g + shift)
-        y = train_clients(task, x[None], [work], rule, TRAINING, lambda n, loss: None).params[0]
+        y = train_clients(task, x[None], [work], rule, TRAINING).params[0]
         wanted = before - c + (x - y) / (steps * TRAINING.lr)
-        torch.testing.assert_close(second.client_state["control"][client], wanted, rtol=0, atol=1e-9)
+        torch.testing.assert_close(second.after.client_state["control"][client], wanted, rtol=0, atol=1e-9)
     torch.testing.assert_close(
-        second.state["control"], second.client_state["control"].mean(0), rtol=0, atol=1e-9
+        second.after.state["control"], second.after.client_state["control"].mean(0), rtol=0, atol=1e-9
     )
 
 
@@ -307,7 +305,7 @@ def test_what_a_client_keeps_stays_with_it_until_it_takes_part_again():
     for before, now in pairwise(rounds):
         for client in range(5):
             changed = not torch.equal(
-                before.client_state["previous"][client], now.client_state["previous"][client]
+                before.after.client_state["previous"][client], now.after.client_state["previous"][client]
             )
             assert changed == (client in now.cohort)
 

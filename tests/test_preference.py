@@ -14,7 +14,7 @@ from fedbench.api.reward_fuser import RewardFuser
 from fedbench.api.scenario import Faults, load_scenario
 from fedbench.catalog import Catalog
 from fedbench.errors import FedbenchError, UsageError
-from fedbench.federation.executors import Executor
+from fedbench.federation.executors import Executor, no_rule
 from fedbench.federation.faults import FaultModel
 from fedbench.federation.local import LocalWork
 from fedbench.jobs import plan_jobs
@@ -317,7 +317,7 @@ def test_damaged_reward_models_are_fitted_again(bench, monkeypatch, tmp_path):
 
 
 def test_dpo_begins_at_log_two_and_follows_its_definition(bench):
-    exchange = bench.run(created("fedavg-dpo"), 0, "serial").bench
+    exchange = bench.run(created("fedavg-dpo"), 0, "serial").problem
     task, index = exchange.task, torch.tensor([[0, 5, 9]])
     start = bench.start[None]
     assert float(task.loss(start, index)) == pytest.approx(0.6931472, abs=1e-6)
@@ -339,7 +339,7 @@ def test_dpo_clients_of_unequal_size_train_together_as_alone(bench):
     work = [LocalWork(k, np.arange(size), 0, 9) for k, size in enumerate((3, 2 * training.batch_size + 1))]
     start = bench.start.repeat(len(work), 1)
     found = [
-        Executor(name, chunk).train(task, start, work, lambda ids: LocalRule(), training, lambda *_: None)
+        Executor(name, chunk).train(task, start, work, no_rule, training)
         for name, chunk in (("batched", 2), ("serial", 1))
     ]
     assert torch.allclose(found[0].params, found[1].params, atol=1e-6)
@@ -350,7 +350,7 @@ def test_a_local_rule_that_looks_at_visual_tokens_has_none_to_look_at(bench):
     task, rule = DPOProblem(bench, 0).task, LocalRule(loss=lambda signals: signals.visual.sum((1, 2, 3)))
     work, training = [LocalWork(0, np.arange(3), 0, 1)], DPOProblem(bench, 0).training
     with pytest.raises(UsageError, match="DPOTask shows no visual tokens to a local rule"):
-        SERIAL.train(task, bench.start[None], work, lambda ids: rule, training, lambda *_: None)
+        SERIAL.train(task, bench.start[None], work, lambda ids: rule, training)
 
 
 def test_a_policys_parameters_are_one_vector(bench):

@@ -19,6 +19,7 @@ from conftest import mostly_slow
 
 from fedbench.errors import UsageError
 from fedbench.federation import checkpoint
+from fedbench.federation.run_state import RunState
 from fedbench.results.records import RoundEntry
 from fedbench.results.store import read_record
 from fedbench.rng import numpy_stream
@@ -309,7 +310,14 @@ def test_with_no_sound_checkpoint_the_run_says_what_to_do(copy, reference):
 
 def test_neither_a_flipped_bit_nor_a_missing_byte_goes_unnoticed(tmp_path):
     state, client_state = {"params": torch.arange(6.0)}, {"control": torch.ones(2, 3)}
-    saved = checkpoint.Checkpoint("run", 1, state, client_state, {}, [{"round": 0}], {"chunk": 1}, "now", 1.0)
+    saved = checkpoint.Checkpoint(
+        run_id="run",
+        state=RunState(round=1, state=state, client_state=client_state),
+        entries=[{"round": 0}],
+        executor={"chunk": 1},
+        started="now",
+        seconds=1.0,
+    )
     checkpoint.save(tmp_path, saved)
     (path,) = tmp_path.iterdir()
     whole = path.read_bytes()

@@ -19,10 +19,13 @@ from fedbench.models.language import LanguageModel
 from fedbench.models.rewards import make_reward
 from fedbench.params import ParamSpace
 from fedbench.plugins import Plugins
-from fedbench.preference.reward_federation import SimulatedRewardFederation, SizeWeighted, fit_reward_models
+from fedbench.preference.reward_federation import (
+    SimulatedRewardFederation,
+    SizeWeightedMean,
+    fit_reward_models,
+)
 from fedbench.preference.reward_models import RewardTask, TokenizedResponses
 from fedbench.rng import torch_stream
-from fedbench.testing.contracts import make
 
 K, EACH, FEATURES = 3, 120, 112
 WORDS = (("food", "animals"), ("objects", "symbols"), ("activities", "flags"))
@@ -60,7 +63,7 @@ def make_panel(llm):
         tasks = [made[id(model)] for model in models or [shared] * K]
         sources = fit_reward_models(tasks, shards, TRAINING, 4, train, seed=0)
         return SimulatedRewardFederation(
-            sources, tasks, shards, *sides, tuple(answered(llm, 1)), sources[0], make("fedavg"), train,
+            sources, tasks, shards, *sides, tuple(answered(llm, 1)), sources[0], train,
             TRAINING, Rewards(epochs=4, rounds=4), seed=0, images=[Image.new("RGB", (2, 2))] * (K * EACH),
             fault_model=fault_model or FaultModel(NO_FAULTS, 0, K), budget=Budget(),
         )  # fmt: skip
@@ -112,7 +115,7 @@ def test_a_router_is_averaged_by_the_clients_data():
         1, (0, 2), updates["params"], updates["start"], updates["num_examples"], torch.ones(2), {},
         ParamSpace({"w": (2,)}), lambda *names: torch_stream(0, *names),
     )  # fmt: skip
-    weighted = SizeWeighted(make("fedavg"), [300, 7, 100])
+    weighted = SizeWeightedMean([300, 7, 100])
     state = weighted.aggregate(weighted.initial_state(start, Context(cohort.space, 3, 1)), cohort)
     assert torch.equal(weighted.params_for(state), torch.tensor([3.0, 1.0]))
 

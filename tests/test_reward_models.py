@@ -5,11 +5,10 @@ import pytest
 import torch
 from conftest import mostly_slow
 
-from fedbench.api.aggregator import LocalRule
 from fedbench.api.scenario import Training
 from fedbench.catalog import Catalog
 from fedbench.data import Preference, PreferenceData, Suite
-from fedbench.federation.executors import Executor
+from fedbench.federation.executors import Executor, no_rule
 from fedbench.federation.local import LocalWork
 from fedbench.models.language import LanguageModel
 from fedbench.models.rewards import ARCHITECTURES, make_reward
@@ -45,9 +44,7 @@ def test_a_reward_model_learns_preferences_and_is_calibrated(name, llm, sides):
     train, test = np.arange(300), torch.arange(300, 400)
     work = [LocalWork(k, np.random.default_rng(k).permutation(np.tile(train, 6)), 0, 1) for k in range(2)]
     start = torch.stack([task.model.init(torch_stream(k, "reward")) for k in range(2)])
-    trained = Executor("batched", 2).train(
-        task, start, work, lambda ids: LocalRule(), TRAINING, lambda *_: None
-    )
+    trained = Executor("batched", 2).train(task, start, work, no_rule, TRAINING)
     with torch.no_grad():
         right = (task.margins(trained.params, test.repeat(2, 1)) > 0).float().mean(1)
     assert (right > 0.8).all(), right

@@ -12,14 +12,13 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from fedbench.api.aggregator import LocalRule
 from fedbench.catalog import Catalog
 from fedbench.cli.main import main
 from fedbench.errors import FedbenchError, UsageError
 from fedbench.evaluation.evaluator import Evaluator
-from fedbench.federation.executors import Executor
-from fedbench.federation.loop import plan
+from fedbench.federation.executors import Executor, no_rule
 from fedbench.federation.optim import rate
+from fedbench.federation.plan import plan
 from fedbench.jobs import plan_jobs
 from fedbench.params import digest
 from fedbench.plugins import Plugins
@@ -54,10 +53,6 @@ def run(runner, tmp_path):
         return read_record(runner.run(job))
 
     return run
-
-
-def quiet(examples, loss):
-    pass
 
 
 def command(*arguments, output):
@@ -145,20 +140,17 @@ def test_serial_and_batched_agree(runner, run):
     found = []
     for chunk in (1, 3):
         alignment = AggregationRun(bench, make("fed-cmp"), 0, "serial")
-        list(alignment.rounds(Executor("test", chunk), None, ProgressCallbacks()))
-        found.append(alignment.state["params"])
+        *_, last = alignment.rounds(Executor("test", chunk), None, ProgressCallbacks())
+        found.append(last.state.state["params"])
     assert (found[0] - found[1]).norm() / found[0].norm() < 1e-5
 
     training = bench.scenario.training
-    work = plan(bench.shards, range(3), 1, 1, training, seed=0)
+    work = plan(AggregationRun(bench, make("fedavg"), 0, "serial").setup, range(3), 1)
     start = bench.task.projector.init(torch_stream(0, "init")).double().repeat(3, 1)
     llm = bench.loaded.backbone.llm.double()
     try:
         task = replace(bench.task, features=bench.task.features.double())
-        exact = [
-            Executor("test", chunk).train(task, start, work, lambda ids: LocalRule(), training, quiet)
-            for chunk in (1, 2, 3)
-        ]
+        exact = [Executor("test", chunk).train(task, start, work, no_rule, training) for chunk in (1, 2, 3)]
     finally:
         llm.float()
     for other in exact[1:]:
@@ -170,7 +162,7 @@ def test_a_run_agrees_with_a_plain_loop(runner, run):
     run("fedavg")
     (bench,) = runner._benches.values()
     training, task = bench.scenario.training, bench.task
-    work = plan(bench.shards, range(3), 1, 1, training, seed=0)
+    work = plan(AggregationRun(bench, make("fedavg"), 0, "serial").setup, range(3), 1)
     start = task.projector.init(torch_stream(0, "init")).double()
     tokenizer, eos = bench.loaded.backbone.tokenizer, bench.loaded.backbone.tokenizer.eos_token_id
     llm = bench.loaded.backbone.llm.double()
@@ -201,9 +193,7 @@ def test_a_run_agrees_with_a_plain_loop(runner, run):
                 optimizer.step()
             results.append(torch.nn.utils.parameters_to_vector(net.parameters()).detach())
         exact = replace(task, features=task.features.double())
-        trained = Executor("serial", 1).train(
-            exact, start.repeat(3, 1), work, lambda ids: LocalRule(), training, quiet
-        )
+        trained = Executor("serial", 1).train(exact, start.repeat(3, 1), work, no_rule, training)
     finally:
         llm.float()
     torch.testing.assert_close(trained.params, torch.stack(results), rtol=0, atol=1e-6)
@@ -424,11 +414,11 @@ def test_a_resumed_run_keeps_the_chunk_that_fitted(run, runner, tmp_path, monkey
 
     train, failed = executors.train_clients, []
 
-    def cramped(task, start, *rest):
+    def cramped(task, start, *rest, **more):
         if len(start) > 2 and not failed:
             failed.append(True)
             raise torch.OutOfMemoryError("CUDA out of memory (simulated)")
-        return train(task, start, *rest)
+        return train(task, start, *rest, **more)
 
     monkeypatch.setattr(runner, "executor", "batched")
     monkeypatch.setattr(executors, "train_clients", cramped)

@@ -63,6 +63,10 @@ class Metric(Protocol):
         ...
 
 
+BYTES_PER_NUMBER = 4
+"""A number travels as float32, whatever a machine computes in."""
+
+
 @dataclass(frozen=True)
 class Costs:
     """What a stretch of a run cost, counted by the engine; costs add.

@@ -9,7 +9,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from fedbench.api.aggregator import State
+from fedbench.api.metrics import Costs
 from fedbench.errors import UsageError
-from fedbench.federation.client_state import ClientState
-from fedbench.federation.updates import Updates
+from fedbench.federation.run_state import RunState
 from fedbench.files import atomic_path
 from fedbench.fingerprint import canonical_json
 from fedbench.params import own
@@ -32,14 +31,14 @@ SERVER, CLIENTS, LATE = "server/", "clients/", "late/"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where a run stands after ``round``: the server's state, what clients keep, the updates still on their
-    way, the log so far; when it was ``started`` and how many ``seconds`` of work have led here."""
+    """A run that can be taken up again.
+
+    ``state``: where it stands. ``entries``: its round log so far, as JSON. ``executor``: name, chunk, device
+    and threads it trains with. ``started``: when it began. ``seconds``: of work that have led here.
+    """
 
     run_id: str
-    round: int
-    state: State
-    client_state: ClientState
-    late: Updates
+    state: RunState
     entries: list[dict[str, Any]]
     executor: dict[str, Any]
     started: str
@@ -48,21 +47,23 @@ class Checkpoint:
 
 def save(folder: Path, checkpoint: Checkpoint) -> None:
     """Write the checkpoint and drop all but the newest two."""
-    named = {f"{SERVER}{name}": tensor for name, tensor in checkpoint.state.items()}
-    named |= {f"{CLIENTS}{name}": tensor for name, tensor in checkpoint.client_state.items()}
-    named |= {f"{LATE}{name}": tensor for name, tensor in checkpoint.late.items()}
+    at = checkpoint.state
+    named = {f"{SERVER}{name}": tensor for name, tensor in at.state.items()}
+    named |= {f"{CLIENTS}{name}": tensor for name, tensor in at.client_state.items()}
+    named |= {f"{LATE}{name}": tensor for name, tensor in at.late.items()}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in named.items()}
     note = canonical_json(
         {
             "run_id": checkpoint.run_id,
-            "round": checkpoint.round,
+            "round": at.round,
+            "spent": asdict(at.spent),
             "entries": checkpoint.entries,
             "executor": checkpoint.executor,
             "started": checkpoint.started,
             "seconds": checkpoint.seconds,
         }
     )
-    with atomic_path(folder / f"round-{checkpoint.round:05d}.safetensors") as temporary:
+    with atomic_path(folder / f"round-{at.round:05d}.safetensors") as temporary:
         try:
             save_file(tensors, temporary, metadata={"note": note, "sha256": _digest(tensors, note)})
         except SafetensorError as error:  # such as a full disk
@@ -72,7 +73,10 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
 
 
 def load(folder: Path, run_id: str, device: torch.device, warn: Callable[[str], None]) -> Checkpoint | None:
-    """The newest sound checkpoint of run ``run_id``, or None if there is none at all."""
+    """The newest sound checkpoint of run ``run_id``, or None if there is none at all.
+
+    :class:`UsageError` if there are some and none can be read.
+    """
     files = _newest_first(folder)
     for path in files:
         try:
@@ -104,11 +108,20 @@ def _read(path: Path, run_id: str, device: torch.device) -> Checkpoint:
     note = json.loads(metadata["note"])
     if note["run_id"] != run_id:
         raise ValueError("it belongs to another run")
-    state, client_state, late = (_side(tensors, side, device) for side in (SERVER, CLIENTS, LATE))
     return Checkpoint(
-        run_id, note["round"], state, client_state, late, note["entries"], note["executor"], note["started"],
-        note["seconds"],
-    )  # fmt: skip
+        run_id=run_id,
+        state=RunState(
+            round=note["round"],
+            state=_side(tensors, SERVER, device),
+            client_state=_side(tensors, CLIENTS, device),
+            late=_side(tensors, LATE, device),
+            spent=Costs(**note["spent"]),
+        ),
+        entries=note["entries"],
+        executor=note["executor"],
+        started=note["started"],
+        seconds=note["seconds"],
+    )
 
 
 def _side(tensors: Mapping[str, Tensor], side: str, device: torch.device) -> dict[str, Tensor]:

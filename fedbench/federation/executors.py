@@ -15,13 +15,19 @@ from torch import Tensor
 from fedbench.api.aggregator import LocalRule
 from fedbench.api.scenario import Training
 from fedbench.environment import device_name
-from fedbench.federation.local import LocalWork, Tick, Trained, train_clients
+from fedbench.federation.local import LocalWork, Tick, Trained, no_tick, train_clients
 from fedbench.federation.task import Task
 from fedbench.files import write_atomic
 from fedbench.fingerprint import sha256_json
 
 ExecutorName = Literal["auto", "serial", "batched"]
 RuleFor = Callable[[Sequence[int]], LocalRule]
+
+
+def no_rule(clients: Sequence[int]) -> LocalRule:
+    """The rule that adds nothing, for any clients."""
+    return LocalRule()
+
 
 WORTH_IT = 1.15
 """``auto`` leaves the serial reference only for a gain clearly above a machine's noise."""
@@ -46,16 +52,19 @@ class Executor:
         work: Sequence[LocalWork],
         rule_for: RuleFor,
         training: Training,
-        tick: Tick,
+        *,
+        tick: Tick = no_tick,
     ) -> Trained:
-        """Train every client of ``work`` from its row of ``start`` [C, P]."""
+        """Train every client of ``work`` from its row of ``start`` [C, P]; ``work`` may be empty."""
+        if not work:
+            return Trained(params=start, loss=start.new_zeros(0), reports={}, client_state={})
         done: list[Trained] = []
         first = 0
         while first < len(work):
             part = slice(first, first + self.chunk)
             rule = rule_for([item.client for item in work[part]])
             try:
-                done.append(train_clients(task, start[part], work[part], rule, training, tick))
+                done.append(train_clients(task, start[part], work[part], rule, training, tick=tick))
             except torch.OutOfMemoryError:
                 if self.chunk == 1:
                     raise
@@ -64,14 +73,16 @@ class Executor:
                 continue
             first += self.chunk
         return Trained(
-            torch.cat([trained.params for trained in done]),
-            torch.cat([trained.loss for trained in done]),
-            {name: torch.cat([trained.reports[name] for trained in done]) for name in done[0].reports},
-            {
-                name: torch.cat([trained.client_state[name] for trained in done])
-                for name in done[0].client_state
-            },
+            params=torch.cat([trained.params for trained in done]),
+            loss=torch.cat([trained.loss for trained in done]),
+            reports=_stacked([trained.reports for trained in done]),
+            client_state=_stacked([trained.client_state for trained in done]),
         )
+
+
+def _stacked(chunks: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """The chunks' named tensors under each other."""
+    return {name: torch.cat([chunk[name] for chunk in chunks]) for name in chunks[0]}
 
 
 def make_executor(
@@ -116,9 +127,7 @@ def _probe(task: Task, work: Sequence[LocalWork], training: Training, steps: int
             begin = time.perf_counter()
             try:
                 executor = Executor("probe", chunk)
-                executor.train(
-                    task, start, short, lambda clients: LocalRule(), training, lambda n, loss: None
-                ).params.sum().item()
+                executor.train(task, start, short, no_rule, training).params.sum().item()
             except torch.OutOfMemoryError:
                 return float("inf")
             tries.append(time.perf_counter() - begin)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fedbench.api.aggregator import Aggregator
-from fedbench.api.metrics import Costs
+from fedbench.api.metrics import BYTES_PER_NUMBER, Costs
 from fedbench.api.scenario import Budget
 from fedbench.federation.local import LocalWork
 from fedbench.params import ParamSpace
@@ -13,12 +13,12 @@ from fedbench.params import ParamSpace
 
 def round_costs(space: ParamSpace, aggregator: Aggregator, work: Sequence[LocalWork], reports: int) -> Costs:
     """Bytes and examples of a round in which ``work`` is done: parameters and the method's declared extra
-    vectors both ways, and up another four bytes for each reported scalar."""
+    vectors both ways, and up a number for each of the ``reports``."""
     examples = sum(len(item.examples) for item in work)
     if not aggregator.communicates:
         return Costs(client_examples=examples)
     return Costs(
-        uplink_bytes=len(work) * (space.nbytes * (1 + aggregator.extra_uplink) + 4 * reports),
+        uplink_bytes=len(work) * (space.nbytes * (1 + aggregator.extra_uplink) + BYTES_PER_NUMBER * reports),
         downlink_bytes=len(work) * space.nbytes * (1 + aggregator.extra_downlink),
         client_examples=examples,
     )

@@ -19,6 +19,10 @@ Tick = Callable[[int, Tensor], None]
 """``tick(examples, loss [C])`` after every step; reading the loss waits for the device."""
 
 
+def no_tick(examples: int, loss: Tensor) -> None:
+    """A tick that does nothing."""
+
+
 @dataclass(frozen=True)
 class LocalWork:
     """What one client does this round: its examples in order, and where its schedule stands."""
@@ -41,11 +45,18 @@ class Trained:
 
 
 def steps_of(examples: int, training: Training) -> int:
+    """Optimiser steps that one epoch over so many examples takes."""
     return ceil(examples / training.batch_size)
 
 
 def train_clients(
-    task: Task, start: Tensor, work: Sequence[LocalWork], rule: LocalRule, training: Training, tick: Tick
+    task: Task,
+    start: Tensor,
+    work: Sequence[LocalWork],
+    rule: LocalRule,
+    training: Training,
+    *,
+    tick: Tick = no_tick,
 ) -> Trained:
     """Train clients ``work`` from ``start`` [C, P] for one epoch over their examples."""
     batches = torch.from_numpy(minibatches([item.examples for item in work], training.batch_size)).to(
@@ -76,10 +87,15 @@ def train_clients(
     client_state = {}
     if total_gradient is not None:
         steps = (counts > 0).sum(0).clamp_min(1)[:, None]
-        local_round = LocalRound(start, params, total_gradient / steps)
+        local_round = LocalRound(start=start, params=params, mean_gradient=total_gradient / steps)
         client_state = {name: after(local_round) for name, after in rule.client_state.items()}
     reports = _reports(task, params, batches, examples, rule)
-    return Trained(params, total_loss / examples.clamp_min(1), reports, client_state)
+    return Trained(
+        params=params,
+        loss=total_loss / examples.clamp_min(1),
+        reports=reports,
+        client_state=client_state,
+    )
 
 
 def _rates(work: Sequence[LocalWork], training: Training, counts: Tensor) -> Tensor:

@@ -1,5 +1,4 @@
-"""What follows from scenario and seed alone: cohorts, turns, each client's examples, whom faults strike.
-No torch.
+"""What follows from scenario and seed alone: cohorts, turns, each client's examples, faults. No torch.
 
 Every draw is a named stream, so all methods meet the same cohorts and the same faults, and verification can
 draw them again.
@@ -10,12 +9,24 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import cached_property, lru_cache
 
 import numpy as np
 
 from fedbench.api.scenario import Faults
 from fedbench.rng import numpy_stream
+
+
+class LeftOut(StrEnum):
+    """Why a client's update of a round was not used in it, as a record says it."""
+
+    NO_EXAMPLES = "no examples"
+    DROPPED_OUT = "dropped out"
+    STILL_BUSY = "still at the round before"
+    LATE = "late"
+    LATE_FOR_NEXT = "late, for the next round"
+    NOT_FINITE = "not finite"
 
 
 @lru_cache(maxsize=4096)
@@ -36,12 +47,12 @@ def turns(seed: int, client: int, clients: int, size: int | None, rounds: int) -
 
 @lru_cache(maxsize=64)
 def _turns(seed: int, clients: int, size: int, rounds: int) -> Mapping[int, Sequence[int]]:
-    """Everybody's."""
-    found: dict[int, list[int]] = defaultdict(list)
+    """The turns of every client that has any."""
+    rounds_of: dict[int, list[int]] = defaultdict(list)
     for number in range(1, rounds + 1):
         for client in cohort(seed, number, clients, size):
-            found[client].append(number)
-    return dict(found)
+            rounds_of[client].append(number)
+    return dict(rounds_of)
 
 
 def one_pass_parts(shard: np.ndarray, seed: int, client: int, parts: int) -> list[np.ndarray]:
@@ -71,15 +82,15 @@ class FaultDraws:
         return frozenset(chosen.tolist())
 
     def dropped(self, round: int, clients: Sequence[int]) -> set[int]:
-        """Who does not answer the call."""
+        """The clients that do not answer the call."""
         return self._struck("dropout", self.spec.dropout, round, clients)
 
     def late(self, round: int, clients: Sequence[int]) -> set[int]:
-        """Whose update comes after the round has closed."""
+        """The clients whose update comes after the round has closed."""
         return self._struck("straggling", self.spec.straggling, round, clients)
 
     def corrupted(self, round: int, clients: Sequence[int]) -> dict[int, str]:
-        """Whose update arrives as rubbish, and as what kind of it."""
+        """The clients whose update arrives corrupted, and how."""
         kinds = self.spec.corrupted
         return {
             client: kinds[int(self._draw("kind", round, client).integers(len(kinds)))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from math import prod
 
 import torch
 from torch import Generator, Tensor
@@ -65,7 +66,7 @@ def rebased(updates: Updates, start: Callable[[int], Tensor]) -> Updates:
 
 def finite(updates: Updates) -> Tensor:
     """[C]: whether everything a client sent is a finite number."""
-    table = [values.isfinite().reshape(len(values), -1).all(1) for values in updates.values()]
+    table = [v.isfinite().reshape(len(v), prod(v.shape[1:])).all(1) for v in updates.values()]
     return torch.stack(table).all(0)
 
 

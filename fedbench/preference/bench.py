@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fedbench.api.aggregator import Aggregator, Shards
+from fedbench.api.aggregator import Shards
 from fedbench.api.metrics import Costs
 from fedbench.api.reward_fuser import RewardFuser
 from fedbench.api.scenario import Rewards, Scenario, Training
@@ -64,7 +64,6 @@ class PreferenceBench:
     shards: Shards
     comparisons: Comparisons
     gold: GoldAnswerReward
-    fedavg: Aggregator
     say: Callable[[str], None]
 
     @property
@@ -141,7 +140,7 @@ class PreferenceBench:
     def federation(self, fitted: Fitted, seed: int, executor: Executor) -> SimulatedRewardFederation:
         return SimulatedRewardFederation(
             fitted.sources, self.noisy_tasks(seed), self.shards, self.chosen, self.rejected,
-            (self.comparisons.better, self.comparisons.worse), self.gold, self.fedavg, executor,
+            (self.comparisons.better, self.comparisons.worse), self.gold, executor,
             self.scenario.training, self.rewards, seed, self.data.images, self.fault_model(seed),
             self.scenario.budget,
         )  # fmt: skip
@@ -253,15 +252,8 @@ def prepare(
             own.read(comparisons, "chosen"), own.read(comparisons, "rejected"),
             np.array([-1 if owner is None else owner for owner in owners]),
         ),
-        GoldAnswerReward(right), _fedavg(catalog), say,
+        GoldAnswerReward(right), say,
     )  # fmt: skip
-
-
-def _fedavg(catalog: Catalog) -> Aggregator:
-    """What averages parameters where a fuser asks for it: ours, whoever else provides one of this name."""
-    entry = catalog.methods["baselines/fedavg"]
-    made: Aggregator = entry.create(entry.options())
-    return made
 
 
 def check_preferences(scenario: Scenario, data: PreferenceData) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -21,12 +20,10 @@ from fedbench.api.metrics import Costs, Measure
 from fedbench.api.reward_fuser import PolicyStepFeedback, RewardFuser, RewardSource
 from fedbench.data.features import cache_folder
 from fedbench.evaluation.estimates import mean
-from fedbench.federation.checkpoint import Checkpoint
-from fedbench.federation.client_state import ClientState
 from fedbench.federation.executors import Executor, ExecutorName, make_executor
 from fedbench.federation.ledger import exceeded
 from fedbench.federation.local import LocalWork
-from fedbench.federation.updates import Updates
+from fedbench.federation.run_state import RunState
 from fedbench.models.policy import Answers, Questions
 from fedbench.params import digest, own
 from fedbench.preference.audit import RoutingReport
@@ -37,7 +34,7 @@ from fedbench.results.records import RoundEntry
 from fedbench.rng import numpy_stream, torch_stream
 from fedbench.runs.diagnostics import plain
 from fedbench.runs.evaluation import RunEvaluator, defined
-from fedbench.runs.protocol import ProgressCallbacks
+from fedbench.runs.protocol import MeasuredRound, ProgressCallbacks
 
 if TYPE_CHECKING:
     from fedbench.preference.bench import PreferenceBench
@@ -55,8 +52,6 @@ class GRPORun:
         self.bench, self.fuser, self.seed, self.executor_name = bench, fuser, seed, executor
         self.spec, self.rounds_asked = bench.scenario.policy, bench.scenario.federation.rounds
         self.state: State = {}
-        self.client_state: ClientState = {}
-        self.late: Updates = {}
         self.fault_model = bench.fault_model(seed)
         self._evaluation = RunEvaluator(
             bench.scenario.evaluation, bench.evaluator, seed, len(bench.shards), baseline_params=bench.start
@@ -90,8 +85,8 @@ class GRPORun:
         return make_executor(self.executor_name, bench.tasks[0], work, training, folder)
 
     def rounds(
-        self, executor: Executor, resume: Checkpoint | None, progress: ProgressCallbacks
-    ) -> Iterator[RoundEntry]:
+        self, executor: Executor, resume: RunState | None, progress: ProgressCallbacks
+    ) -> Iterator[MeasuredRound]:
         bench, spec = self.bench, self.spec
         fitted = bench.fitted(self.seed, executor)
         federation = bench.federation(fitted, self.seed, executor)
@@ -107,15 +102,15 @@ class GRPORun:
             optimizer = self._optimizer({})
             self.fuser_state = own(self.fuser.fit(federation))
             spent, after = federation.costs, 0
-            yield self._started(fitted.clients, spent, optimizer)
+            entry = self._started(fitted.clients, spent, optimizer)
+            yield MeasuredRound(entry=entry, state=RunState(round=0, state=self.state, spent=spent))
         else:
             bench.policy.load(resume.state["policy"])
             optimizer = self._optimizer(resume.state)
             self.fuser_state = own(
                 {k.removeprefix(FUSER): v.cpu() for k, v in resume.state.items() if k.startswith(FUSER)}
             )
-            self.state, after = resume.state, resume.round
-            spent = reduce(Costs.__add__, (RoundEntry.model_validate(e).costs for e in resume.entries))
+            self.state, after, spent = resume.state, resume.round, resume.spent
         channel = RewardChannel(self._sources, bench.data.images, self.fault_model)
         most = Costs(uplink_bytes=SCALAR_BYTES * remote * spec.steps * self.answers)
         for number in range(after + 1, self.rounds_asked + 1):
@@ -131,9 +126,9 @@ class GRPORun:
             seconds = time.perf_counter() - begin
             entry = self._ended(number, channel, log, seconds, optimizer)
             spent += entry.costs
-            yield entry
+            yield MeasuredRound(entry=entry, state=RunState(round=number, state=self.state, spent=spent))
 
-    def final(self) -> tuple[dict[str, Measure], dict[str, dict[str, Measure]]]:
+    def final(self, state: RunState) -> tuple[dict[str, Measure], dict[str, dict[str, Measure]]]:
         found, controls = self._evaluation.final(self._models())
         routing = self._routing.measures(self.fuser, self.fuser_state) if self._routing else {}
         return found | defined(self._found | routing)[0], controls

@@ -12,16 +12,18 @@ import torch
 from PIL.Image import Image
 from torch import Tensor, nn
 
-from fedbench.api.aggregator import Aggregator, Cohort, Context, LocalRule, State
+from fedbench.api.aggregator import Cohort, State
 from fedbench.api.metrics import Costs
 from fedbench.api.reward_fuser import RewardSource, RouterLoss
 from fedbench.api.scenario import Budget, Federation, Rewards, Training
 from fedbench.errors import UsageError
-from fedbench.federation.executors import Executor
+from fedbench.federation.executors import Executor, no_rule
 from fedbench.federation.faults import FaultModel
 from fedbench.federation.local import LocalWork, steps_of
 from fedbench.federation.loop import federate
+from fedbench.federation.setup import FederationSetup
 from fedbench.federation.task import Task
+from fedbench.federation.weighted_mean import WeightedMean
 from fedbench.models.functional import Functional
 from fedbench.params import ParamSpace
 from fedbench.preference.reward_channel import RewardChannel
@@ -80,22 +82,23 @@ def fit_reward_models(
             work.append(LocalWork(client, examples, 0, steps_of(len(examples), training)))
         start = torch.stack([task.model.init(torch_stream(seed, "reward model", k)) for k in clients])
         start = start.to(task.device)
-        trained = executor.train(task, start, work, lambda ids: LocalRule(), training, lambda *_: None)
+        trained = executor.train(task, start, work, no_rule, training)
         for row, client in enumerate(clients):
             own = torch.from_numpy(shards[client]).to(task.device)
             sources[client] = calibrated(client, task, trained.params[row], own)
     return [sources[client] for client in range(len(tasks))]
 
 
-class SizeWeighted(Aggregator):
-    """``inner`` with weights n_k, the clients' ``sizes``, however little each did in a round (MoR, §3.2)."""
+class SizeWeightedMean(WeightedMean):
+    """The mean with weights n_k, the clients' ``sizes``, however little each did in a round (MoR, §3.2)."""
 
-    def __init__(self, inner: Aggregator, sizes: Sequence[int]) -> None:
-        self.inner, self.sizes = inner, torch.tensor(sizes)
+    def __init__(self, sizes: Sequence[int]) -> None:
+        self.sizes = torch.tensor(sizes)
 
     def aggregate(self, state: State, cohort: Cohort) -> State:
+        """The mean of the cohort's parameters, weighted by the clients' sizes."""
         sizes = self.sizes[list(cohort.clients)].to(cohort.num_examples)
-        return self.inner.aggregate(state, replace(cohort, num_examples=sizes))
+        return super().aggregate(state, replace(cohort, num_examples=sizes))
 
 
 @dataclass
@@ -112,7 +115,6 @@ class SimulatedRewardFederation:
     rejected: TokenizedResponses
     comparisons: tuple[TokenizedResponses, TokenizedResponses]
     gold: RewardSource
-    fedavg: Aggregator
     executor: Executor
     training: Training
     rewards: Rewards
@@ -150,7 +152,15 @@ class SimulatedRewardFederation:
             for k, shard in enumerate(self.shards)
         ]
         training = self.training.model_copy(update={"one_schedule": True})
-        params = self._train(task, self.fedavg, start, shards, self.rewards.rounds, training, "averaged")
+        params = self._train(
+            WeightedMean(),
+            task,
+            start,
+            shards,
+            rounds=self.rewards.rounds,
+            training=training,
+            name="averaged",
+        )
         own = [torch.from_numpy(shard).to(task.device) for shard in self.shards]
         each = [calibrated(None, task, params, index) for index in own]
         mean = float(np.mean([source.mean for source in each]))
@@ -180,37 +190,45 @@ class SimulatedRewardFederation:
         ]
         training = Training(batch_size=batch_size, lr=lr, schedule="constant")
         start = function.init(torch_stream(self.seed, "router")).to(task.device)
-        fedavg = SizeWeighted(self.fedavg, [len(shard) for shard in self.shards])
-        return self._train(task, fedavg, start, shards, rounds, training, "router").cpu()
+        mean = SizeWeightedMean([len(shard) for shard in self.shards])
+        params = self._train(mean, task, start, shards, rounds=rounds, training=training, name="router")
+        return params.cpu()
 
     def _train(
         self,
+        mean: WeightedMean,
         task: Task,
-        fedavg: Aggregator,
         start: Tensor,
         shards: Sequence[np.ndarray],
+        *,
         rounds: int,
         training: Training,
         name: str,
     ) -> Tensor:
         """The parameters [P] after ``rounds`` rounds of the one round loop; :class:`UsageError` if the budget
         ends before them: what is half trained is another method."""
-        state = fedavg.initial_state(start, Context(task.space, len(shards), rounds))
-        federation, last = Federation(clients=len(shards), rounds=max(1, rounds)), 0
-        for done in federate(
-            task, fedavg, state, shards, federation, training, self.executor,
-            seed=derive(self.seed, name), after=0 if rounds else 1, budget=self.budget,
-            spent=self.costs,
-        ):  # fmt: skip
-            state, last = done.state, done.number
-            self.costs += done.costs
-        if last < rounds:
+        if not rounds:
+            return start
+        setup = FederationSetup(
+            task=task,
+            aggregator=mean,
+            shards=shards,
+            federation=Federation(clients=len(shards), rounds=rounds),
+            training=training,
+            seed=derive(self.seed, name),
+            budget=self.budget,
+        )
+        state = replace(setup.initial(start), spent=self.costs)
+        for done in federate(setup, self.executor, state):
+            state = done.after
+            self.costs = state.spent
+        if state.round < rounds:
             raise UsageError(
-                f"the budget ends the training of what is {name!r} here after {last} of {rounds} rounds",
+                f"the budget ends the training of what is {name!r} here after {state.round} of {rounds}"
+                " rounds",
                 fix="give it more, or name a method that trains nothing before the policy",
             )
-        params: Tensor = fedavg.params_for(state)
-        return params
+        return mean.params_for(state.state)
 
 
 def epochs(shard: np.ndarray, times: int, seed: int, *names: str | int) -> np.ndarray:

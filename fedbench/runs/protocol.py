@@ -6,32 +6,32 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from fedbench.federation.checkpoint import Checkpoint
-from fedbench.federation.client_state import ClientState
-from fedbench.federation.executors import Executor, ExecutorName
-from fedbench.federation.local import Tick
-from fedbench.federation.updates import Updates
 from fedbench.api.metrics import Measure
-from fedbench.api.aggregator import State
+from fedbench.federation.executors import Executor, ExecutorName
+from fedbench.federation.local import Tick, no_tick
+from fedbench.federation.run_state import RunState
 from fedbench.results.records import DataInfo, RoundEntry
 
 
 @dataclass(frozen=True)
 class ProgressCallbacks:
-    """Whom a run tells how far it has got within a round: ``tick`` the examples since the last call and
-    their loss; ``step`` a policy step's number, how many there are, and its figures."""
+    """Called as a run goes on within a round: ``tick(examples, loss)`` with the examples since the last call
+    and their loss; ``step(number, steps, figures)`` after a policy step, of so many in the whole run."""
 
-    tick: Tick = lambda examples, loss: None
+    tick: Tick = no_tick
     step: Callable[[int, int, Mapping[str, float]], None] = lambda number, steps, figures: None
 
 
-class Run(Protocol):
-    """One method with one seed, round by round; ``state``, ``client_state`` and ``late`` are where it stands after
-    the round that ``rounds`` gave last."""
+@dataclass(frozen=True)
+class MeasuredRound:
+    """A finished round as the record has it, and where the run stands after it."""
 
-    state: State
-    client_state: ClientState
-    late: Updates
+    entry: RoundEntry
+    state: RunState
+
+
+class Run(Protocol):
+    """One method with one seed, round by round."""
 
     @property
     def examples(self) -> int:
@@ -42,12 +42,14 @@ class Run(Protocol):
         """The executor; a resumed run keeps the one it began with, so that its bits stay the same."""
         ...
 
-    def rounds(self, executor: Executor, resume: Checkpoint | None, progress: ProgressCallbacks) -> Iterator[RoundEntry]:
-        """Round 0 (the untouched start), then every round after ``resume``."""
+    def rounds(
+        self, executor: Executor, resume: RunState | None, progress: ProgressCallbacks
+    ) -> Iterator[MeasuredRound]:
+        """Round 0 (the untouched start) and all others, or those after ``resume``."""
         ...
 
-    def final(self) -> tuple[dict[str, Measure], dict[str, dict[str, Measure]]]:
-        """Every final measure, and each control's."""
+    def final(self, state: RunState) -> tuple[dict[str, Measure], dict[str, dict[str, Measure]]]:
+        """Every final measure of the run that ended in ``state``, and each control's."""
         ...
 
 
@@ -55,7 +57,9 @@ class Bench(Protocol):
     """What every method and seed of a scenario shares; one lives per process and scenario."""
 
     @property
-    def info(self) -> DataInfo: ...
+    def info(self) -> DataInfo:
+        """Data, backbone and partition as a record names them."""
+        ...
 
     def run(self, method: Any, seed: int, executor: ExecutorName) -> Run:
         """A run of a method as its plugin made it."""

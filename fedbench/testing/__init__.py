@@ -2,7 +2,7 @@
 
 from fedbench.testing.contracts import AggregatorContract, example_cohort
 from fedbench.testing.rewards import RewardFuserContract, ToyRewardFederation, toy_answers
-from fedbench.testing.toy import ToyTask, toy_rounds
+from fedbench.testing.toy import ToyTask, toy_rounds, toy_setup
 
 __all__ = [
     "AggregatorContract",
@@ -12,4 +12,5 @@ __all__ = [
     "example_cohort",
     "toy_answers",
     "toy_rounds",
+    "toy_setup",
 ]

@@ -123,18 +123,20 @@ class AggregatorContract:
     def test_state_is_finite_named_tensors_and_survives_a_checkpoint(self) -> None:
         """A run resumed from a saved state goes on bit by bit; nothing is kept beside it."""
         rounds = toy_rounds(self.aggregator(), rounds=4)
+        after = rounds[1].after
         state, client_state = (
             load(save({name: tensor.contiguous() for name, tensor in tensors.items()}))
-            for tensors in (rounds[1].state, rounds[1].client_state)
+            for tensors in (after.state, after.client_state)
         )
-        resumed = toy_rounds(self.aggregator(), rounds=4, after=2, state=state, client_state=client_state)
+        at = replace(after, state=state, client_state=client_state)
+        resumed = toy_rounds(self.aggregator(), rounds=4, resume=at)
         assert [r.digest for r in resumed] == [r.digest for r in rounds[2:]]
-        for tensor in rounds[-1].state.values():
+        for tensor in rounds[-1].after.state.values():
             assert tensor.isfinite().all()
 
     def test_batched_clients_equal_serial_ones(self) -> None:
         """Clients trained together end where they end when trained one by one, up to rounding."""
-        serial, batched = (toy_rounds(self.aggregator(), chunk=chunk)[-1].state for chunk in (1, 3))
+        serial, batched = (toy_rounds(self.aggregator(), chunk=chunk)[-1].after.state for chunk in (1, 3))
         torch.testing.assert_close(dict(batched), dict(serial), rtol=1e-5, atol=1e-5)
 
     def test_order_of_reporting_does_not_matter(self) -> None:
@@ -156,7 +158,7 @@ class AggregatorContract:
     def test_partial_cohorts_of_varying_size(self) -> None:
         """It works when only some clients take part in a round."""
         rounds = toy_rounds(self.aggregator(), clients=5, cohort=2, rounds=4)
-        assert all(tensor.isfinite().all() for tensor in rounds[-1].state.values())
+        assert all(tensor.isfinite().all() for tensor in rounds[-1].after.state.values())
 
     def test_declared_reductions_hold(self) -> None:
         """Every :class:`Reduction` that its spec declares is true on a toy task."""
@@ -166,5 +168,5 @@ class AggregatorContract:
             if reduction.tolerance == 0:
                 assert mine.digest == other.digest, reduction
             torch.testing.assert_close(
-                mine.state["params"], other.state["params"], rtol=0, atol=reduction.tolerance
+                mine.after.state["params"], other.after.state["params"], rtol=0, atol=reduction.tolerance
             )

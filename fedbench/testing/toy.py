@@ -6,17 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from fedbench.api.aggregator import Aggregator, Context, Signals, State
-from fedbench.api.scenario import Faults, Federation, Training
-from fedbench.federation.client_state import ClientState
+from fedbench.api.aggregator import Aggregator, Signals
+from fedbench.api.scenario import Budget, Faults, Federation, Training
 from fedbench.federation.executors import Executor
 from fedbench.federation.loop import Round, federate
-from fedbench.federation.updates import Updates
+from fedbench.federation.run_state import RunState
+from fedbench.federation.schedule import NO_FAULTS
+from fedbench.federation.setup import NO_LIMIT, FederationSetup
 from fedbench.models.projector import Projector
 from fedbench.params import ParamSpace
 from fedbench.rng import torch_stream
@@ -88,7 +90,7 @@ class ToyTask:
 TRAINING = Training(batch_size=4, lr=0.05, optimizer="sgd", schedule="constant", grad_norm=None)
 
 
-def toy_rounds(
+def toy_setup(
     aggregator: Aggregator,
     *,
     task: ToyTask | None = None,
@@ -97,15 +99,39 @@ def toy_rounds(
     rounds: int = 3,
     cohort: int | None = None,
     training: Training = TRAINING,
-    chunk: int = 1,
     seed: int = 0,
-    after: int = 0,
-    state: State | None = None,
-    client_state: ClientState | None = None,
-    late: Updates | None = None,
-    faults: Faults | None = None,
+    budget: Budget = NO_LIMIT,
+    faults: Faults = NO_FAULTS,
+) -> FederationSetup:
+    """Set up ``aggregator`` on a toy task with its examples dealt unequally to ``clients``; runs nothing.
+
+    >>> from fedbench import Aggregator
+    >>> from fedbench.testing import toy_setup
+    >>> toy_setup(Aggregator(), clients=5).clients
+    5
+    """
+    task = task or ToyTask()
+    shards = aggregator.population(shards if shards is not None else task.shards(clients, equal=False))
+    size = max(1, len(shards))
+    return FederationSetup(
+        task=task,
+        aggregator=aggregator,
+        shards=shards,
+        federation=Federation(clients=size, rounds=rounds, cohort=cohort and min(cohort, size)),
+        training=training,
+        seed=seed,
+        budget=budget,
+        faults=faults,
+    )
+
+
+def toy_rounds(
+    aggregator: Aggregator, *, chunk: int = 1, resume: RunState | None = None, **setup: Any
 ) -> list[Round]:
     """Run ``aggregator`` on a toy task through the engine's own round loop; every finished round.
+
+    It begins at the start or after ``resume``. ``chunk`` clients are trained at once. Everything else is as
+    :func:`toy_setup` takes it.
 
     >>> from fedbench import Aggregator
     >>> from fedbench.testing import toy_rounds
@@ -116,16 +142,7 @@ def toy_rounds(
     >>> [len(round.cohort) for round in rounds]
     [2, 2, 2]
     """
-    task = task or ToyTask()
-    shards = aggregator.population(shards if shards is not None else task.shards(clients, equal=False))
-    if state is None:
-        state = aggregator.initial_state(task.init(seed), Context(task.space, len(shards), rounds))
-    size = max(1, len(shards))
-    federation = Federation(clients=size, rounds=rounds, cohort=cohort and min(cohort, size))
-    executor = Executor("toy", chunk)
-    return list(
-        federate(
-            task, aggregator, state, shards, federation, training, executor,
-            seed=seed, after=after, client_state=client_state, late=late or {}, faults=faults,
-        )
-    )  # fmt: skip
+    setup.setdefault("task", ToyTask())
+    made = toy_setup(aggregator, **setup)
+    start = resume or made.initial(setup["task"].init(made.seed))
+    return list(federate(made, Executor("toy", chunk), start))

@@ -9,15 +9,17 @@ from statistics import fmean
 import torch
 from torch import Tensor
 
-from fedbench.api.aggregator import Cohort, Context, LocalRule
+from fedbench.api.aggregator import Cohort, Context
 from fedbench.api.options import validated
 from fedbench.api.scenario import load_scenario
 from fedbench.catalog import Catalog
-from fedbench.federation.executors import Executor
-from fedbench.federation.loop import plan
+from fedbench.federation.executors import Executor, no_rule
+from fedbench.federation.plan import plan
 from fedbench.federation.updates import cohort_of, sent
+from fedbench.federation.weighted_mean import WeightedMean
 from fedbench.rng import torch_stream
 from fedbench.runner import Runner
+from fedbench.runs.aggregation import AggregationRun
 from study import EXECUTOR, Study
 
 SEEDS = range(3)
@@ -27,13 +29,13 @@ def first_cohorts(runner: Runner, name: str) -> Iterator[Cohort]:
     """What FedAvg's clients send after round 1, for a few seeds."""
     scenario = load_scenario(runner.catalog.scenarios[name].spec.path)
     bench, clients = runner.bench(scenario), range(scenario.federation.clients)
+    fedavg = WeightedMean()
     for seed in SEEDS:
         start = bench.task.projector.init(torch_stream(seed, "init")).repeat(len(clients), 1)
-        work = plan(bench.shards, clients, 1, scenario.federation.rounds, scenario.training, seed)
+        setup = AggregationRun(bench, fedavg, seed, EXECUTOR).setup
+        work = plan(setup, clients, 1)
         executor = Executor(EXECUTOR, len(clients))
-        trained = executor.train(
-            bench.task, start, work, lambda ids: LocalRule(), scenario.training, lambda *_: None
-        )
+        trained = executor.train(bench.task, start, work, no_rule, scenario.training)
         updates = sent(work, start, trained, scenario.training)
         yield cohort_of(updates, 1, bench.task.space, lambda *names: torch_stream(0, *names), {})
 

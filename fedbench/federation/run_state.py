@@ -1,0 +1,26 @@
+"""Where a run stands: the value that goes through the round loop, a run of either track and a checkpoint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from fedbench.api.aggregator import State
+from fedbench.api.metrics import Costs
+from fedbench.federation.client_state import ClientState
+from fedbench.federation.updates import Updates
+
+
+@dataclass(frozen=True)
+class RunState:
+    """All that the rounds after ``round`` follow from, besides what stays the same for the whole run.
+
+    ``round``: rounds finished, 0 before the first. ``state``: the server's named tensors.
+    ``client_state``: what every client keeps, [N, P] by name. ``late``: updates that the next round takes.
+    ``spent``: what the rounds so far have cost, evaluation left out.
+    """
+
+    round: int
+    state: State
+    client_state: ClientState = field(default_factory=dict)
+    late: Updates = field(default_factory=dict)
+    spent: Costs = field(default_factory=Costs)
