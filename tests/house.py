@@ -6,6 +6,7 @@ The architecture tests hold today's tree to these measures. As a script it print
 """
 
 import ast
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -23,6 +24,15 @@ FIELDS_OF = {
     "records": ("results/records.py", "results/record.py", "api/metrics.py", "measures.py"),
 }
 """The modules whose dataclasses and models document every field, here and in the old tree."""
+
+
+RETIRED = frozenset(
+    [
+        *("desk", "panel", "judge", "judges", "judged", "examiner", "lens", "learnt", "outcome", "outcomes"),
+        *("watch", "watched", "twin", "twins", "rival", "rivals", "trouble", "told", "sight"),
+    ]
+)
+"""Words that nothing is named by; plural ``panels`` are those of a picture."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +120,19 @@ def format_skips(path: Path) -> list[int]:
     return [number for number, line in enumerate(lines, 1) if "# fmt: skip" in line or "# fmt: off" in line]
 
 
+def retired_names(path: Path) -> list[tuple[int, str]]:
+    """List what a file defines under a retired word: classes, functions, arguments, variables, attributes."""
+    names = []
+    for node in ast.walk(tree(path)):
+        match node:
+            case ast.ClassDef(name=name) | ast.FunctionDef(name=name) | ast.arg(arg=name):
+                names.append((node.lineno, name))
+            case ast.Name(id=name, ctx=ast.Store()) | ast.Attribute(attr=name, ctx=ast.Store()):
+                names.append((node.lineno, name))
+    words = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+    return [(line, name) for line, name in names if RETIRED & {word.lower() for word in words.findall(name)}]
+
+
 Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -136,11 +159,14 @@ def definitions(path: Path) -> Iterator[tuple[str, Definition]]:
 def fields(path: Path) -> Iterator[tuple[str, bool]]:
     """List the annotated public fields of a module's classes and whether each is documented.
 
-    A field is documented by ``Field(description=…)`` or by a string below it.
+    A field is documented by ``Field(description=…)``, by a string below it, or under its name in the
+    "Attributes" section of its class's docstring.
     """
     for name, node in definitions(path):
         if not isinstance(node, ast.ClassDef):
             continue
+        _, _, section = (ast.get_docstring(node) or "").partition("Attributes\n----------\n")
+        listed = set(section.splitlines())
         for child, after in zip(node.body, [*node.body[1:], None], strict=True):
             if not isinstance(child, ast.AnnAssign) or not isinstance(child.target, ast.Name):
                 continue
@@ -150,7 +176,7 @@ def fields(path: Path) -> Iterator[tuple[str, bool]]:
             described = any(keyword.arg == "description" for call in calls for keyword in call.keywords)
             text = after.value if isinstance(after, ast.Expr) else None
             below = isinstance(text, ast.Constant) and isinstance(text.value, str)
-            yield f"{name}.{child.target.id}", described or below
+            yield f"{name}.{child.target.id}", described or below or child.target.id in listed
 
 
 def undocumented(package: Path) -> list[str]:
@@ -223,6 +249,7 @@ def measure(root: Path) -> dict[str, str]:
         "longest positional call": f"{longest[1]} ({longest[2]})",
         "calls with 6 or more positional arguments": str(sum(len(positional_calls(path)) for path in paths)),
         "# fmt: skip in fedbench/": str(sum(len(format_skips(path)) for path in paths)),
+        "names with a retired word": str(sum(len(retired_names(path)) for path in paths)),
         "modules plugins import beyond the door": str(len(beyond_the_door(root))),
         "undocumented public definitions": f"{len(undocumented(package))} of {public_definitions(package)}",
     }
