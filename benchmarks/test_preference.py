@@ -15,8 +15,8 @@ from datasets import Dataset
 from trl import GRPOConfig, GRPOTrainer
 
 from fedbench.jobs import plan_jobs
-from fedbench.preference.grpo_run import StepLog
 from fedbench.preference.reward_channel import RewardChannel
+from fedbench.preference.step_figures import StepFigures
 from fedbench.runner import Runner, choose_device
 from fedbench.testing.contracts import created, installed
 
@@ -33,37 +33,34 @@ def run(tmp_path_factory):
     )  # fmt: skip
     bench = Runner(installed(), choose_device("auto")).bench(job.scenario)
     run = bench.run(created("gold-reward"), 0, "serial")
-    run._sources, run.fuser_state = [bench.gold], {}
-    return run
+    run.sources = [bench.gold]
+    return bench, run
 
 
 @pytest.mark.benchmark(group=GROUP)
 def test_ours(benchmark, run):
-    channel, log, steps = (
-        RewardChannel(run._sources, run.bench.data.images, run.fault_model),
-        StepLog(),
-        count(1),
-    )
-    optimizer = run._optimizer({})
-    benchmark.pedantic(lambda: run._step(next(steps), channel, optimizer, log), rounds=10, warmup_rounds=3)
-    benchmark.extra_info["tokens"] = sum(log.values["policy/tokens"]) / len(log.values["policy/tokens"])
+    _, ours = run
+    rewards, figures, steps = ours.problem.rewards, StepFigures(), count(1)
+    channel = RewardChannel(ours.sources, rewards.images, rewards.fault_model)
+    benchmark.pedantic(lambda: figures.add(ours._step(next(steps), channel)), rounds=10, warmup_rounds=3)
+    benchmark.extra_info["tokens"] = figures.mean("policy/tokens")
 
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.benchmark(group=GROUP)
 def test_trl(benchmark, run, tmp_path):
-    spec, bench = run.spec, run.bench
+    bench, spec = run[0], run[1].spec
     answers = spec.queries * spec.group
     tokenizer, visual = bench.loaded.backbone.tokenizer, bench.loaded.features.shape[1]
     prompts = [query.prompt + visual * INSTEAD for query in bench.data.queries]
-    ours = bench.llm.prompt_ids([query.prompt for query in bench.data.queries])
+    ours = bench.view.llm.prompt_ids([query.prompt for query in bench.data.queries])
     assert [len(ids) + visual for ids in ours] == [len(tokenizer(prompt)["input_ids"]) for prompt in prompts]
     said = Dataset.from_dict({"prompt": prompts})
     config = GRPOConfig(
         output_dir=str(tmp_path), per_device_train_batch_size=answers, num_generations=spec.group,
         max_completion_length=spec.max_tokens, beta=spec.kl_weight, epsilon=spec.clip_low,
         epsilon_high=spec.clip_high, temperature=spec.temperature, learning_rate=spec.lr, seed=0,
-        max_steps=10_000, loss_type="grpo", use_cpu=bench.device.type == "cpu", report_to=[],
+        max_steps=10_000, loss_type="grpo", use_cpu=bench.reference.flat.device.type == "cpu", report_to=[],
         save_strategy="no", bf16=False, gradient_checkpointing=False, logging_steps=10_000,
     )  # fmt: skip
     weights = deepcopy(bench.loaded.backbone.llm).requires_grad_(True)

@@ -11,8 +11,6 @@ from math import prod
 import torch
 from torch import Tensor
 
-from fedbench.api.metrics import BYTES_PER_NUMBER
-
 
 @dataclass(frozen=True)
 class ParamSpace:
@@ -49,11 +47,6 @@ class ParamSpace:
     def size(self) -> int:
         """P, the number of parameters."""
         return sum(prod(shape) for shape in self.shapes.values())
-
-    @property
-    def nbytes(self) -> int:
-        """The bytes of one fp32 vector on the wire."""
-        return BYTES_PER_NUMBER * self.size
 
     def views(self, flat: Tensor) -> dict[str, Tensor]:
         """Split vectors ``[..., P]`` into named views ``[..., *shape]`` that share their memory."""

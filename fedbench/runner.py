@@ -29,7 +29,7 @@ from fedbench.federation.executors import Executor, ExecutorName
 from fedbench.federation.run_state import RunState
 from fedbench.files import remove_partial
 from fedbench.jobs import Job
-from fedbench.preference import bench as preference
+from fedbench.preference import prepare as preference
 from fedbench.results.records import MethodInfo, Provider, Record, RoundEntry, ScenarioInfo, Status
 from fedbench.results.store import write_record, write_round_log
 from fedbench.runs.evaluation import spread

@@ -37,10 +37,10 @@ PHASES = {
 """The phases of a run, each with the function that it begins with."""
 
 POLICY_PHASES = {
-    "fit": ("fedbench.preference.fitting", "RewardModelCache.get"),
-    "write judges": ("fedbench.preference.fitting", "_write"),
+    "fit": ("fedbench.preference.reward_cache", "RewardModelCache.get"),
+    "write reward models": ("fedbench.preference.reward_cache", "_write"),
     "step": ("fedbench.preference.grpo_run", "GRPORun._step"),
-    "update": ("fedbench.preference.grpo_run", "GRPORun._update"),
+    "update": ("fedbench.preference.policy_trainer", "PolicyTrainer._descend"),
 }
 """Those that a run of the preference track has besides."""
 

@@ -34,7 +34,7 @@ def drawn(*shape):
 def test_without_a_frame_an_image_is_its_tokens(nano):
     llm, visual = LanguageModel(nano), drawn(2, 4, nano.width)
     assert llm.framed(visual) is visual
-    assert llm.positions(torch.arange(5)).tolist() == [0, 1, 2, 3, 4]
+    assert llm.position_ids(torch.arange(5)).tolist() == [0, 1, 2, 3, 4]
 
 
 def test_a_frame_is_the_same_as_writing_it_out(nano):
@@ -68,7 +68,7 @@ def test_a_frame_may_be_evaluated_before_it_is_trained_with(nano):
 def test_positions_are_looked_up_in_the_image_and_counted_behind_it(nano):
     table = torch.tensor([[0, 1, 1, 1, 1], [0, 1, 1, 2, 2], [0, 1, 2, 1, 2]])
     llm = LanguageModel(replace(nano, frame=ChatTemplate(positions=table)))
-    found = llm.positions(torch.arange(8).expand(2, -1))
+    found = llm.position_ids(torch.arange(8).expand(2, -1))
     assert found.shape == (3, 2, 8)
     assert torch.equal(found[:, 1, :5], table)
     assert found[:, 0, 5:].tolist() == [[3, 4, 5]] * 3, "text goes on after the largest"

@@ -83,7 +83,7 @@ def test_a_client_that_drops_out_costs_nothing_and_is_not_merged():
     assert missing and not {(c.round, client) for c in seen for client in c.clients} & set(missing)
     for r in rounds:
         there = CLIENTS - len(r.left_out)
-        assert r.costs.uplink_bytes == there * TASK.space.nbytes and r.costs.client_examples == there * 3
+        assert r.costs.uplink_bytes == there * 4 * TASK.space.size and r.costs.client_examples == there * 3
 
 
 def test_late_updates_are_dropped():

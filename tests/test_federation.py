@@ -175,7 +175,7 @@ def test_a_budget_stops_before_it_is_exceeded():
 
     assert len(rounds(Budget())) == 6
     assert sum(r.costs.client_examples for r in rounds(Budget(examples=35))) == 12 + 12 + 9
-    assert len(rounds(Budget(uplink_bytes=2 * 3 * task.space.nbytes))) == 2
+    assert len(rounds(Budget(uplink_bytes=2 * 3 * 4 * task.space.size))) == 2
 
 
 def test_executors_agree_and_auto_remembers_its_measurement(tmp_path):

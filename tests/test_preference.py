@@ -18,14 +18,17 @@ from fedbench.federation.executors import Executor, no_rule
 from fedbench.federation.faults import FaultModel
 from fedbench.federation.local import LocalWork
 from fedbench.jobs import plan_jobs
+from fedbench.params import digest
 from fedbench.plugins import Plugins
 from fedbench.preference.audit import TrainingPreferences, reward_report
-from fedbench.preference.bench import DPOProblem, check_preferences
 from fedbench.preference.dpo import BETA
-from fedbench.preference.fitting import RewardModelCache
+from fedbench.preference.fitting import training_preferences
+from fedbench.preference.prepare import check_preferences
+from fedbench.preference.reward_cache import RewardModelCache
 from fedbench.preference.reward_channel import RewardChannel
 from fedbench.results.store import read_record
 from fedbench.runner import Runner, prepare
+from fedbench.runs.protocol import ProgressCallbacks
 from fedbench.testing.contracts import created
 from fedbench.verification.consistency import inconsistencies
 
@@ -153,9 +156,9 @@ def test_a_router_is_paid_for_and_reported(run):
 
 
 def test_an_attacker_sees_what_each_client_was_taught(bench):
-    """Swapped preferences are what a client preferences; normalisation moves nobody within a client."""
-    source = bench.fitted(0, SERIAL).sources[1]
-    index = torch.from_numpy(bench.shards[1])
+    """A swapped preference is what the client prefers; normalisation keeps the order within a client."""
+    models = bench.federation(0, SERIAL).client_models
+    source, index = models[1], torch.from_numpy(bench.shards[1])
     preferences = TrainingPreferences(
         bench.chosen.responses(index),
         bench.rejected.responses(index),
@@ -164,10 +167,9 @@ def test_an_attacker_sees_what_each_client_was_taught(bench):
     found = torch.from_numpy(preferences.preferred(source))
     assert float(found[0]) == float(source.score(preferences.rejected)[0])
     assert torch.equal(found[1:], source.score(preferences.chosen)[1:])
-    sources = bench.fitted(0, SERIAL).sources
     both = [
         reward_report(which, [preferences] * K, bench.comparisons)[0]["rewards/membership_auc"].value
-        for which in (sources, [source.uncalibrated for source in sources])
+        for which in (models, [model.uncalibrated for model in models])
     ]
     assert both[0] == pytest.approx(both[1], abs=1e-3)
 
@@ -247,30 +249,17 @@ def test_a_router_may_stay_untrained(run):
 
 def test_a_client_that_no_comparison_is_about_is_only_a_client(bench, tmp_path):
     """And what is undefined of it is the same the next time, when it is read from the cache."""
-    fitted = bench.fitted(0, SERIAL)
+    problem, fitted = bench.reward_problem(0), bench.federation(0, SERIAL).fitted
     owners = np.where(bench.comparisons.owners == 1, 0, bench.comparisons.owners)
     lonely = replace(bench.comparisons, owners=owners)
-    preferences = [
-        TrainingPreferences(bench.chosen.responses(i), bench.rejected.responses(i), bench.signs(0)[i])
-        for i in map(torch.from_numpy, bench.shards)
-    ]
-    measures, clients = reward_report(fitted.sources, preferences, lonely)
+    measures, clients = reward_report(fitted.models, training_preferences(problem), lonely)
     assert np.isnan(clients[1]["own_accuracy"]) and clients[0]["own_accuracy"] >= 0
     assert 0 <= measures["rewards/membership_auc"].value <= 1
-    odd = replace(fitted, measures=measures, clients=clients)
+    odd = replace(fitted, measures=measures, per_client=clients)
     cache = RewardModelCache(tmp_path, lambda line: None)
     cache.get({"odd": 1}, bench.tasks, lambda: odd)
     again = cache.get({"odd": 1}, bench.tasks, lambda: None)
-    assert repr(again.clients) == repr(clients) and repr(again.measures) == repr(measures)
-
-
-def test_who_averages_is_named_whoever_else_is_called_so(toy_preferences, tmp_path, monkeypatch, fedbench):
-    text = "from fedbench import MethodSpec, hookimpl\n\n@hookimpl\ndef fedbench_register_methods():\n"
-    text += "    yield MethodSpec('fedavg', 'alignment', 'm:f', 'another one')\n"
-    install_plugin(tmp_path / "plugins", "other-one", {"hooks.py": text})
-    monkeypatch.syspath_prepend(str(tmp_path / "plugins"))
-    code, _, err = fedbench("run", "-s", "toy-preferences", "-m", "start")
-    assert code == 0, err
+    assert repr(again.per_client) == repr(clients) and repr(again.measures) == repr(measures)
 
 
 def test_who_refuses_a_scenario_does_not_stop_the_others(fedbench, toy_preferences):
@@ -305,60 +294,74 @@ def test_whoever_says_more_than_a_number_is_refused(bench):
 
 def test_damaged_reward_models_are_fitted_again(bench, monkeypatch, tmp_path):
     monkeypatch.setenv("FEDBENCH_CACHE", str(tmp_path))
-    first = bench.fitted(3, SERIAL)
-    (path,) = tmp_path.glob("judges/*.safetensors")
-    again = bench.fitted(3, SERIAL)
+    first = bench.federation(3, SERIAL).fitted
+    (path,) = tmp_path.glob("reward-models/*.safetensors")
+    again = bench.federation(3, SERIAL).fitted
     path.write_bytes(path.read_bytes()[:500])
-    mended = bench.fitted(3, SERIAL)
+    mended = bench.federation(3, SERIAL).fitted
     for other in (again, mended):
-        assert other.measures == first.measures and other.clients == first.clients
-        for ours, theirs in zip(other.sources, first.sources, strict=True):
+        assert other.measures == first.measures and other.per_client == first.per_client
+        for ours, theirs in zip(other.models, first.models, strict=True):
             assert torch.equal(ours.params, theirs.params) and ours.mean == theirs.mean
 
 
 def test_dpo_begins_at_log_two_and_follows_its_definition(bench):
-    exchange = bench.run(created("fedavg-dpo"), 0, "serial").problem
-    task, index = exchange.task, torch.tensor([[0, 5, 9]])
-    start = bench.start[None]
+    task, index = bench.dpo_problem(0).task, torch.tensor([[0, 5, 9]])
+    start, policy = bench.reference.flat[None], bench.new_policy()
     assert float(task.loss(start, index)) == pytest.approx(0.6931472, abs=1e-6)
     moved = start + 0.01 * torch.randn(start.shape, generator=torch.Generator().manual_seed(0))
-    found = float(task.loss(moved, index))
+    loss = float(task.loss(moved, index))
 
     def logp(params, side):
-        bench.policy.load(params[0])
-        return bench.policy.logp(side.questions, *side.padded()).sum(1).detach()
+        policy.load(params[0])
+        return policy.logp(side.questions, *side.padded()).sum(1).detach()
 
     rows = [side.rows([0, 5, 9]) for side in (task.chosen, task.rejected)]
     gain = [logp(moved, side) - logp(start, side) for side in rows]
     by_hand = -torch.nn.functional.logsigmoid(BETA * (gain[0] - gain[1])).mean()
-    assert found == pytest.approx(float(by_hand), abs=1e-5)
+    assert loss == pytest.approx(float(by_hand), abs=1e-5)
 
 
 def test_dpo_clients_of_unequal_size_train_together_as_alone(bench):
-    task, training = DPOProblem(bench, 0).task, DPOProblem(bench, 0).training
+    task, training = bench.dpo_problem(0).task, bench.dpo_problem(0).training
     work = [LocalWork(k, np.arange(size), 0, 9) for k, size in enumerate((3, 2 * training.batch_size + 1))]
-    start = bench.start.repeat(len(work), 1)
-    found = [
+    start = bench.reference.flat.repeat(len(work), 1)
+    trained = [
         Executor(name, chunk).train(task, start, work, no_rule, training)
         for name, chunk in (("batched", 2), ("serial", 1))
     ]
-    assert torch.allclose(found[0].params, found[1].params, atol=1e-6)
-    assert torch.allclose(found[0].loss, found[1].loss) and not torch.equal(found[0].params, start)
+    assert torch.allclose(trained[0].params, trained[1].params, atol=1e-6)
+    assert torch.allclose(trained[0].loss, trained[1].loss) and not torch.equal(trained[0].params, start)
 
 
 def test_a_local_rule_that_looks_at_visual_tokens_has_none_to_look_at(bench):
-    task, rule = DPOProblem(bench, 0).task, LocalRule(loss=lambda signals: signals.visual.sum((1, 2, 3)))
-    work, training = [LocalWork(0, np.arange(3), 0, 1)], DPOProblem(bench, 0).training
+    problem, rule = bench.dpo_problem(0), LocalRule(loss=lambda signals: signals.visual.sum((1, 2, 3)))
+    work, start = [LocalWork(0, np.arange(3), 0, 1)], bench.reference.flat[None]
     with pytest.raises(UsageError, match="DPOTask shows no visual tokens to a local rule"):
-        SERIAL.train(task, bench.start[None], work, lambda ids: rule, training)
+        SERIAL.train(problem.task, start, work, lambda ids: rule, problem.training)
 
 
 def test_a_policys_parameters_are_one_vector(bench):
-    policy = bench.policy
-    policy.load(torch.zeros_like(bench.start))
+    policy, start = bench.new_policy(), bench.reference.flat
+    policy.load(torch.zeros_like(start))
     assert all(not parameter.any() for parameter in policy.parameters())
-    policy.load(bench.start)
-    assert torch.equal(policy.flat, bench.start) and policy.weights.lm_head.weight.abs().sum() > 0
+    policy.load(start)
+    assert torch.equal(policy.flat, start) and policy.weights.lm_head.weight.abs().sum() > 0
+
+
+def test_training_and_evaluation_change_nothing_that_runs_share(bench):
+    """A run trains a policy of its own, and an evaluator loads what it measures into another."""
+    start, runs = bench.reference.flat.clone(), [bench.run(created("gold-reward"), 0, "serial") for _ in "12"]
+    rounds = [run.rounds(SERIAL, None, ProgressCallbacks()) for run in runs]
+    first, other = (next(each) for each in rounds)
+    trained = next(rounds[0])
+    policies = [run.trainer.policy.flat for run in runs]
+    assert not torch.equal(policies[0], start), "it has been trained"
+    bench.evaluator.rows(torch.zeros_like(start), "test/own")
+    assert digest(policies[0][None]) == trained.entry.digest and torch.equal(policies[1], start)
+    assert torch.equal(bench.reference.flat, start) and first.entry.digest == other.entry.digest
+    again = next(rounds[1])
+    assert again.entry.digest == trained.entry.digest, "what went before changes no run"
 
 
 def replaced(data, **changes):

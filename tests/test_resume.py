@@ -206,7 +206,7 @@ def test_a_policys_training_killed_at_random_moments(method, attempts_at_policie
     for kill, phase in enumerate(phases):
         run = PolicyRun(attempts_at_policies, tmp_path / str(kill), method)
         attempt = run.start(cache=tmp_path / f"cache {kill}")
-        nth = 1 if phase in (*ONCE, "fit", "write judges") else int(moments.integers(1, 4))
+        nth = 1 if phase in (*ONCE, "fit", "write reward models") else int(moments.integers(1, 4))
         assert attempt.reaches(phase, nth), attempt.said
         time.sleep(float(moments.random()) * 0.02)
         attempt.kill()

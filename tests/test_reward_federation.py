@@ -9,6 +9,7 @@ from fedbench_mor.options import MoROptions
 from PIL import Image
 
 from fedbench.api.aggregator import Cohort, Context
+from fedbench.api.metrics import Costs
 from fedbench.api.scenario import Budget, Faults, Rewards, Training
 from fedbench.catalog import Catalog
 from fedbench.errors import UsageError
@@ -19,12 +20,12 @@ from fedbench.models.language import LanguageModel
 from fedbench.models.rewards import make_reward
 from fedbench.params import ParamSpace
 from fedbench.plugins import Plugins
-from fedbench.preference.reward_federation import (
-    SimulatedRewardFederation,
-    SizeWeightedMean,
-    fit_reward_models,
-)
-from fedbench.preference.reward_models import RewardTask, TokenizedResponses
+from fedbench.preference.audit import Comparisons
+from fedbench.preference.fitting import FittedRewardModels, fit_reward_models
+from fedbench.preference.responses import TokenizedResponses
+from fedbench.preference.reward_federation import SimulatedRewardFederation, SizeWeightedMean
+from fedbench.preference.reward_models import RewardTask
+from fedbench.preference.reward_problem import RewardProblem
 from fedbench.rng import torch_stream
 
 K, EACH, FEATURES = 3, 120, 112
@@ -44,7 +45,10 @@ def answered(llm, seed):
         [WORDS[k][r] for k, r in zip(client.tolist(), side.tolist(), strict=True)]
         for side in (right, 1 - right)
     ]
-    return [TokenizedResponses.of(llm, features, range(count), prompts, words) for words in said]
+    return [
+        TokenizedResponses.from_text(llm, features, images=range(count), prompts=prompts, answers=words)
+        for words in said
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +57,7 @@ def llm():
 
 
 @pytest.fixture(scope="module")
-def make_panel(llm):
+def make_federation(llm):
     sides, shards = answered(llm, 0), [np.arange(EACH * k, EACH * (k + 1)) for k in range(K)]
     shared = make_reward("dual", llm, FEATURES, 16)
 
@@ -61,25 +65,41 @@ def make_panel(llm):
         train = Executor(executor, K if executor == "batched" else 1)
         made = {id(model): RewardTask(model, *sides, torch.ones(K * EACH)) for model in models or [shared]}
         tasks = [made[id(model)] for model in models or [shared] * K]
-        sources = fit_reward_models(tasks, shards, TRAINING, 4, train, seed=0)
-        return SimulatedRewardFederation(
-            sources, tasks, shards, *sides, tuple(answered(llm, 1)), sources[0], train,
-            TRAINING, Rewards(epochs=4, rounds=4), seed=0, images=[Image.new("RGB", (2, 2))] * (K * EACH),
-            fault_model=fault_model or FaultModel(NO_FAULTS, 0, K), budget=Budget(),
-        )  # fmt: skip
+        models = fit_reward_models(tasks, shards, TRAINING, epochs=4, executor=train, seed=0)
+        problem = RewardProblem(
+            seed=0,
+            tasks=tasks,
+            shards=shards,
+            chosen=sides[0],
+            rejected=sides[1],
+            comparisons=Comparisons(*answered(llm, 1), owners=np.repeat(np.arange(K), EACH)),
+            gold=models[0],
+            images=[Image.new("RGB", (2, 2))] * (K * EACH),
+            training=TRAINING,
+            rewards=Rewards(epochs=4, rounds=4),
+            budget=Budget(),
+            fault_model=fault_model or FaultModel(NO_FAULTS, 0, K),
+        )
+        fitted = FittedRewardModels(models=models, costs=Costs(), measures={}, per_client=[])
+        return SimulatedRewardFederation(problem, fitted, train)
 
     return build
 
 
+def sides(federation):
+    """The better and the worse answers of the server's comparisons."""
+    return federation.problem.comparisons.better, federation.problem.comparisons.worse
+
+
 @pytest.fixture(scope="module")
-def federation(make_panel):
-    return make_panel()
+def federation(make_federation):
+    return make_federation()
 
 
-def test_judges_know_their_own_field_best(federation):
-    better, worse = federation.comparisons
+def test_reward_models_know_their_own_domain_best(federation):
+    better, worse = sides(federation)
     own = []
-    for k, source in enumerate(federation.sources):
+    for k, source in enumerate(federation.client_models):
         rows = torch.arange(EACH * k, EACH * (k + 1))
         own.append(
             (source.score(better.responses(rows)) > source.score(worse.responses(rows))).float().mean()
@@ -88,20 +108,25 @@ def test_judges_know_their_own_field_best(federation):
     assert federation.validation_accuracy().mean() < torch.stack(own).mean(), "on everything they know less"
 
 
-def test_asking_everybody_is_paid_for(federation):
+def test_querying_everybody_is_paid_for(federation):
     before = federation.costs
     federation.validation_accuracy()
     answers = 2 * K * EACH
     assert federation.costs.uplink_bytes - before.uplink_bytes == 4 * K * answers
-    words = sum(len(text.encode()) for side in federation.comparisons for pair in side.words for text in pair)
+    words = sum(len(text.encode()) for side in sides(federation) for pair in side.words for text in pair)
     assert federation.costs.downlink_bytes - before.downlink_bytes == K * (12 * answers + words)
 
 
-def test_faults_befall_whoever_is_asked(make_panel):
+def test_faults_befall_whoever_is_queried(make_federation):
     liars = FaultModel(Faults(byzantine=0.4), 0, K)
-    told, honest = make_panel(fault_model=liars).validation_accuracy(), make_panel().validation_accuracy()
-    assert {k for k in range(K) if told[k] != honest[k]} == set(liars.byzantine)
-    assert (make_panel(fault_model=FaultModel(Faults(dropout=1.0), 0, K)).validation_accuracy() == 0).all()
+    attacked, honest = (
+        make_federation(fault_model=liars).validation_accuracy(),
+        make_federation().validation_accuracy(),
+    )
+    assert {k for k in range(K) if attacked[k] != honest[k]} == set(liars.byzantine)
+    assert (
+        make_federation(fault_model=FaultModel(Faults(dropout=1.0), 0, K)).validation_accuracy() == 0
+    ).all()
 
 
 def test_a_router_is_averaged_by_the_clients_data():
@@ -120,16 +145,18 @@ def test_a_router_is_averaged_by_the_clients_data():
     assert torch.equal(weighted.params_for(state), torch.tensor([3.0, 1.0]))
 
 
-def test_rewards_are_fitted_alike_one_by_one(federation, make_panel):
-    for ours, theirs in zip(federation.sources, make_panel(executor="serial").sources, strict=True):
+def test_rewards_are_fitted_alike_one_by_one(federation, make_federation):
+    for ours, theirs in zip(
+        federation.client_models, make_federation(executor="serial").client_models, strict=True
+    ):
         torch.testing.assert_close(ours.params, theirs.params, rtol=0, atol=2e-3)
 
 
-def test_a_heterogeneous_panel_has_judges_of_several_kinds(llm, make_panel):
+def test_a_heterogeneous_federation_has_reward_models_of_several_kinds(llm, make_federation):
     models = [make_reward(name, llm, FEATURES, 8) for name in ("dual", "cross", "vlm")]
-    mixed = make_panel(models)
-    assert [type(source.model).__name__ for source in mixed.sources][2] == "VLMReward"
-    assert len({len(source.params) for source in mixed.sources}) == K
+    mixed = make_federation(models)
+    assert [type(source.model).__name__ for source in mixed.client_models][2] == "VLMReward"
+    assert len({len(source.params) for source in mixed.client_models}) == K
     with pytest.raises(UsageError, match="3 architectures — use a method that fuses rewards"):
         mixed.averaged_model()
 
@@ -142,7 +169,7 @@ def test_an_average_is_trained_by_rounds_and_counted(federation):
     assert federation.costs.client_examples - before.client_examples == 4 * K * EACH, (
         "as the clients' own models"
     )
-    better, worse = federation.comparisons
+    better, worse = sides(federation)
     everything = torch.arange(K * EACH)
     right = (
         (average.score(better.responses(everything)) > average.score(worse.responses(everything)))
@@ -159,7 +186,7 @@ def test_the_router_learns_whose_answer_it_is(federation):
     state = fuser.fit(federation)
     assert federation.costs.uplink_bytes - before == 10 * K * 4 * len(state["router"])
     for k in range(K):
-        responses = federation.comparisons[0].responses(torch.arange(EACH * k, EACH * (k + 1)))
+        responses = sides(federation)[0].responses(torch.arange(EACH * k, EACH * (k + 1)))
         assert (fuser.scores(state, responses).argmax(1) == k).float().mean() > 0.8
     again = MoR(MoROptions(routing="top1", **options)).fit(federation)
     assert torch.equal(again["router"], state["router"]), "the same seed, the same router"

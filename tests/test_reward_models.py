@@ -13,7 +13,8 @@ from fedbench.federation.local import LocalWork
 from fedbench.models.language import LanguageModel
 from fedbench.models.rewards import ARCHITECTURES, make_reward
 from fedbench.plugins import Plugins
-from fedbench.preference.reward_models import RewardTask, TokenizedResponses, calibrated
+from fedbench.preference.responses import TokenizedResponses
+from fedbench.preference.reward_models import RewardTask, calibrated
 from fedbench.rng import torch_stream
 
 TRAINING = Training(batch_size=16, lr=3e-3, schedule="constant")
@@ -35,7 +36,10 @@ def sides(llm):
     wrong = (kinds + torch.randint(1, 4, (count,), generator=stream)) % 4
     prompts, images = ["which category?"] * count, range(count)
     said = [[WORDS[kind] for kind in side.tolist()] for side in (kinds, wrong)]
-    return [TokenizedResponses.of(llm, features, images, prompts, words) for words in said]
+    return [
+        TokenizedResponses.from_text(llm, features, images=images, prompts=prompts, answers=words)
+        for words in said
+    ]
 
 
 @pytest.mark.parametrize("name", mostly_slow(ARCHITECTURES, "dual", "cross"))

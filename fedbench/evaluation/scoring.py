@@ -38,7 +38,7 @@ def likelihoods(llm: LanguageModel, batches: Sequence[PackedBatch], visual: Tens
         places = torch.arange(width, device=text.device).expand(len(batch.items), -1)
         positions = torch.cat([places, batch.offsets + width], dim=1)
         if visual is not None:
-            positions = llm.positions(positions)
+            positions = llm.position_ids(positions)
         hidden = llm.hidden(torch.cat([image, text], dim=1), positions, batch.mask(width))
         where = batch.row * hidden.shape[1] + batch.source + width
         unique, inverse = where.unique(return_inverse=True)

@@ -17,9 +17,11 @@ def round_costs(space: ParamSpace, aggregator: Aggregator, work: Sequence[LocalW
     examples = sum(len(item.examples) for item in work)
     if not aggregator.communicates:
         return Costs(client_examples=examples)
+    up = space.size * (1 + aggregator.extra_uplink) + reports
+    down = space.size * (1 + aggregator.extra_downlink)
     return Costs(
-        uplink_bytes=len(work) * (space.nbytes * (1 + aggregator.extra_uplink) + BYTES_PER_NUMBER * reports),
-        downlink_bytes=len(work) * space.nbytes * (1 + aggregator.extra_downlink),
+        uplink_bytes=BYTES_PER_NUMBER * len(work) * up,
+        downlink_bytes=BYTES_PER_NUMBER * len(work) * down,
         client_examples=examples,
     )
 

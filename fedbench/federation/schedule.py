@@ -104,3 +104,9 @@ class FaultDraws:
 
     def _draw(self, fault: str, round: int, client: int) -> np.random.Generator:
         return numpy_stream(self.seed, "faults", fault, round, client)
+
+
+def passes(shard: np.ndarray, times: int, seed: int, *names: str | int) -> np.ndarray:
+    """``times`` passes over a shard one after another, each in an order of its own."""
+    orders = [numpy_stream(seed, "epoch", *names, epoch).permutation(shard) for epoch in range(times)]
+    return np.concatenate(orders)

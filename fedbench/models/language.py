@@ -1,4 +1,4 @@
-"""An LLM as the tracks use it: embed tokens, run, read logits only where they are needed."""
+"""An LLM as the tracks use it: embed tokens, run, compute logits only where they are needed."""
 
 from __future__ import annotations
 
@@ -16,17 +16,19 @@ from fedbench.models.ragged import NO_MASK, Ragged
 
 @dataclass(frozen=True)
 class LanguageModel:
-    """A view of a backbone's LLM: float32 outside, whatever it computes in. The layout of a sequence is
-    ``[visual][prompt][answer][eos]``, each with what the backbone's frame puts around it."""
+    """A backbone's LLM with float32 inputs and outputs, whatever it computes in. The layout of a sequence is
+    ``[visual][prompt][answer][eos]``, each with what the backbone's chat template puts around it."""
 
     backbone: Backbone
 
     @property
     def device(self) -> torch.device:
+        """The device that the LLM computes on."""
         return self.backbone.llm.device  # type: ignore[no-any-return]
 
     @property
     def eos(self) -> int:
+        """The token id that ends an answer."""
         return int(self.backbone.tokenizer.eos_token_id)
 
     def prompt_ids(self, prompts: Sequence[str]) -> list[list[int]]:
@@ -50,7 +52,7 @@ class LanguageModel:
         return self.backbone.llm.get_input_embeddings()(ids).float()  # type: ignore[no-any-return]
 
     def framed(self, visual: Tensor) -> Tensor:
-        """An image's tokens [..., T, D] with what the frame puts around them, [..., W, D]."""
+        """An image's tokens [..., T, D] with what the chat template puts around them, [..., W, D]."""
         before, closing = self._before, self.backbone.frame.closing
         around = [self.embed(torch.tensor(before, device=visual.device))] if before else []
         around += [visual]
@@ -61,19 +63,19 @@ class LanguageModel:
 
     @cached_property
     def _before(self) -> list[int]:
-        """The ids of what stands before an image; no tensor, which would remember the mode it was made in."""
+        """The ids of what stands before an image; a list, since a cached tensor keeps the inference mode."""
         return self._ids([self.backbone.frame.before])[0]
 
-    def positions(self, places: Tensor) -> Tensor:
-        """What the LLM takes for ``places`` [...] of a sequence that begins with an image: the places
-        themselves, or [A, ...] if the frame has positions along A axes."""
+    def position_ids(self, index: Tensor) -> Tensor:
+        """The LLM's position ids of tokens ``index`` [...] of a sequence that begins with an image: the
+        numbers themselves, or [A, ...] if the chat template has positions along A axes."""
         table = self.backbone.frame.positions
         if table is None:
-            return places
-        table = table.to(places.device)
+            return index
+        table = table.to(index.device)
         width = table.shape[1]
         return torch.where(
-            places < width, table[:, places.clamp_max(width - 1)], places - width + table.max() + 1
+            index < width, table[:, index.clamp_max(width - 1)], index - width + table.max() + 1
         )
 
     def hidden(
@@ -83,10 +85,10 @@ class LanguageModel:
         mask: Tensor | None = None,
         cache: Cache | None = None,
     ) -> Tensor:
-        """[N, L, D] embeddings, behind what ``cache`` holds, to [N, L, D] final hidden states.
+        """[N, L, D] embeddings, after what ``cache`` holds, to [N, L, D] final hidden states.
 
-        Causal by default; padding on the right needs no mask, since no real token can see it. ``mask``
-        [N, 1, L, L] is True where a row may look at a column; [N, L] where there is a token at all.
+        Causal by default; padding on the right needs no mask, since no real token attends to it. ``mask``
+        [N, 1, L, L] is True where a token may attend to another; [N, L] where a token is real.
         """
         output = self.backbone.llm.base_model(
             inputs_embeds=embeddings.to(self.backbone.llm.dtype),
@@ -102,7 +104,7 @@ class LanguageModel:
         without any padding."""
         output = self.backbone.llm.base_model(
             inputs_embeds=embeddings[None].to(self.backbone.llm.dtype),
-            position_ids=self.positions(ragged.positions[None]),
+            position_ids=self.position_ids(ragged.positions[None]),
             attention_mask=NO_MASK,
             use_cache=False,
             ragged=ragged,

@@ -1,4 +1,4 @@
-"""The policy of the preference track: a vision-language model whose projector and LLM learn.
+"""The policy of the preference track: a vision-language model whose projector and LLM are trained.
 
 Its vision tower is frozen, so images enter as cached features. Answers are sampled for all groups in one
 batch with a KV cache (a question is read once, not once a sample) and scored without padding.
@@ -42,7 +42,7 @@ class Questions:
         return len(self.prompts)
 
     def repeated(self, group: int) -> Questions:
-        """Every question ``group`` times in a row."""
+        """Each question ``group`` times, one after another."""
         return Questions(
             self.images.repeat_interleave(group),
             [prompt for prompt in self.prompts for _ in range(group)],
@@ -51,8 +51,8 @@ class Questions:
 
 @dataclass(frozen=True)
 class Answers:
-    """``ids`` [N, L]; ``mask`` [N, L] is True up to and with eos; ``logp`` [N, L] is what the tokens were
-    sampled with; ``ended`` [N]: whether eos came within the limit."""
+    """N sampled answers: ``ids`` [N, L]; ``mask`` [N, L], True up to eos and at it; ``logp`` [N, L], the
+    log-probabilities that the tokens were sampled with; ``ended`` [N], whether eos came within the limit."""
 
     ids: Tensor
     mask: Tensor
@@ -61,8 +61,8 @@ class Answers:
 
 
 class Policy(nn.Module):
-    """``start`` are the projector's first parameters, ``features`` [images, T, F] the vision tower's. Every
-    parameter is a view of one vector, ``flat`` [P].
+    """A copy of the backbone's LLM and a projector that starts at ``start``, over the vision tower's
+    ``features`` [images, T, F]. Every parameter is a view of one vector, ``flat`` [P].
 
     The weights are float32 whatever the backbone's are: a step of GRPO is far below bfloat16's resolution.
 
@@ -95,45 +95,49 @@ class Policy(nn.Module):
         for name, parameter in self.named_parameters():
             parameter.data = views[name]
 
+    @classmethod
+    def of(cls, backbone: Backbone, features: Tensor) -> Policy:
+        """A policy that starts as the backbone is, whose projector it needs."""
+        if backbone.projector is None:
+            raise ValueError(f"backbone {backbone.name!r} has no projector")
+        start = backbone.projector.to(features.device)
+        projector = Projector.holding(start, features.shape[-1], backbone.width)
+        return cls(backbone, projector, start, features)
+
     def load(self, params: Tensor) -> None:
-        """Take the parameters ``params`` [P]."""
+        """Overwrite the parameters with ``params`` [P]."""
         self.flat.copy_(params)
 
     def gradient(self) -> Tensor:
-        """[P], of what was last differentiated; it is forgotten by that."""
-        found = {
+        """Take the accumulated gradient [P]; the parameters have none afterwards."""
+        gradients = {
             name: torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
             for name, parameter in self.named_parameters()
         }
         self.zero_grad(set_to_none=True)
-        return self.space.flatten(found)
-
-    @torch.no_grad()
-    def project(self, params: Tensor, images: Sequence[int]) -> Tensor:
-        """Visual tokens of ``images`` once ``params`` [P] are loaded; an evaluator's way in."""
-        self.load(params)
-        return self.visual(torch.tensor(images, device=self.features.device))
+        return self.space.flatten(gradients)
 
     def visual(self, images: Tensor) -> Tensor:
-        """[N] rows of the features to [N, T, D] visual tokens."""
+        """Visual tokens [N, T, D] of ``images`` [N], rows of the features."""
         return self.projector(self.projected[None], self.features[images][None])[0]
 
     def logp(self, questions: Questions, ids: Tensor, mask: Tensor, temperature: float = 1.0) -> Tensor:
-        """[N, L] log-probabilities of answers' tokens, differentiable; 0 where ``mask`` is False. N is a
-        multiple of the questions, whose answers follow each other.
+        """Log-probabilities [N, L] of the answers' tokens ``ids``, differentiable; 0 where ``mask`` is False.
 
-        A question is read once, whatever the number of its answers: they stand behind it in one row, each
-        looking at the question and at itself.
+        N is a multiple of the questions, and a question's answers follow each other. A question is read once,
+        whatever the number of its answers: they stand after it in one row, each attending to the question and
+        to itself.
         """
         visual = self.llm.framed(self.visual(questions.images))
-        prompts, asked = _padded(questions.prompts, left=False, device=ids.device)
-        rows = Grouped.of(torch.cat([asked.new_ones(visual.shape[:2]), asked], dim=1), mask)
+        prompts, prompt_mask = _padded(questions.prompts, left=False, device=ids.device)
+        question_mask = torch.cat([prompt_mask.new_ones(visual.shape[:2]), prompt_mask], dim=1)
+        rows = Grouped.of(question_mask, mask)
         inputs = torch.cat([visual, self.llm.embed(prompts), self.llm.embed(rows.packed(ids))], dim=1)
-        hidden = self.llm.hidden(inputs, self.llm.positions(rows.places), rows.sight)
+        hidden = self.llm.hidden(inputs, self.llm.position_ids(rows.position_ids), rows.attention_mask)
         before = hidden[rows.question, rows.before]
         table = (self.llm.logits(before).float() / temperature).log_softmax(-1)
-        found = table.gather(1, ids[mask][:, None]).squeeze(1)
-        return found.new_zeros(mask.shape).index_put(mask.nonzero(as_tuple=True), found)
+        logp = table.gather(1, ids[mask][:, None]).squeeze(1)
+        return logp.new_zeros(mask.shape).index_put(mask.nonzero(as_tuple=True), logp)
 
     forward = logp
 
@@ -147,14 +151,19 @@ class Policy(nn.Module):
         temperature: float,
         stream: torch.Generator | None,
     ) -> Answers:
-        """``group`` answers to each question, [Q·G, L ≤ limit]: :func:`sample`."""
+        """Sample ``group`` answers to each question, [Q·G, L ≤ limit], as :func:`sample` does."""
         return sample(
-            self.llm, self.visual(questions.images), questions.prompts, group,
-            limit=limit, temperature=temperature, stream=stream,
-        )  # fmt: skip
+            self.llm,
+            self.visual(questions.images),
+            questions.prompts,
+            group,
+            limit=limit,
+            temperature=temperature,
+            stream=stream,
+        )
 
     def texts(self, answers: Answers) -> list[str | None]:
-        """The answers as text; None for one that never ended."""
+        """The answers as text; None for one without eos."""
         return texts(self.llm, answers)
 
 
@@ -169,42 +178,45 @@ def sample(
     temperature: float,
     stream: torch.Generator | None,
 ) -> Answers:
-    """``group`` answers to each of Q questions about ``visual`` [Q, T, D], [Q·G, L ≤ limit], drawn from
+    """Sample ``group`` answers to each of Q questions about ``visual`` [Q, T, D], [Q·G, L ≤ limit], from
     ``stream`` (a CPU generator). A temperature of 0 takes the likeliest token."""
     visual = llm.framed(visual)
     device, eos = visual.device, llm.eos
-    asking, asked = _padded(prompts, left=True, device=device)
-    # [padding][visual][prompt]: the last place of every row is where its answer begins.
-    text, seen = llm.embed(asking), torch.cat([asked.new_ones(visual.shape[:2]), asked], dim=1)
-    _, order = _first(~seen)
+    prompt_ids, prompt_mask = _padded(prompts, left=True, device=device)
+    # [padding][visual][prompt]: every row's answer begins after its last column.
+    text, real = (
+        llm.embed(prompt_ids),
+        torch.cat([prompt_mask.new_ones(visual.shape[:2]), prompt_mask], dim=1),
+    )
+    _, order = _first(~real)
     inputs = torch.cat([visual, text], dim=1).gather(1, order[..., None].expand(-1, -1, text.shape[2]))
-    seen = seen.gather(1, order)
+    real = real.gather(1, order)
     cache = DynamicCache()
 
-    def read(inputs: Tensor, places: Tensor) -> Tensor:
-        """The last hidden state [N, D] after reading ``inputs`` [N, L, D] at ``places``."""
-        return llm.hidden(inputs, llm.positions(places), seen, cache)[:, -1]
+    def read(inputs: Tensor, positions: Tensor) -> Tensor:
+        """The last hidden state [N, D] after reading ``inputs`` [N, L, D] at ``positions`` [N, L]."""
+        return llm.hidden(inputs, llm.position_ids(positions), real, cache)[:, -1]
 
-    hidden = read(inputs, (seen.cumsum(1) - 1).clamp_min(0))
+    hidden = read(inputs, (real.cumsum(1) - 1).clamp_min(0))
     cache.batch_repeat_interleave(group)
-    hidden, seen = hidden.repeat_interleave(group, 0), seen.repeat_interleave(group, 0)
-    count = len(seen)
+    hidden, real = hidden.repeat_interleave(group, 0), real.repeat_interleave(group, 0)
+    count = len(real)
     ids = torch.full((count, limit), eos, device=device)
     mask = torch.zeros(count, limit, dtype=torch.bool, device=device)
     logp = torch.zeros(count, limit, device=device)
     going = torch.arange(count, device=device)  # the answers that have not ended; only they are read on
-    for place in range(limit):
+    for position in range(limit):
         table = (llm.logits(hidden) / (temperature or 1.0)).log_softmax(-1)
         token = _drawn(table, stream) if temperature else table.argmax(1)
-        ids[going, place], mask[going, place] = token, True
-        logp[going, place] = table.gather(1, token[:, None]).squeeze(1)
+        ids[going, position], mask[going, position] = token, True
+        logp[going, position] = table.gather(1, token[:, None]).squeeze(1)
         left = (token != eos).nonzero().squeeze(1)
-        going, token, seen = going[left], token[left], F.pad(seen[left], (0, 1), value=True)
-        if place + 1 == limit or not len(going):
+        going, token, real = going[left], token[left], F.pad(real[left], (0, 1), value=True)
+        if position + 1 == limit or not len(going):
             break
         if len(left) < len(hidden):
             cache.batch_select_indices(left)
-        hidden = read(llm.embed(token)[:, None], seen.sum(1, keepdim=True) - 1)
+        hidden = read(llm.embed(token)[:, None], real.sum(1, keepdim=True) - 1)
     used = slice(int(mask.sum(1).max()))
     ended = torch.ones(count, dtype=torch.bool, device=device).index_fill(0, going, False)
     return Answers(ids[:, used], mask[:, used], logp[:, used], ended)
@@ -212,12 +224,12 @@ def sample(
 
 def texts(llm: LanguageModel, answers: Answers) -> list[str | None]:
     """The answers as text; None for one that never ended."""
-    found: list[str | None] = []
+    decoded: list[str | None] = []
     for ids, mask, ended in zip(answers.ids.tolist(), answers.mask.tolist(), answers.ended, strict=True):
-        kept = [token for token, real in zip(ids, mask, strict=True) if real and token != llm.eos]
-        text = str(llm.backbone.tokenizer.decode(kept)).strip()
-        found.append(text if ended else None)
-    return found
+        tokens = [token for token, real in zip(ids, mask, strict=True) if real and token != llm.eos]
+        text = str(llm.backbone.tokenizer.decode(tokens)).strip()
+        decoded.append(text if ended else None)
+    return decoded
 
 
 def _padded(prompts: Sequence[Sequence[int]], *, left: bool, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -229,11 +241,11 @@ def _padded(prompts: Sequence[Sequence[int]], *, left: bool, device: torch.devic
 
 
 def _first(chosen: Tensor) -> tuple[Tensor, Tensor]:
-    """``chosen`` [N, L] with its True places first, and the order [N, L] that brings them there."""
+    """``chosen`` [N, L] with its True columns first, and the order [N, L] that brings them there."""
     order = chosen.to(torch.int8).argsort(dim=1, descending=True, stable=True)
     return chosen.gather(1, order), order
 
 
 def _drawn(logp: Tensor, stream: torch.Generator | None) -> Tensor:
-    """A token for every row of [N, V], drawn on the CPU so that every device draws the same."""
+    """A token for every row of log-probabilities [N, V], drawn on the CPU: every device draws the same."""
     return torch.multinomial(logp.exp().cpu(), 1, generator=stream).squeeze(1).to(logp.device)

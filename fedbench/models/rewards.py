@@ -1,8 +1,8 @@
-"""Reward models: how much a client likes an answer to a question about an image, as one number.
+"""Reward models: one number for an answer to a question about an image, as a client prefers answers.
 
 Three architectures over the same frozen parts (cached vision features [T, F], the LLM and its embeddings), so
 that a federation can be heterogeneous: a VLM with a scalar head, a dual encoder, a cross-attention model.
-Parameters come with each call, one set per client, as everywhere.
+Parameters come with each call, one set per client.
 """
 
 from __future__ import annotations
@@ -22,23 +22,25 @@ from fedbench.params import ParamSpace
 
 
 class RewardModel(Protocol):
-    """R(x, y) (MoR, arXiv 2605.03426, §3.1)."""
+    """R(x, y) of C clients at once (MoR, arXiv 2605.03426, §3.1)."""
 
     @property
-    def space(self) -> ParamSpace: ...
+    def space(self) -> ParamSpace:
+        """Names and shapes of one client's P parameters."""
+        ...
 
     def init(self, generator: torch.Generator) -> Tensor:
-        """Initial parameters [P]."""
+        """Draw initial parameters [P]."""
         ...
 
     def __call__(self, params: Tensor, responses: ResponseBatch) -> Tensor:
-        """Parameters [C, P] and C × B answers to rewards [C, B]."""
+        """Rewards [C, B] of C × B answers under parameters [C, P]."""
         ...
 
 
 class VLMReward:
-    """The client's own VLM: a projector it trains (the backbone's, if it has one), the frozen LLM, and a
-    scalar head on the last token."""
+    """A VLM with a scalar head on the last token's hidden state: the projector (the backbone's, if it has
+    one) and the head are trained, the LLM is frozen."""
 
     def __init__(self, llm: LanguageModel, features: int, hidden: int) -> None:
         self.llm = llm
@@ -50,7 +52,7 @@ class VLMReward:
         self.space = ParamSpace({**self.projector.space.shapes, "head.weight": (llm.backbone.width,)})
 
     def init(self, generator: torch.Generator) -> Tensor:
-        """The head starts at zero: every answer is worth the same."""
+        """Initial parameters [P]; the head starts at zero, so that all answers are worth the same."""
         start = self.llm.backbone.projector
         projector = self.projector.init(generator) if start is None else start
         return F.pad(projector, (0, self.llm.backbone.width))
@@ -80,7 +82,7 @@ class _Pooled(nn.Module):
 
 
 class _Crossed(nn.Module):
-    """Every word looks at the image's tokens; what the words saw is pooled."""
+    """Every word attends to the image's tokens; what comes of it is pooled over the words."""
 
     def __init__(self, features: int, width: int, hidden: int) -> None:
         super().__init__()
@@ -109,9 +111,11 @@ class EmbeddingReward:
 
     @property
     def space(self) -> ParamSpace:
+        """Names and shapes of the network's P parameters."""
         return self._network.space
 
     def init(self, generator: torch.Generator) -> Tensor:
+        """Draw initial parameters [P]."""
         return self._network.init(generator)
 
     def __call__(self, params: Tensor, responses: ResponseBatch) -> Tensor:
@@ -119,10 +123,12 @@ class EmbeddingReward:
 
 
 ARCHITECTURES = ("vlm", "dual", "cross")
+"""Names that :func:`make_reward` knows."""
 
 
 def make_reward(name: str, llm: LanguageModel, features: int, hidden: int) -> RewardModel:
-    """``vlm``, ``dual`` or ``cross``."""
+    """Make the reward model of architecture ``name`` (``vlm``, ``dual`` or ``cross``) over vision features of
+    width ``features``; ``hidden`` is the width of what it trains."""
     width = llm.backbone.width
     if name == "vlm":
         return VLMReward(llm, features, hidden)

@@ -1,88 +1,96 @@
-"""The clients' reward models, fitted once per scenario and seed and shared by every method."""
+"""Fitting the clients' reward models: each on its own preferences, then measured."""
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
-from filelock import FileLock
-from pydantic import TypeAdapter
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from fedbench.api.metrics import Costs, Measure
-from fedbench.environment import device_name
-from fedbench.files import atomic_path
-from fedbench.fingerprint import sha256_json
-from fedbench.params import own
-from fedbench.preference.reward_models import ClientRewardModel, RewardTask
-
-MEASURES = TypeAdapter(dict[str, Measure])
+from fedbench.api.scenario import Training
+from fedbench.federation.executors import Executor, no_rule
+from fedbench.federation.local import LocalWork, steps_of
+from fedbench.federation.schedule import passes
+from fedbench.preference.audit import TrainingPreferences, reward_report
+from fedbench.preference.reward_models import ClientRewardModel, RewardTask, calibrated
+from fedbench.preference.reward_problem import RewardProblem
+from fedbench.rng import torch_stream
 
 
 @dataclass(frozen=True)
-class Fitted:
-    """The sources, what fitting them took when it was done, and what was found out about them."""
+class FittedRewardModels:
+    """Reward models of all clients and what is known of them.
 
-    sources: Sequence[ClientRewardModel]
+    ``costs``: what fitting them took, when it was done. ``measures``: over all clients; ``per_client``: a
+    line of figures for each.
+    """
+
+    models: Sequence[ClientRewardModel]
     costs: Costs
     measures: Mapping[str, Measure]
-    clients: Sequence[Mapping[str, Any]]
+    per_client: Sequence[Mapping[str, Any]]
 
 
-class RewardModelCache:
-    """Fitted reward models below ``folder``, a file for each ``key``."""
-
-    def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
-        self.folder, self.say = folder, say
-
-    def get(self, key: Mapping[str, Any], tasks: Sequence[RewardTask], fit: Callable[[], Fitted]) -> Fitted:
-        """What ``fit`` gave for ``key``; a file that can't be read is made again."""
-        path = self.folder / f"{sha256_json(key)[:32]}.safetensors"
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_suffix(".lock")):
-            if path.exists():
-                try:
-                    return _read(path, tasks)
-                except (OSError, ValueError, KeyError, SafetensorError) as error:
-                    self.say(f"fitted reward models {path} are damaged ({error}); fitting them again")
-            begin = time.perf_counter()
-            self.say(f"fitting {len(tasks)} clients' reward models (once per scenario and seed)")
-            fitted = fit()
-            _write(path, fitted)
-            self.say(f"fitted in {time.perf_counter() - begin:.0f} s")
-        return fitted
-
-
-def _write(path: Path, fitted: Fitted) -> None:
-    tensors = {str(k): source.params.cpu().contiguous() for k, source in enumerate(fitted.sources)}
-    scales = [[source.mean, source.deviation] for source in fitted.sources]
-    measures = {name: asdict(measure) for name, measure in fitted.measures.items()}
-    # a model that diverged, or a client whom nothing was held out for, has figures that are NaN
-    note = json.dumps(
-        {"scales": scales, "costs": asdict(fitted.costs), "measures": measures, "clients": fitted.clients}
+def fit(problem: RewardProblem, executor: Executor) -> FittedRewardModels:
+    """Fit every client's reward model and measure them."""
+    begin = time.perf_counter()
+    epochs = problem.rewards.epochs
+    models = fit_reward_models(
+        problem.tasks, problem.shards, problem.training, epochs=epochs, executor=executor, seed=problem.seed
     )
-    with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata={"note": note})
+    costs = Costs(
+        client_examples=epochs * sum(map(len, problem.shards)), client_seconds=time.perf_counter() - begin
+    )
+    measures, per_client = reward_report(models, training_preferences(problem), problem.comparisons)
+    return FittedRewardModels(models=models, costs=costs, measures=measures, per_client=per_client)
 
 
-def _read(path: Path, tasks: Sequence[RewardTask]) -> Fitted:
-    with safe_open(path, framework="pt") as file:
-        note = json.loads(file.metadata()["note"])
-        found = own({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
-    sources = [
-        ClientRewardModel(k, task.model, found[str(k)].to(task.device), mean, deviation, task.view)
-        for k, (task, (mean, deviation)) in enumerate(zip(tasks, note["scales"], strict=True))
+def training_preferences(problem: RewardProblem) -> list[TrainingPreferences]:
+    """What each client's reward model is fitted on."""
+    sign = problem.tasks[0].sign
+    own = [torch.from_numpy(shard).to(sign.device) for shard in problem.shards]
+    return [
+        TrainingPreferences(
+            chosen=problem.chosen.responses(index),
+            rejected=problem.rejected.responses(index),
+            sign=sign[index],
+        )
+        for index in own
     ]
-    measures = MEASURES.validate_python(note["measures"])
-    return Fitted(sources, Costs(**note["costs"]), measures, note["clients"])
 
 
-def machine(device: torch.device) -> list[Any]:
-    """What the last bits of a fit depend on beside its inputs."""
-    return [device_name(device), torch.get_num_threads(), torch.__version__]
+def fit_reward_models(
+    tasks: Sequence[RewardTask],
+    shards: Sequence[np.ndarray],
+    training: Training,
+    *,
+    epochs: int,
+    executor: Executor,
+    seed: int,
+) -> list[ClientRewardModel]:
+    """Fit client k's reward model by ``tasks[k]`` on ``shards[k]`` alone and calibrate it on them.
+
+    Clients that share a task are trained together.
+    """
+    models: dict[int, ClientRewardModel] = {}
+    alike: dict[int, list[int]] = defaultdict(list)
+    for client, task in enumerate(tasks):
+        alike[id(task)].append(client)
+    for clients in alike.values():
+        task = tasks[clients[0]]
+        work = []
+        for client in clients:
+            examples = passes(shards[client], epochs, seed, "rewards", client)
+            steps = steps_of(len(examples), training)
+            work.append(LocalWork(client=client, examples=examples, first_step=0, schedule_steps=steps))
+        start = torch.stack([task.model.init(torch_stream(seed, "reward model", k)) for k in clients])
+        trained = executor.train(task, start.to(task.device), work, no_rule, training)
+        for row, client in enumerate(clients):
+            own = torch.from_numpy(shards[client]).to(task.device)
+            models[client] = calibrated(client, task, trained.params[row], own)
+    return [models[client] for client in range(len(tasks))]

@@ -1,92 +1,67 @@
-"""The federation as a reward fuser sees it: fitted sources, how right they are, training over own answers."""
+"""The federation as a reward fuser sees it: fitted reward models, their accuracy, training of a router."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from math import ceil
 
 import numpy as np
 import torch
-from PIL.Image import Image
 from torch import Tensor, nn
 
 from fedbench.api.aggregator import Cohort, State
 from fedbench.api.metrics import Costs
 from fedbench.api.reward_fuser import RewardSource, RouterLoss
-from fedbench.api.scenario import Budget, Federation, Rewards, Training
+from fedbench.api.scenario import Federation, Training
 from fedbench.errors import UsageError
-from fedbench.federation.executors import Executor, no_rule
-from fedbench.federation.faults import FaultModel
-from fedbench.federation.local import LocalWork, steps_of
+from fedbench.federation.executors import Executor
 from fedbench.federation.loop import federate
+from fedbench.federation.schedule import passes
 from fedbench.federation.setup import FederationSetup
 from fedbench.federation.task import Task
 from fedbench.federation.weighted_mean import WeightedMean
 from fedbench.models.functional import Functional
 from fedbench.params import ParamSpace
+from fedbench.preference.fitting import FittedRewardModels
+from fedbench.preference.responses import TokenizedResponses
 from fedbench.preference.reward_channel import RewardChannel
-from fedbench.preference.reward_models import ClientRewardModel, RewardTask, TokenizedResponses, calibrated
-from fedbench.rng import derive, numpy_stream, torch_stream
+from fedbench.preference.reward_models import ClientRewardModel, calibrated
+from fedbench.preference.reward_problem import RewardProblem
+from fedbench.rng import derive, torch_stream
 
 
 @dataclass(frozen=True)
 class RouterTask(Task):
-    """Tell whose answer this is: ``answers``, preferred ones and others; ``owner`` [N], the clients."""
+    """Tell whose response this is, by the fuser's loss ``fit`` (MoR, arXiv 2605.03426, eq. 4).
+
+    ``sides``: preferred responses and others, [N] each; ``owner`` [N]: the clients that hold them.
+    """
 
     network: Functional
     fit: RouterLoss
-    answers: Sequence[TokenizedResponses]
+    sides: Sequence[TokenizedResponses]
     owner: Tensor
 
     @property
     def space(self) -> ParamSpace:
+        """The router's parameters."""
         return self.network.space
 
     @property
     def device(self) -> torch.device:
+        """Where the responses are."""
         return self.owner.device
 
     def loss(self, params: Tensor, index: Tensor) -> Tensor:
-        """Of as many preferred answers as others, [C]; batches are whole, since the engine makes them so."""
-        found = torch.zeros(len(index), device=self.device)
-        for side in self.answers:
+        """The mean of both sides' losses [C]; ``index`` [C, B] has no gaps, since the engine draws whole
+        batches."""
+        total = torch.zeros(len(index), device=self.device)
+        for side in self.sides:
             responses = side.responses(index)
             scores = self.network(params, responses.visual, responses.text, responses.mask)
-            found = found + self.fit(scores, self.owner[index[:, 0]])
-        return found / len(self.answers)
-
-
-def fit_reward_models(
-    tasks: Sequence[RewardTask],
-    shards: Sequence[np.ndarray],
-    training: Training,
-    passes: int,
-    executor: Executor,
-    seed: int,
-) -> list[ClientRewardModel]:
-    """Each client's reward model, fitted on its own comparisons alone and calibrated on them.
-
-    ``tasks[k]`` is client k's; clients that share one are trained together.
-    """
-    sources: dict[int, ClientRewardModel] = {}
-    alike: dict[int, list[int]] = defaultdict(list)
-    for client, task in enumerate(tasks):
-        alike[id(task)].append(client)
-    for clients in alike.values():
-        task = tasks[clients[0]]
-        work = []
-        for client in clients:
-            examples = epochs(shards[client], passes, seed, "rewards", client)
-            work.append(LocalWork(client, examples, 0, steps_of(len(examples), training)))
-        start = torch.stack([task.model.init(torch_stream(seed, "reward model", k)) for k in clients])
-        start = start.to(task.device)
-        trained = executor.train(task, start, work, no_rule, training)
-        for row, client in enumerate(clients):
-            own = torch.from_numpy(shards[client]).to(task.device)
-            sources[client] = calibrated(client, task, trained.params[row], own)
-    return [sources[client] for client in range(len(tasks))]
+            total = total + self.fit(scores, self.owner[index[:, 0]])
+        return total / len(self.sides)
 
 
 class SizeWeightedMean(WeightedMean):
@@ -101,76 +76,76 @@ class SizeWeightedMean(WeightedMean):
         return super().aggregate(state, replace(cohort, num_examples=sizes))
 
 
-@dataclass
 class SimulatedRewardFederation:
-    """A :class:`fedbench.api.reward_fuser.RewardFederation`. ``chosen`` and ``rejected`` are everybody's
-    answers as the policy's
-    backbone reads them, ``comparisons`` the server's; ``images`` what all of them are about, ``fault_model``
-    what befalls whoever is asked; ``costs`` is what fitting, training and asking took of the ``budget``."""
+    """A :class:`fedbench.api.reward_fuser.RewardFederation` whose clients are all in this process.
 
-    sources: Sequence[ClientRewardModel]
-    tasks: Sequence[RewardTask]
-    shards: Sequence[np.ndarray]
-    chosen: TokenizedResponses
-    rejected: TokenizedResponses
-    comparisons: tuple[TokenizedResponses, TokenizedResponses]
-    gold: RewardSource
-    executor: Executor
-    training: Training
-    rewards: Rewards
-    seed: int
-    images: Sequence[Image]
-    fault_model: FaultModel
-    budget: Budget
-    costs: Costs = field(default_factory=Costs)
+    ``costs`` grows by what a fuser has it do: training takes it from the problem's budget.
+    """
+
+    def __init__(self, problem: RewardProblem, fitted: FittedRewardModels, executor: Executor) -> None:
+        self.problem, self.fitted, self.executor = problem, fitted, executor
+        self.costs = Costs()
 
     @property
     def widths(self) -> tuple[int, int]:
-        return self.chosen.features.shape[-1], self.chosen.llm.backbone.width
+        """F and D: the widths of a response's visual features and of its text embeddings."""
+        chosen = self.problem.chosen
+        return chosen.features.shape[-1], chosen.llm.backbone.width
 
     @property
-    def client_models(self) -> Sequence[RewardSource]:
-        return self.sources
+    def client_models(self) -> Sequence[ClientRewardModel]:
+        """Each client's reward model, normalised."""
+        return self.fitted.models
 
     @property
-    def uncalibrated_models(self) -> Sequence[RewardSource]:
-        return [source.uncalibrated for source in self.sources]
+    def uncalibrated_models(self) -> Sequence[ClientRewardModel]:
+        """Each client's reward model without normalisation."""
+        return [model.uncalibrated for model in self.fitted.models]
 
-    def averaged_model(self) -> RewardSource:
-        """FedAvg over so many rounds from one start, on as many examples and with the same schedule of
-        learning rates as the clients' own models; calibrated with the mean of the clients' μ and σ."""
-        if count := len({id(task) for task in self.tasks}) - 1:
+    @property
+    def gold(self) -> RewardSource:
+        """The true reward."""
+        return self.problem.gold
+
+    def averaged_model(self) -> ClientRewardModel:
+        """Train one reward model by FedAvg, on as many examples and with the same schedule of learning rates
+        as the clients' own; calibrated with the mean of the clients' μ and σ."""
+        tasks, rewards, seed = self.problem.tasks, self.problem.rewards, self.problem.seed
+        if count := len({id(task) for task in tasks}) - 1:
             raise UsageError(
                 "the clients' reward models can't be averaged",
                 why=f"they are of {count + 1} architectures",
                 fix="use a method that fuses rewards",
             )
-        task = self.tasks[0]
-        start = task.model.init(torch_stream(self.seed, "reward model", 0)).to(task.device)
-        shards = [
-            epochs(shard, self.rewards.epochs, self.seed, "averaged", k)
-            for k, shard in enumerate(self.shards)
-        ]
-        training = self.training.model_copy(update={"one_schedule": True})
+        task = tasks[0]
         params = self._train(
             WeightedMean(),
             task,
-            start,
-            shards,
-            rounds=self.rewards.rounds,
-            training=training,
+            task.model.init(torch_stream(seed, "reward model", 0)).to(task.device),
+            [
+                passes(shard, rewards.epochs, seed, "averaged", k)
+                for k, shard in enumerate(self.problem.shards)
+            ],
+            rounds=rewards.rounds,
+            training=self.problem.training.model_copy(update={"one_schedule": True}),
             name="averaged",
         )
-        own = [torch.from_numpy(shard).to(task.device) for shard in self.shards]
+        own = [torch.from_numpy(shard).to(task.device) for shard in self.problem.shards]
         each = [calibrated(None, task, params, index) for index in own]
-        mean = float(np.mean([source.mean for source in each]))
-        deviation = float(np.mean([source.deviation for source in each]))
-        return ClientRewardModel(None, task.model, params, mean, deviation, task.view)
+        return replace(
+            each[0],
+            mean=float(np.mean([model.mean for model in each])),
+            deviation=float(np.mean([model.deviation for model in each])),
+        )
 
     def validation_accuracy(self) -> Tensor:
-        channel = RewardChannel(self.sources, self.images, self.fault_model)
-        everyone = torch.ones(len(self.comparisons[0].images), len(self.sources))
-        better, worse = (channel.query(0, side.everything, everyone) for side in self.comparisons)
+        """Query every client about the server's comparisons: the share [K] that each gets right."""
+        comparisons = self.problem.comparisons
+        channel = RewardChannel(self.client_models, self.problem.images, self.problem.fault_model)
+        everyone = torch.ones(len(comparisons.better), len(self.client_models))
+        better, worse = (
+            channel.query(0, side.everything, everyone) for side in (comparisons.better, comparisons.worse)
+        )
         self.costs += channel.costs
         right = (better > worse).float().masked_fill(~(better - worse).isfinite(), torch.nan)
         return right.nanmean(0).nan_to_num(0.0)
@@ -178,20 +153,27 @@ class SimulatedRewardFederation:
     def train_router(
         self, network: nn.Module, loss: RouterLoss, *, rounds: int, steps: int, batch_size: int, lr: float
     ) -> Tensor:
+        """Train ``network`` by FedAvg on the clients' own responses; its parameters [P]."""
+        chosen, rejected, shards = self.problem.chosen, self.problem.rejected, self.problem.shards
         function = Functional(network)
-        owner = torch.zeros(len(self.chosen), dtype=torch.long, device=self.chosen.ids.device)
-        for client, shard in enumerate(self.shards):
+        owner = torch.zeros(len(chosen), dtype=torch.long, device=chosen.ids.device)
+        for client, shard in enumerate(shards):
             owner[torch.from_numpy(shard)] = client
-        task = RouterTask(function, loss, (self.chosen, self.rejected), owner)
-        needed = rounds * steps * batch_size
-        shards = [
-            epochs(shard, max(1, ceil(needed / len(shard))), self.seed, "router", k)[:needed]
-            for k, shard in enumerate(self.shards)
+        task = RouterTask(network=function, fit=loss, sides=(chosen, rejected), owner=owner)
+        needed, seed = rounds * steps * batch_size, self.problem.seed
+        examples = [
+            passes(shard, max(1, ceil(needed / len(shard))), seed, "router", k)[:needed]
+            for k, shard in enumerate(shards)
         ]
-        training = Training(batch_size=batch_size, lr=lr, schedule="constant")
-        start = function.init(torch_stream(self.seed, "router")).to(task.device)
-        mean = SizeWeightedMean([len(shard) for shard in self.shards])
-        params = self._train(mean, task, start, shards, rounds=rounds, training=training, name="router")
+        params = self._train(
+            SizeWeightedMean([len(shard) for shard in shards]),
+            task,
+            function.init(torch_stream(seed, "router")).to(task.device),
+            examples,
+            rounds=rounds,
+            training=Training(batch_size=batch_size, lr=lr, schedule="constant"),
+            name="router",
+        )
         return params.cpu()
 
     def _train(
@@ -206,7 +188,7 @@ class SimulatedRewardFederation:
         name: str,
     ) -> Tensor:
         """The parameters [P] after ``rounds`` rounds of the one round loop; :class:`UsageError` if the budget
-        ends before them: what is half trained is another method."""
+        ends before them, since what is half trained is another method."""
         if not rounds:
             return start
         setup = FederationSetup(
@@ -215,8 +197,8 @@ class SimulatedRewardFederation:
             shards=shards,
             federation=Federation(clients=len(shards), rounds=rounds),
             training=training,
-            seed=derive(self.seed, name),
-            budget=self.budget,
+            seed=derive(self.problem.seed, name),
+            budget=self.problem.budget,
         )
         state = replace(setup.initial(start), spent=self.costs)
         for done in federate(setup, self.executor, state):
@@ -229,9 +211,3 @@ class SimulatedRewardFederation:
                 fix="give it more, or name a method that trains nothing before the policy",
             )
         return mean.params_for(state.state)
-
-
-def epochs(shard: np.ndarray, times: int, seed: int, *names: str | int) -> np.ndarray:
-    """``times`` passes over a shard, each in an order of its own."""
-    orders = [numpy_stream(seed, "epoch", *names, epoch).permutation(shard) for epoch in range(times)]
-    return np.concatenate(orders)

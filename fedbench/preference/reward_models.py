@@ -1,114 +1,35 @@
-"""What is scored in the preference track, and by whom: answers as tensors, fitted and calibrated models."""
+"""Reward models of the preference track: how a client fits one, what it scores, and the true reward."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.nn.utils.rnn import pad_sequence
 
 from fedbench.api.reward_fuser import AVERAGE, GOLD, ResponseBatch, client_name
-from fedbench.data.items import Preference
 from fedbench.evaluation.metrics import matches
+from fedbench.federation.faults import FaultModel
 from fedbench.federation.task import Task
-from fedbench.models.language import LanguageModel
 from fedbench.models.rewards import RewardModel
 from fedbench.params import ParamSpace
+from fedbench.preference.responses import BackboneView, TokenizedResponses
+from fedbench.rng import numpy_stream
 
-SMALLEST = 1e-6
-
-
-@dataclass(frozen=True)
-class TokenizedResponses:
-    """N questions about images with an answer each: ``images`` [N] rows of ``features`` [images, T, F],
-    ``ids`` [N, L] prompt and answer closed by eos, ``length`` [N], ``words`` the same as text."""
-
-    llm: LanguageModel
-    features: Tensor
-    images: Tensor
-    ids: Tensor
-    length: Tensor
-    words: Sequence[tuple[str, str]]
-
-    @classmethod
-    def of(
-        cls,
-        llm: LanguageModel,
-        features: Tensor,
-        images: Sequence[int],
-        prompts: Sequence[str],
-        answers: Sequence[str],
-    ) -> TokenizedResponses:
-        ids = zip(llm.prompt_ids(prompts), llm.answer_ids(answers), strict=True)
-        rows = [[*prompt, *answer] for prompt, answer in ids]
-        return cls.read(llm, features, images, rows, list(zip(prompts, answers, strict=True)))
-
-    @classmethod
-    def read(
-        cls,
-        llm: LanguageModel,
-        features: Tensor,
-        images: Sequence[int],
-        rows: Sequence[Sequence[int]],
-        words: Sequence[tuple[str, str]],
-    ) -> TokenizedResponses:
-        """From token ids, as a policy has written them."""
-        device = features.device
-        ids = pad_sequence([torch.tensor(row) for row in rows], batch_first=True, padding_value=llm.eos)
-        length = torch.tensor([len(row) for row in rows], device=device)
-        return cls(llm, features, torch.tensor(list(images), device=device), ids.to(device), length, words)
-
-    def __len__(self) -> int:
-        return len(self.words)
-
-    @property
-    def everything(self) -> ResponseBatch:
-        """All of it as it is scored."""
-        return self.responses(torch.arange(len(self), device=self.ids.device))
-
-    def responses(self, index: Tensor) -> ResponseBatch:
-        """Rows ``index`` [...] (−1 for none, which has no text) as they are scored."""
-        real, rows = index >= 0, index.clamp_min(0)
-        length = self.length[rows] * real
-        ids = self.ids[rows][..., : max(1, int(length.max()))]
-        mask = torch.arange(ids.shape[-1], device=ids.device) < length[..., None]
-        images = self.images[rows]
-        words = [self.words[i] for i in index.tolist()] if index.dim() == 1 else ()
-        return ResponseBatch(self.features[images], ids, self.llm.embed(ids), mask, images, words)
-
-
-@dataclass(frozen=True)
-class BackboneView:
-    """How a client sees and reads with a backbone of its own: its vision features and its LLM."""
-
-    llm: LanguageModel
-    features: Tensor
-
-    def read(
-        self, preferences: Sequence[Preference], side: Literal["chosen", "rejected"]
-    ) -> TokenizedResponses:
-        """One side of preferences."""
-        images, prompts = [p.image for p in preferences], [p.prompt for p in preferences]
-        answers = [getattr(preference, side) for preference in preferences]
-        return TokenizedResponses.of(self.llm, self.features, images, prompts, answers)
-
-    def __call__(self, responses: ResponseBatch) -> ResponseBatch:
-        prompts, answers = zip(*responses.words, strict=True)
-        return TokenizedResponses.of(
-            self.llm, self.features, responses.images.tolist(), prompts, answers
-        ).everything
+EPSILON = 1e-6
+"""ε of the normalisation (eq. 2), against a deviation of zero."""
 
 
 @dataclass(frozen=True)
 class RewardTask(Task):
     """Fit reward models by −log σ(R(x, y⁺) − R(x, y⁻)) (Bradley–Terry; MoR, arXiv 2605.03426, eq. 1).
 
-    ``sign`` [N] is −1 where the two answers are swapped: the scenario's label noise. ``view``: of a client
-    whose backbone is not the policy's.
+    ``chosen`` and ``rejected``: the answers of all clients' N preferences. ``sign`` [N]: −1 where a
+    preference is the wrong way round. ``view``: the client's own backbone, if it is not the policy's.
     """
 
     model: RewardModel
@@ -119,10 +40,12 @@ class RewardTask(Task):
 
     @property
     def space(self) -> ParamSpace:
+        """The reward model's parameters."""
         return self.model.space
 
     @property
     def device(self) -> torch.device:
+        """Where the responses are."""
         return self.chosen.ids.device
 
     def margins(self, params: Tensor, index: Tensor) -> Tensor:
@@ -132,6 +55,7 @@ class RewardTask(Task):
         )
 
     def loss(self, params: Tensor, index: Tensor) -> Tensor:
+        """Each client's mean loss [C] on preferences ``index`` [C, B]."""
         real = index >= 0
         margins = self.sign[index.clamp_min(0)] * self.margins(params, index)
         losses = torch.where(real, -F.logsigmoid(margins), 0.0)
@@ -142,7 +66,8 @@ class RewardTask(Task):
 class ClientRewardModel:
     """A client's reward model: R̄ = (R − μ) / (σ + ε), μ and σ over its own training answers (eq. 2).
 
-    ``client`` None: a model of the server's, such as the clients' average.
+    ``client``: None for a model of the server's, such as the clients' average. ``params`` [P] of ``model``;
+    ``mean`` and ``deviation``: μ and σ; ``view``: the client's own backbone, if it is not the policy's.
     """
 
     client: int | None
@@ -154,29 +79,34 @@ class ClientRewardModel:
 
     @property
     def name(self) -> str:
+        """``client K``, or ``average`` for the server's."""
         return AVERAGE if self.client is None else client_name(self.client)
 
     @torch.no_grad()
     def score(self, responses: ResponseBatch) -> Tensor:
-        """N answers to rewards [N]."""
-        seen = self.view(responses) if self.view else responses
+        """Rewards [N] of N responses."""
+        own = self.view.reread(responses) if self.view else responses
         batch = ResponseBatch(
-            seen.visual[None], seen.ids[None], seen.text[None], seen.mask[None], seen.images[None]
+            visual=own.visual[None],
+            ids=own.ids[None],
+            text=own.text[None],
+            mask=own.mask[None],
+            images=own.images[None],
         )
         raw = self.model(self.params[None], batch)[0]
-        return (raw - self.mean) / (self.deviation + SMALLEST)
+        return (raw - self.mean) / (self.deviation + EPSILON)
 
     @property
     def uncalibrated(self) -> ClientRewardModel:
-        """The same with its rewards as they are."""
-        return ClientRewardModel(self.client, self.model, self.params, 0.0, 1.0 - SMALLEST, self.view)
+        """The same model with its rewards R as they are."""
+        return replace(self, mean=0.0, deviation=1.0 - EPSILON)
 
 
 def calibrated(client: int | None, task: RewardTask, params: Tensor, index: Tensor) -> ClientRewardModel:
-    """The source of a client whose preferences are ``index`` [B]."""
-    raw = ClientRewardModel(client, task.model, params, 0.0, 1.0 - SMALLEST)
+    """The reward model with parameters [P], μ and σ taken over both answers of preferences ``index`` [B]."""
+    raw = ClientRewardModel(client=client, model=task.model, params=params, mean=0.0, deviation=1.0 - EPSILON)
     both = torch.cat([raw.score(side.responses(index)) for side in (task.chosen, task.rejected)])
-    return ClientRewardModel(client, task.model, params, float(both.mean()), float(both.std()), task.view)
+    return replace(raw, mean=float(both.mean()), deviation=float(both.std()), view=task.view)
 
 
 @dataclass(frozen=True)
@@ -188,10 +118,29 @@ class GoldAnswerReward:
     client: None = None
 
     def score(self, responses: ResponseBatch) -> Tensor:
-        asked = list(zip(responses.images.tolist(), responses.words, strict=True))
+        """Rewards [N] of N responses."""
+        images = responses.images.tolist()
         rows: dict[str, list[Any]] = {
-            "prediction": [answer for _, (_, answer) in asked],
-            "reference": [self.right[image, prompt] for image, (prompt, _) in asked],
-            "parsed": [bool(answer) for _, (_, answer) in asked],
+            "prediction": [answer for _, answer in responses.words],
+            "reference": [
+                self.right[image, prompt] for image, (prompt, _) in zip(images, responses.words, strict=True)
+            ],
+            "parsed": [bool(answer) for _, answer in responses.words],
         }
         return torch.from_numpy(matches(rows)).to(responses.visual)
+
+
+def preference_signs(
+    shards: Sequence[np.ndarray], noise: Sequence[float], fault_model: FaultModel, count: int
+) -> Tensor:
+    """[N], −1 for the preferences of ``count`` that a client has the wrong way round: a share of ``noise`` of
+    them, drawn from the seed, and all of an attacker's by ``label-flip``."""
+    flippers = fault_model.byzantine if fault_model.spec.attack == "label-flip" else ()
+    signs = torch.ones(count)
+    for client, shard in enumerate(shards):
+        rate = noise[client % len(noise)]
+        wrong = numpy_stream(fault_model.seed, "noise", client).random(len(shard)) < rate
+        signs[shard[wrong]] = -1
+        if client in flippers:
+            signs[shard] *= -1
+    return signs

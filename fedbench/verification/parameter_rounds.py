@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from fedbench.api.metrics import BYTES_PER_NUMBER
 from fedbench.api.scenario import Scenario
 from fedbench.results.records import Record, RoundEntry
 from fedbench.verification.planned_rounds import (
@@ -12,8 +13,6 @@ from fedbench.verification.planned_rounds import (
     planned_rounds,
     population,
 )
-
-BYTES_PER_NUMBER = 4
 
 
 def parameter_rounds(record: Record, scenario: Scenario) -> Iterator[str]:

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from fedbench.api.scenario import Scenario
-from fedbench.federation.schedule import NO_FAULTS, FaultDraws, cohort, turns
+from fedbench.federation.schedule import NO_FAULTS, FaultDraws, LeftOut, cohort, turns
 from fedbench.results.records import Record, RoundEntry
 
-NOT_FINITE = "not finite"
 CORRUPTIONS_NOT_FINITE = {"nan", "inf"}
 """Kinds of corrupted updates that no server uses."""
 
@@ -83,15 +82,15 @@ def planned_rounds(record: Record, scenario: Scenario) -> Iterator[PlannedRound]
         called = list(cohort(seed, number, clients, federation.cohort))
         rounds_of = {k: turns(seed, k, clients, federation.cohort, federation.rounds) for k in called}
         examples = {k: _examples_in_round(sizes[k], number, rounds_of[k]) for k in called}
-        left_out = {client: "no examples" for client in called if not examples[client]}
-        left_out |= dict.fromkeys(draws.dropped(number, called), "dropped out")
-        left_out |= {client: "still at the round before" for client in late if client in called}
+        left_out = {client: LeftOut.NO_EXAMPLES for client in called if not examples[client]}
+        left_out |= dict.fromkeys(draws.dropped(number, called), LeftOut.DROPPED_OUT)
+        left_out |= {client: LeftOut.STILL_BUSY for client in late if client in called}
         workers = [client for client in called if client not in left_out]
         came_late = late
         behind = draws.late(number, workers)
-        left_out |= dict.fromkeys(behind, "late, for the next round" if waits else "late")
+        left_out |= dict.fromkeys(behind, LeftOut.LATE_FOR_NEXT if waits else LeftOut.LATE)
         unusable = _not_finite(entry, workers, draws.corrupted(number, workers))
-        left_out |= dict.fromkeys(unusable, NOT_FINITE)
+        left_out |= dict.fromkeys(unusable, LeftOut.NOT_FINITE)
         late = [client for client in workers if client in behind - unusable] if waits else []
         yield PlannedRound(
             cohort=called,
@@ -114,5 +113,5 @@ def _examples_in_round(size: int, number: int, rounds: Sequence[int]) -> int:
 
 def _not_finite(entry: RoundEntry, workers: Sequence[int], corrupted: dict[int, str]) -> set[int]:
     """Workers whose update was not finite: corrupted so, or diverged as the record says."""
-    diverged = {client for client in workers if entry.left_out.get(str(client)) == NOT_FINITE}
+    diverged = {client for client in workers if entry.left_out.get(str(client)) == LeftOut.NOT_FINITE}
     return diverged | {client for client, kind in corrupted.items() if kind in CORRUPTIONS_NOT_FINITE}

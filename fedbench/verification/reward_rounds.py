@@ -12,19 +12,20 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fedbench.api.metrics import BYTES_PER_NUMBER
 from fedbench.api.reward_fuser import AVERAGE, GOLD, client_number
 from fedbench.api.scenario import PolicyTraining, Scenario
-from fedbench.federation.schedule import NO_FAULTS, FaultDraws
+from fedbench.federation.schedule import NO_FAULTS, FaultDraws, LeftOut
 from fedbench.results.records import Record, RoundEntry
-from fedbench.verification.parameter_rounds import BYTES_PER_NUMBER
 from fedbench.verification.safety import quoted
 
 LEAST_IMAGE_BYTES = 3
 """One pixel."""
 ROUNDING = 1e-6
-DRAWN_SILENCE = {"late": FaultDraws.late, "dropped out": FaultDraws.dropped}
+DRAWN_SILENCE = {LeftOut.LATE: FaultDraws.late, LeftOut.DROPPED_OUT: FaultDraws.dropped}
 """Reasons for silence that scenario and seed draw for every step."""
-SILENCE = re.compile(r"(late|dropped out|not finite) in (\d{1,9}) of (\d{1,9}) steps")
+SILENT = (LeftOut.LATE, LeftOut.DROPPED_OUT, LeftOut.NOT_FINITE)
+SILENCE = re.compile(rf"({'|'.join(SILENT)}) in (\d{{1,9}}) of (\d{{1,9}}) steps")
 SHARES = ("policy/gold", "policy/clipped", "policy/unparsed")
 
 
@@ -132,7 +133,7 @@ def _silence(entry: RoundEntry, clients: list[int], draws: FaultDraws, steps: in
     if not entry.left_out:
         return Silence(steps={})
     numbers = range((entry.round - 1) * steps + 1, entry.round * steps + 1)
-    drawn = {
+    drawn: dict[str, Counter[int]] = {
         reason: Counter(client for number in numbers for client in struck(draws, number, clients))
         for reason, struck in DRAWN_SILENCE.items()
     }
