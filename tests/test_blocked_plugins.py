@@ -7,7 +7,14 @@ import pytest
 
 from fedbench.results.store import read_record
 
-FLOWS = {"fed-cmp": ("-m", "fed-cmp", "-s", "tiny")}
+SMALL_ROUTER = {"mor.rounds": 2, "mor.steps": 2, "mor.width": 8, "mor.heads": 2, "mor.layers": 1}
+FLOWS = {
+    "fed-cmp": ("-m", "fed-cmp", "-s", "tiny"),
+    "mor": (
+        *("-m", "mor", "-s", "toy-preferences"),
+        *(part for key, value in SMALL_ROUTER.items() for part in ("-o", f"{key}={value}")),
+    ),
+}
 
 
 def every_plugin():
