@@ -14,9 +14,21 @@ if TYPE_CHECKING:
     import torch
 
 PACKAGES = (
-    "fedbench-suite", "torch", "transformers", "tokenizers", "safetensors", "numpy", "scipy", "pluggy",
-    "pydantic", "datasets", "evaluate", "pyarrow", "pillow",
-)  # fmt: skip
+    "fedbench-suite",
+    "torch",
+    "transformers",
+    "tokenizers",
+    "safetensors",
+    "numpy",
+    "scipy",
+    "pluggy",
+    "pydantic",
+    "datasets",
+    "evaluate",
+    "pyarrow",
+    "pillow",
+)
+"""The packages whose versions a record keeps."""
 
 CODE = (".", ":(exclude)leaderboards", ":(exclude)runs")
 """The paths, for git, whose state decides whether a checkout is clean: records and tables are no code."""
