@@ -185,10 +185,22 @@ def test_axe_finds_nothing_serious(site, visit, name, scheme):
 
 
 @pytest.mark.parametrize("name", PAGES)
-@pytest.mark.parametrize("width", mostly_slow([360, 768], 360))
+@pytest.mark.parametrize("width", mostly_slow([360, 768, 1300], 360))
 def test_no_page_scrolls_sideways(site, visit, name, width):
     page = visit(site, existing(site, name), viewport={"width": width, "height": 740})
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.evaluate("for (const closed of document.querySelectorAll('details')) closed.open = true")
+    for font in ("var(--sans)", "monospace"):  # any font, a wide one too
+        page.evaluate("font => { document.body.style.fontFamily = font }", font)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("name", [BOARD, "boards/alignment-nano/scenario-emoji-ii.html"])
+def test_a_table_of_a_board_fits_on_a_laptop(site, visit, name):
+    page = visit(site, name, viewport={"width": 1300, "height": 900})
+    page.get_by_text("without a rank").click()
+    tables = page.locator(".scroll:has(table.board)")
+    assert tables.count() == 2
+    assert all(box.evaluate("box => box.scrollWidth <= box.clientWidth") for box in tables.all())
 
 
 def column(page, heading):
@@ -227,19 +239,23 @@ def test_what_has_no_number_sorts_last_either_way(site, visit):
 
 
 def shown(page):
-    return page.locator("#overall tbody tr:visible .who").all_inner_texts()
+    """The rows that can be seen, of those with a rank and those without."""
+    return page.locator("table.board tbody tr:visible .who").all_inner_texts()
 
 
 def test_a_table_filters(site, visit):
     page = visit(site, BOARD)
+    folded = shown(page)
+    page.get_by_text("without a rank").click()
     everybody = shown(page)
+    assert len(folded) < len(everybody)
     controls = page.locator(".controls")
     search = controls.get_by_role("searchbox", name="Filter")
     search.fill("FED-CMP opm=")
-    found = shown(page)
-    assert 0 < len(found) < len(everybody)
-    assert all("fed-cmp" in text and "opm=" in text for text in found)
-    assert controls.locator("output").inner_text() == f"{len(found)} of {len(everybody)} entries"
+    matching = shown(page)
+    assert 0 < len(matching) < len(everybody)
+    assert all("fed-cmp" in text and "opm=" in text for text in matching)
+    assert controls.locator("output").inner_text() == f"{len(matching)} of {len(everybody)} entries"
     search.fill("no such method")
     assert not shown(page)
     search.fill("")
@@ -312,6 +328,9 @@ def test_pictures_take_the_pages_colours_and_say_what_they_are(site, visit):
 def test_without_scripts_everything_is_there(site, visit):
     page = visit(site, BOARD, java_script_enabled=False)
     assert page.locator("#overall tbody tr").count() > 10
+    assert not page.locator("#unranked").is_visible()
+    page.get_by_text("without a rank").press("Enter")
+    assert page.locator("#unranked tbody tr").first.is_visible()
     assert not page.locator(".controls").is_visible()
     assert not page.locator("#theme").is_visible()
 
@@ -507,15 +526,22 @@ def small(tmp_path):
     return ["leaderboard", "build", folder / "small.toml", "--records", folder / "records"]
 
 
-def test_whoever_has_no_rank_can_be_left_out(fedbench, small, visit, tmp_path):
+def test_rows_without_a_rank_are_folded_away(fedbench, small, visit, tmp_path):
     one_seed = Path("records", "emoji-tt@1", "fedprox", "seed-0")
     shutil.copytree(RECORDS / one_seed.relative_to("records"), tmp_path / "boards" / one_seed)
     assert fedbench(*small)[0] == 0
     page = visit(tmp_path / "boards" / "site", "boards/small/index.html")
-    everybody, unranked = shown(page), page.locator("#overall tbody.unranked .who").all_inner_texts()
-    assert [text.split()[0] for text in unranked] == ["fedprox"]
-    page.get_by_role("checkbox", name="unranked").uncheck()
-    assert shown(page) == [text for text in everybody if text not in unranked]
+    assert [text.split()[0] for text in shown(page)] == ["centralized", "fedavg", "local", "start"]
+    summary = page.locator("summary", has_text="without a rank")
+    assert summary.inner_text() == "1 row without a rank"
+    summary.press("Enter")
+    assert [text.split()[0] for text in shown(page)][4:] == ["fedprox"]
+    summary.press("Enter")
+    search = page.get_by_role("searchbox", name="Filter")
+    search.fill("fedprox")
+    assert [text.split()[0] for text in shown(page)] == ["fedprox"], "a match unfolds"
+    search.fill("")
+    assert [text.split()[0] for text in shown(page)] == ["centralized", "fedavg", "local", "start"]
 
 
 def test_a_site_elsewhere_takes_its_records_along(fedbench, small, tmp_path):

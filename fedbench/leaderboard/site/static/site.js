@@ -1,4 +1,4 @@
-// Sorting, filtering, pointing and the theme. Without it every page still says everything.
+// Sorting, filtering, highlighting and the theme. Every page is complete without it.
 "use strict";
 
 const THEME = "fedbench-theme";
@@ -56,36 +56,46 @@ function sort(table, header) {
   }
 }
 
+// Hides the rows of every table in the section that do not match. The fold of unranked rows is open while a filter
+// matches some of them, and afterwards as it was before.
 function filtered(controls) {
-  const table = document.getElementById(controls.dataset.table);
-  const [search, unranked] = controls.querySelectorAll("input");
+  const section = controls.closest("section");
+  const fold = section.querySelector("details.unranked");
+  const search = controls.querySelector("input");
   const level = controls.querySelector("select");
-  const said = controls.querySelector("output");
-  const rows = [...table.tBodies].flatMap((body) => [...body.rows]);
+  const count = controls.querySelector("output");
+  const rows = [...section.querySelectorAll("table.board tbody tr")];
   const texts = new Map(rows.map((row) => [row, row.querySelector("th").textContent.toLowerCase()]));
+  let before = null;
   const update = () => {
     const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
-    let shown = 0;
     for (const row of rows) {
       row.hidden = !words.every((word) => texts.get(row).includes(word))
-        || Number(row.dataset.level) < Number(level.value)
-        || (!unranked.checked && row.parentElement.classList.contains("unranked"));
-      shown += !row.hidden;
+        || Number(row.dataset.level) < Number(level.value);
     }
-    said.textContent = shown === rows.length ? `${rows.length} entries` : `${shown} of ${rows.length} entries`;
+    const shown = rows.filter((row) => !row.hidden);
+    count.textContent = shown.length === rows.length ? `${rows.length} entries` : `${shown.length} of ${rows.length} entries`;
+    if (fold === null) return;
+    if (words.length || level.value !== "0") {
+      before ??= fold.open;
+      fold.open = shown.some((row) => fold.contains(row));
+    } else if (before !== null) {
+      fold.open = before;
+      before = null;
+    }
   };
   controls.addEventListener("input", update);
   controls.hidden = false;
   update();
 }
 
-// A row, a legend's line and the lines of every picture that are about one entry light up together.
+// The row, the legend line and the lines in every picture that belong to one entry are highlighted together.
 function pointing() {
   let lit = null;
   const light = (event) => {
-    const found = event.target.closest?.("[data-series]")?.dataset.series ?? null;
-    if (found === lit) return;
-    lit = found;
+    const series = event.target.closest?.("[data-series]")?.dataset.series ?? null;
+    if (series === lit) return;
+    lit = series;
     document.documentElement.classList.toggle("pointing", lit !== null);
     for (const old of document.querySelectorAll(".lit")) old.classList.remove("lit");
     if (lit === null) return;
