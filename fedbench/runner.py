@@ -30,9 +30,8 @@ from fedbench.federation.run_state import RunState
 from fedbench.files import remove_partial
 from fedbench.jobs import Job
 from fedbench.preference import prepare as preference
-from fedbench.results.records import MethodInfo, Provider, Record, RoundEntry, ScenarioInfo, Status
+from fedbench.results.records import MethodInfo, Provider, Record, RoundEntry, ScenarioInfo, Spread, Status
 from fedbench.results.store import write_record, write_round_log
-from fedbench.runs.evaluation import spread
 from fedbench.runs.protocol import Bench, ProgressCallbacks, Run
 
 CHECKPOINTS = "checkpoints"
@@ -177,8 +176,7 @@ class _Attempt:
         plugins.emit("fedbench_run_start", start)
         observer.run_started(start, run.examples)
         try:
-            final, controls = run.final(self._rounds(run, rounds))
-            outcome = {"final": final, "controls": controls, "stopped": self._stopped(rounds)}
+            outcome = vars(run.final(self._rounds(run, rounds))) | {"stopped": self._stopped(rounds)}
             path = self._finish("completed", outcome)
         except KeyboardInterrupt:
             self._leave("cancelled", "")
@@ -282,7 +280,7 @@ class _Attempt:
             primary=evaluation.primary,
             data=self.bench.info,
             rounds=self.entries,
-            spread=spread(self.entries[-1].clients) if self.entries else None,
+            spread=Spread.of(self.entries[-1].clients) if self.entries else None,
             costs=reduce(Costs.__add__, (entry.costs for entry in self.entries), Costs()),
             peak_memory_bytes=_peak_memory(device),
             wall_seconds=self._seconds(),

@@ -4,7 +4,9 @@ import json
 from copy import deepcopy
 from pathlib import Path
 
+from fedbench.results.columns import by_column, by_round
 from fedbench.results.layout import run_id
+from fedbench.results.migrations import migrate
 from fedbench.results.parsing import content_id
 
 RECORDS = Path(__file__).parent.parent / "leaderboards" / "records"
@@ -13,7 +15,8 @@ PRIMARY = "unseen-concept/category/accuracy"
 
 
 def values(place=PLACE):
-    return json.loads((RECORDS / place).read_text())
+    """A record's JSON in today's schema version."""
+    return dict(migrate(json.loads((RECORDS / place).read_text())))
 
 
 def sealed(record):
@@ -22,7 +25,18 @@ def sealed(record):
 
 
 def edited(change, place=PLACE, seal=True):
-    """A copy of a record after ``change`` was made to it."""
+    """A copy of a record after ``change`` was made to it, its rounds as a run has them."""
+
+    def by_rounds(record):
+        record["rounds"] = by_round(record["rounds"])
+        change(record)
+        record["rounds"] = by_column(record["rounds"])
+
+    return filed(by_rounds, place, seal)
+
+
+def filed(change, place=PLACE, seal=True):
+    """A copy of a record after ``change`` was made to it as its file has it."""
     record = deepcopy(values(place))
     change(record)
     return sealed(record) if seal else record

@@ -344,7 +344,7 @@ CORRUPT = {
     "a key too few": (lambda text: text.replace('"seed"', '"sead"'), "seed: Field required"),
     "not a number": (lambda text: text.replace("2.0,", "NaN,"), "NaN is not a number"),
     "another version": (
-        lambda text: text.replace('"schema_version": 1', '"schema_version": 99'),
+        lambda text: text.replace('"schema_version":2', '"schema_version":99'),
         "schema_version",
     ),
     "empty": (lambda text: "", "it is not JSON"),
@@ -388,7 +388,7 @@ def test_validate_finds_a_changed_record_and_a_bad_scenario(fedbench, tmp_path):
     path = write_record(tmp_path, example_record())
     code, out, err = fedbench("validate", path)
     assert (code, err) == (0, "") and "valid" in out
-    path.write_text(path.read_text().replace('"seed": 0', '"seed": 1'))
+    path.write_text(path.read_text().replace('"seed":0', '"seed":1'))
     scenario = tmp_path / "odd.toml"
     scenario.write_text(ODD.replace("version = 1", "versoin = 1"))
     other = tmp_path / "notes.txt"

@@ -149,7 +149,7 @@ def preference_record(catalog, scenario, method, seed, options):
     audit = {"rewards/membership_auc": 0.5, mixed: 0.5 + 0.01 * (-1) ** seed, f"{mixed}_raw": 0.5}
     told = {"policy/reward": 0.1, "policy/gold": 0.2, "policy/kl": 0.01} if judged else {}
     model = {"accuracy": 0.6, "own_accuracy": 0.7, "mean": 0.0, "deviation": 1.0}
-    good = {"told": 10, "good": 10}
+    good = {"informative": 10, "good": 10}
     models = [model | {"client": k} for k in range(3)] if judged else []
     megabytes = 100 if method == "fedavg-dpo" else 10
     found = example_record(

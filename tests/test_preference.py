@@ -122,7 +122,7 @@ def test_one_client_alone_is_every_fusion_of_one(run):
     single = run("reward-single", options={"client": 1})
     best = run("reward-single")
     chosen = {
-        name for entry in best.rounds[1:] for name, count in entry.diagnostics["asked"].items() if count
+        name for entry in best.rounds[1:] for name, count in entry.diagnostics["queried"].items() if count
     }
     assert len(chosen) == 1
     one = run("reward-single", options={"client": int(chosen.pop().split()[1])})

@@ -8,6 +8,7 @@ from fedbench.catalog import Catalog
 from fedbench.jobs import plan_jobs
 from fedbench.plugins import Plugins
 from fedbench.replay import Replayer, hardware_class
+from fedbench.results.columns import by_column, by_round
 from fedbench.results.parsing import content_id
 from fedbench.runner import Runner, choose_device
 from fedbench.verification.ladder import Level, run_again, verify
@@ -41,7 +42,9 @@ def forged(runs, tmp_path):
 
     def forge(method, change):
         record = json.loads(runs[method].read_text())
+        record["rounds"] = by_round(record["rounds"])
         change(record)
+        record["rounds"] = by_column(record["rounds"])
         path = tmp_path / "record.json"
         path.write_text(json.dumps(record | {"record_id": content_id(record)}))
         return path

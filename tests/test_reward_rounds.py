@@ -33,8 +33,10 @@ def _trained_on_the_way(record):
 def _asked_friends(record):
     """Judges that the engine does not know, whom asking costs nothing."""
     for entry in record["rounds"]:
-        if asked := entry["diagnostics"].get("asked"):
-            entry["diagnostics"]["asked"] = {name.replace("client", "friend"): n for name, n in asked.items()}
+        if asked := entry["diagnostics"].get("queried"):
+            entry["diagnostics"]["queried"] = {
+                name.replace("client", "friend"): n for name, n in asked.items()
+            }
         entry["cohort"] = []
         entry["costs"].update(uplink_bytes=0, downlink_bytes=0)
     record["costs"].update(uplink_bytes=0, downlink_bytes=0)
@@ -48,31 +50,31 @@ NOT_FUSED_SO = {
     "fewer bytes up": (_cost_of_a_round("uplink_bytes", 0.5), "800 uplink_bytes, 400 rewards are 1600"),
     "no bytes down": (_cost_of_a_round("downlink_bytes", 0), "0 downlink_bytes for 400 answers"),
     "fewer asked": (
-        lambda r: _first(r)["diagnostics"]["asked"].update({"client 0": 0}), "1600 uplink_bytes, ",
+        lambda r: _first(r)["diagnostics"]["queried"].update({"client 0": 0}), "1600 uplink_bytes, ",
     ),
     "more asked than answered": (
-        lambda r: _first(r)["diagnostics"]["asked"].update({"client 0": 500}),
+        lambda r: _first(r)["diagnostics"]["queried"].update({"client 0": 500}),
         "somebody was asked about 500 answers, the policy wrote 400 at most",
     ),
     "nobody says who was asked": (
-        lambda r: _first(r)["diagnostics"].pop("asked"), "it does not say whom it asked",
+        lambda r: _first(r)["diagnostics"].pop("queried"), "it does not say whom it asked",
     ),
     "nobody was asked": (
-        lambda r: _first(r)["diagnostics"].update(asked={}), "it does not say whom it asked",
+        lambda r: _first(r)["diagnostics"].update(queried={}), "it does not say whom it asked",
     ),
     "others were asked in another round": (
-        lambda r: r["rounds"][2]["diagnostics"]["asked"].pop("client 0"),
+        lambda r: r["rounds"][2]["diagnostics"]["queried"].pop("client 0"),
         "round 2: it does not say whom it asked",
     ),
     "the true reward": (
-        lambda r: [entry["diagnostics"]["asked"].update(gold=0) for entry in r["rounds"][1:]],
+        lambda r: [entry["diagnostics"]["queried"].update(gold=0) for entry in r["rounds"][1:]],
         "it asks for the true reward, which is for the installed gold-reward only",
     ),
     "asked is a text": (
-        lambda r: _first(r)["diagnostics"].update(asked="everybody"), "it does not say whom it asked",
+        lambda r: _first(r)["diagnostics"].update(queried="everybody"), "it does not say whom it asked",
     ),
     "a client that is none": (
-        lambda r: _first(r)["diagnostics"]["asked"].update({"client 7": 0}), "it asked client 7 of 3",
+        lambda r: _first(r)["diagnostics"]["queried"].update({"client 7": 0}), "it asked client 7 of 3",
     ),
     "a cohort": (lambda r: _first(r).update(cohort=[0, 1]), "its cohort is not whom it asked"),
     "an attacker": (

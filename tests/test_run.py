@@ -19,6 +19,7 @@ from fedbench.evaluation.evaluator import Evaluator
 from fedbench.federation.executors import Executor, no_rule
 from fedbench.federation.optim import rate
 from fedbench.federation.plan import plan
+from fedbench.fingerprint import sha256_json
 from fedbench.jobs import plan_jobs
 from fedbench.params import digest
 from fedbench.plugins import Plugins
@@ -83,6 +84,18 @@ def test_a_run_from_the_command_line(tiny, tmp_path):
     )
     assert again.returncode == 0 and "done already" in again.stderr
     assert path.read_bytes() == before, "nothing is run twice"
+
+
+@pytest.mark.parametrize("method", ["fedavg", "local"], ids=["one model", "a model for each client"])
+def test_a_record_has_the_score_of_every_item_and_their_mean_is_the_primary_measure(run, runner, method):
+    record = run(method)
+    measure, items = record.final[record.primary], record.items
+    assert (items.encoding, items.models) == ("bits", 1 if method == "fedavg" else 3)
+    assert items.decoded().size == measure.n and items.decoded().mean() == measure.value
+    (bench,) = runner._benches.values()
+    suite = bench.evaluator.suites[record.primary.rpartition("/")[0]]
+    assert items.groups_sha256 == sha256_json([item.group for item in suite.items])
+    assert "items" not in record.not_recorded
 
 
 def test_same_seed_same_record_another_seed_another(run, tmp_path):

@@ -27,6 +27,7 @@ from fedbench.leaderboard.site.build import plan_build
 from fedbench.leaderboard.site.pages import Site
 from fedbench.leaderboard.site.samples import ClientLoader
 from fedbench.plugins import Plugins
+from fedbench.results.columns import by_column, by_round
 from fedbench.results.records import Record
 from fedbench.results.run_summary import run_of
 from fedbench.results.store import write_record
@@ -472,8 +473,10 @@ def evil(tmp_path_factory):
             if method == EVIL:
                 plain["environment"] |= {"device": EVIL, EVIL: {EVIL: [EVIL]}}
                 plain["method"]["options"] = {EVIL: EVIL}
-                plain["rounds"][-1]["clients"] = {EVIL: plain["final"]["unseen/category/accuracy"]}
-                plain = poisoned(plain) | {"schema_version": 1, "command": ["rm", EVIL]}
+                rounds = by_round(plain["rounds"])
+                rounds[-1]["clients"] = {EVIL: plain["final"]["unseen/category/accuracy"]}
+                plain = poisoned(plain | {"rounds": by_column(rounds)})
+                plain |= {"schema_version": 2, "command": ["rm", EVIL]}
             plain["scenario"] |= {"name": "evil", "version": 1, "fingerprint": scenario.fingerprint}
             record = Record.model_validate(plain).sealed()
             runs.append(run_of(record, write_record(folder / "records" / record.record_id, record)))

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from records_of_ours import PRIMARY, PROX, assign, edited, of_version, proximal, put, values
+from records_of_ours import PRIMARY, PROX, assign, edited, filed, of_version, proximal, put, values
 
 from fedbench.errors import FedbenchError
 from fedbench.leaderboard.adding import add
@@ -95,11 +95,11 @@ RAW = {
     "NaN": (lambda text: text.replace('"loss": 1.', '"loss": NaN, "x": 1.', 1), "NaN is not a number"),
     "1e999": (lambda text: text.replace('"loss": 1.', '"loss": 1e999, "x": 1.', 1), "1e999 is too large"),
     "deeply nested": (
-        lambda text: text.replace('"diagnostics": {}', '"diagnostics": ' + "[" * 10**5 + "]" * 10**5, 1),
+        lambda text: text.replace('"changes": {}', '"changes": ' + "[" * 10**5 + "]" * 10**5, 1),
         "it is nested too deeply",
     ),
     "a bit nested": (
-        lambda text: text.replace('"diagnostics": {}', '"diagnostics": ' + "[" * 30 + "]" * 30, 1),
+        lambda text: text.replace('"changes": {}', '"changes": ' + "[" * 30 + "]" * 30, 1),
         "it is nested too deeply",
     ),
     "a key twice": (lambda text: '{"seed": 5,' + text[1:], "the key 'seed' is there twice"),
@@ -134,7 +134,7 @@ SCRIPT = "<script>alert(1)</script>"
 
 def test_script_in_every_text_and_key_is_refused_and_never_quoted(catalog, tmp_path):
     found = list(texts(values()))
-    assert len(found) > 300
+    assert len(found) > 200
     paths = []
     for number, (path, kind) in enumerate(found):
 
@@ -147,7 +147,7 @@ def test_script_in_every_text_and_key_is_refused_and_never_quoted(catalog, tmp_p
             else:
                 record[last] = SCRIPT
 
-        paths.append(put(tmp_path / str(number), edited(inject, seal=path != ("record_id",))))
+        paths.append(put(tmp_path / str(number), filed(inject, seal=path != ("record_id",))))
     for path, verdict in zip(found, verify(paths, catalog), strict=True):
         assert verdict.level == Level.unverified, path
         assert verdict.problem and "<" not in verdict.problem

@@ -15,6 +15,7 @@ from fedbench.api.scenario import load_scenario
 from fedbench.cli.main import App, warn
 from fedbench.cli.tables import Format, format_option
 from fedbench.errors import Unavailable, UsageError
+from fedbench.results.records import Record
 from fedbench.results.store import read_record
 
 Shown = tuple[dict[str, Any], list[str]]
@@ -61,9 +62,10 @@ def command(app: App, what: str, name: str, label: str | None, picture: Path | N
 def _record(path: Path) -> Shown:
     if not path.is_file():
         raise UsageError(f"no such record: {path}", fix="give the path of a record.json")
-    found = read_record(path).model_dump(mode="json")
+    record = read_record(path)
+    found = record.model_dump(mode="json")
     controls = (f"control: {name}\n{_measures(values)}" for name, values in found["controls"].items())
-    return found, [_brief(found), _measures(found["final"]), *controls, _rounds(found)]
+    return found, [_brief(found), _measures(found["final"]), *controls, _rounds(record)]
 
 
 def _method(app: App, name: str) -> Shown:
@@ -164,19 +166,19 @@ def _clients(numbers: list[int]) -> str:
     return ", ".join(map(str, numbers))
 
 
-def _rounds(found: dict[str, Any]) -> str:
+def _rounds(record: Record) -> str:
     rows = []
-    for entry in found["rounds"]:
-        primary = entry["metrics"].get(found["primary"])
+    for entry in record.rounds:
+        primary = entry.metrics.get(record.primary)
         rows.append(
             {
-                "round": entry["round"],
-                "loss": "" if entry["loss"] is None else f"{entry['loss']:.4f}",
-                found["primary"]: "" if primary is None else f"{primary['value']:.4f}",
-                "left out": "; ".join(f"{client}: {why}" for client, why in entry["left_out"].items()),
-                "came late": _clients(entry["came_late"]),
-                "attackers": _clients(entry["attackers"]),
-                "digest": entry["digest"][:12],
+                "round": entry.round,
+                "loss": "" if entry.loss is None else f"{entry.loss:.4f}",
+                record.primary: "" if primary is None else f"{primary.value:.4f}",
+                "left out": "; ".join(f"{client}: {why}" for client, why in entry.left_out.items()),
+                "came late": _clients(entry.came_late),
+                "attackers": _clients(entry.attackers),
+                "digest": entry.digest[:12],
             }
         )
     kept = [key for key in rows[0] if any(row[key] for row in rows) or key not in QUIET] if rows else []

@@ -1,1 +1,1 @@
-"""Measuring a projector: likelihoods and generations of the frozen LLM, metrics with standard errors."""
+"""Measuring trained parameters: likelihoods and generations of the frozen LLM, metrics with errors."""

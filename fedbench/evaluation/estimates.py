@@ -7,7 +7,7 @@ squared (the linearised, or sandwich, estimator with the usual G/(G−1) correct
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,10 @@ class Estimate:
     value: float
     """The value."""
     influence: np.ndarray
-    """[n]: each item's first-order influence on the value."""
+    """[n]: each item's first-order influence on the value; they add up to 0."""
+    scores: np.ndarray
+    """[n]: a number for each item, of which the value is the mean: the item's own number where the value is a
+    mean over items, else value + n · influence (the linearised estimator)."""
 
     def measure(self, groups: Sequence[str], unit: str, better: str = "higher") -> dict[str, Any]:
         """A ``Measure`` as a plain dictionary, its error clustered by ``groups``."""
@@ -35,6 +38,10 @@ class Estimate:
         count = len(sums)
         se = float(np.sqrt(count / (count - 1) * (sums**2).sum())) if count > 1 else None
         return {"value": self.value, "se": se, "n": len(self.influence), "unit": unit, "better": better}
+
+    def figures(self, groups: Sequence[str], unit: str, better: str = "higher") -> dict[str, Any]:
+        """What a metric gives for a value: its measure, and the items' ``scores``."""
+        return {**self.measure(groups, unit, better), "scores": self.scores}
 
 
 def ratio(numerator: Sequence[float] | np.ndarray, denominator: Sequence[float] | np.ndarray) -> Estimate:
@@ -47,9 +54,11 @@ def ratio(numerator: Sequence[float] | np.ndarray, denominator: Sequence[float] 
     top, bottom = np.asarray(numerator, dtype=np.float64), np.asarray(denominator, dtype=np.float64)
     total = bottom.sum()
     if not total:
-        return Estimate(float("nan"), np.zeros_like(top))
+        nothing = np.zeros_like(top)
+        return Estimate(value=float("nan"), influence=nothing, scores=np.full_like(top, np.nan))
     value = top.sum() / total
-    return Estimate(float(value), (top - value * bottom) / total)
+    influence = (top - value * bottom) / total
+    return Estimate(value=float(value), influence=influence, scores=value + len(top) * influence)
 
 
 def mean(values: Sequence[float] | np.ndarray) -> Estimate:
@@ -59,9 +68,13 @@ def mean(values: Sequence[float] | np.ndarray) -> Estimate:
     >>> mean([1.0, 0.0]).value
     0.5
     """
-    return ratio(values, np.ones(len(values)))
+    return replace(ratio(values, np.ones(len(values))), scores=np.asarray(values, dtype=np.float64))
 
 
 def average(first: Estimate, second: Estimate) -> Estimate:
     """(first + second) / 2, with their covariance."""
-    return Estimate((first.value + second.value) / 2, (first.influence + second.influence) / 2)
+    return Estimate(
+        value=(first.value + second.value) / 2,
+        influence=(first.influence + second.influence) / 2,
+        scores=(first.scores + second.scores) / 2,
+    )

@@ -1,4 +1,4 @@
-"""From projector parameters to measures: every suite, split and control of a scenario."""
+"""From trained parameters to measures: every suite, split and control of a scenario."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 from fedbench.api.metrics import Measure
@@ -19,13 +20,19 @@ from fedbench.models.language import LanguageModel
 from fedbench.rng import numpy_stream
 
 Rows = dict[str, list[Any]]
+"""What metrics are computed from: a column for each of their inputs, an entry for each item."""
+
 Project = Callable[[Tensor, Sequence[int]], Tensor]
 """``project(params [P], images) -> visual tokens [len(images), T, D]``."""
 
 
 class Evaluator:
-    """Measures a projector on suites; what doesn't depend on the projector is computed once. ``limit`` is of
-    a generated answer's tokens."""
+    """Measures parameters on suites; what doesn't depend on the parameters is computed once.
+
+    ``project`` makes the LLM's visual tokens of parameters and images. ``units`` has the partition's unit of
+    each image: a client's own items are those whose images ``partition`` gives it. A generated answer has at
+    most ``limit`` tokens.
+    """
 
     def __init__(
         self,
@@ -46,7 +53,7 @@ class Evaluator:
         self.metrics = {entry.name: (entry.spec.form, entry.create()) for entry in metrics}
 
     def rows(self, params: Tensor, key: str, *, shuffle: int | None = None) -> Rows:
-        """What the metrics of suite ``key`` are computed from, a column each.
+        """The rows that the metrics of suite ``key`` are computed from, for parameters [P].
 
         ``shuffle`` (a seed) gives every item the image of another concept: the text-only control.
         """
@@ -60,34 +67,45 @@ class Evaluator:
             rows["reference"] = [item.answer for item in suite.items]
             rows["parsed"] = [answer is not None for answer in answers]
             return rows
-        found = likelihoods(self.llm, self._packed(key), visual)
+        likely = likelihoods(self.llm, self._packed(key), visual)
         if suite.form == "caption":
-            rows["logp"] = [sum(scores) for scores in found.logp]
-            rows["tokens"], rows["hits"] = found.tokens, found.hits
+            rows["logp"] = [sum(scores) for scores in likely.logp]
+            rows["tokens"], rows["hits"] = likely.tokens, likely.hits
         else:
-            rows["scores"], rows["blind"] = found.logp, self._blind(key)
+            rows["scores"], rows["blind"] = likely.logp, self._blind(key)
             rows["answer"] = [item.choices.index(item.answer) for item in suite.items]
         return rows
 
     def measure(self, rows: Rows, key: str) -> dict[str, Measure]:
-        """Every metric for the suite's form, as ``split/suite/value``."""
-        form = self.suites[key].form
-        found: dict[str, Measure] = {}
-        for metric_form, metric in self.metrics.values():
-            if metric_form == form:
-                values = metric.compute(**rows)
-                found |= {f"{key}/{name}": Measure(**value) for name, value in values.items()}
-        return found
+        """The measures of every metric for the suite's form, by ``split/suite/value``."""
+        return {
+            name: Measure(**{field: value for field, value in figures.items() if field != "scores"})
+            for name, figures in self._figures(rows, key).items()
+        }
+
+    def scores(self, rows: Rows, name: str) -> np.ndarray | None:
+        """The score of each item, [n], of which measure ``name`` is the mean; None if it has none."""
+        scores = self._figures(rows, name.rpartition("/")[0])[name].get("scores")
+        return None if scores is None else np.asarray(scores, dtype=np.float64)
 
     def of_client(self, rows: Rows, primary: str, client: int) -> Measure | None:
-        """The primary measure on a client's own held-out items; None if it has none."""
+        """The primary measure on a client's own held-out items; None if the client has none."""
         key, _, _ = primary.rpartition("/")
         if key not in self._owners:
             images = self._images(self.suites[key])
             self._owners[key] = [self.partition.client_of(self.units[image]) for image in images]
-        kept = [index for index, owner in enumerate(self._owners[key]) if owner == client]
-        part = {name: [column[index] for index in kept] for name, column in rows.items()}
-        return self.measure(part, key)[primary] if kept else None
+        own = [index for index, owner in enumerate(self._owners[key]) if owner == client]
+        part = {name: [column[index] for index in own] for name, column in rows.items()}
+        return self.measure(part, key)[primary] if own else None
+
+    def _figures(self, rows: Rows, key: str) -> dict[str, dict[str, Any]]:
+        """What every metric for the suite's form computes, by ``split/suite/value``."""
+        form = self.suites[key].form
+        figures: dict[str, dict[str, Any]] = {}
+        for metric_form, metric in self.metrics.values():
+            if metric_form == form:
+                figures |= {f"{key}/{name}": value for name, value in metric.compute(**rows).items()}
+        return figures
 
     @staticmethod
     def _images(suite: Suite) -> list[int]:
@@ -101,8 +119,8 @@ class Evaluator:
         order = sorted(range(len(suite.items)), key=lambda i: rank[suite.items[i].group])
         shift = max(Counter(item.group for item in suite.items).values())
         shuffled = self._images(suite)
-        for place, item in enumerate(order):
-            shuffled[item] = suite.items[order[(place + shift) % len(order)]].image
+        for number, item in enumerate(order):
+            shuffled[item] = suite.items[order[(number + shift) % len(order)]].image
         return shuffled
 
     def _packed(self, key: str) -> list[PackedBatch]:

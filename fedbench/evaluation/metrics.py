@@ -1,6 +1,8 @@
 """The core's metrics, as ``evaluate.Metric``s that work offline.
 
-Each ``compute`` returns ``{name: {"value", "se", "n", "unit", "better"}}``.
+Each ``compute`` returns ``{name: {"value", "se", "n", "unit", "better", "scores"}}``: the fields of a
+:class:`fedbench.api.metrics.Measure`, and one score for each item, whose mean is the value. A metric may do
+without ``scores``; runs whose primary measure it is then record none.
 """
 
 from __future__ import annotations
@@ -22,8 +24,11 @@ _CHOICE = {
 }
 
 
-class _Offline(evaluate.Metric):  # type: ignore[misc]
+class OfflineMetric(evaluate.Metric):  # type: ignore[misc]
+    """An ``evaluate.Metric`` that downloads nothing and keeps nothing on disk."""
+
     columns: ClassVar[Mapping[str, Any]] = {}
+    """Features of the rows it is computed from, beside each item's group."""
 
     def __init__(self) -> None:
         super().__init__(config_name=type(self).__name__, keep_in_memory=True)
@@ -36,17 +41,19 @@ class _Offline(evaluate.Metric):  # type: ignore[misc]
         )
 
     def compute(self, **rows: Any) -> dict[str, Any]:
-        """The figures of ``rows``, or of what ``add_batch`` was given.
+        """Compute the figures of ``rows``, or of what ``add_batch`` was given.
 
-        Rows at hand don't go through ``evaluate``'s Arrow file, which takes longer than any sum over them: a
-        fifth of a whole run of a hundred clients with a few items each.
+        Rows given here don't go through ``evaluate``'s Arrow file, which takes longer than any sum over them:
+        a fifth of a whole run of a hundred clients with a few items each.
         """
         return self._compute(**rows) if rows else super().compute()  # type: ignore[no-any-return]
 
 
-class CaptionLikelihood(_Offline):
+class CaptionLikelihood(OfflineMetric):
     """Held-out text under the model: NLL in nats per token, and the share of tokens that the model
-    ranks first given the true ones before it (teacher-forced; not a rate of right answers)."""
+    ranks first given the true ones before it (teacher-forced; not a rate of right answers).
+
+    Rows: ``logp`` of an item's text in nats, its ``tokens``, and how many rank first (``hits``)."""
 
     columns: ClassVar[Mapping[str, Any]] = {
         "logp": datasets.Value("float64"),
@@ -58,14 +65,17 @@ class CaptionLikelihood(_Offline):
         self, logp: list[float], tokens: list[int], hits: list[int], group: list[str]
     ) -> dict[str, Any]:
         return {
-            "nll": ratio(-np.asarray(logp), tokens).measure(group, "nats/token", "lower"),
-            "token_accuracy": ratio(hits, tokens).measure(group, "share"),
+            "nll": ratio(-np.asarray(logp), tokens).figures(group, "nats/token", "lower"),
+            "token_accuracy": ratio(hits, tokens).figures(group, "share"),
         }
 
 
-class ChoiceAccuracy(_Offline):
+class ChoiceAccuracy(OfflineMetric):
     """Multiple choice by likelihood: argmax of log p(choice | image) − log p(choice | no image), and,
-    as ``raw_accuracy``, without the prior. Ties go to the first choice."""
+    as ``raw_accuracy``, without the prior. Ties go to the first choice.
+
+    Rows: ``scores`` of an item's choices in nats, the same without the image (``blind``), and which is right
+    (``answer``)."""
 
     columns: ClassVar[Mapping[str, Any]] = _CHOICE
 
@@ -75,8 +85,8 @@ class ChoiceAccuracy(_Offline):
         corrected = [_hit(np.subtract(s, b), a) for s, b, a in zip(scores, blind, answer, strict=True)]
         raw = [_hit(np.asarray(s), a) for s, a in zip(scores, answer, strict=True)]
         return {
-            "accuracy": mean(np.asarray(corrected)).measure(group, "share"),
-            "raw_accuracy": mean(np.asarray(raw)).measure(group, "share"),
+            "accuracy": mean(np.asarray(corrected)).figures(group, "share"),
+            "raw_accuracy": mean(np.asarray(raw)).figures(group, "share"),
         }
 
 
@@ -85,31 +95,35 @@ def _hit(scores: np.ndarray, answer: int) -> float:
     return float(np.argmax(scores) == answer) if np.isfinite(scores).all() else float("nan")
 
 
-class YesNo(_Offline):
-    """POPE's figures for yes/no questions (choices are yes, no in this order), by raw likelihood:
-    accuracy, F1 of yes, share of yes, and the mean of the two classes' recalls."""
+class YesNo(OfflineMetric):
+    """POPE's figures (arXiv 2305.10355) for yes/no questions, whose choices are yes, no in this order, by raw
+    likelihood: accuracy, F1 of yes, share of yes, and the mean of the two classes' recalls.
+
+    Rows: as :class:`ChoiceAccuracy`."""
 
     columns: ClassVar[Mapping[str, Any]] = _CHOICE
 
     def _compute(
         self, scores: list[list[float]], blind: list[list[float]], answer: list[int], group: list[str]
     ) -> dict[str, Any]:
-        said = np.asarray([_hit(np.asarray(pair), 0) for pair in scores])
-        true = (np.asarray(answer) == 0).astype(float)
-        hit, rejected = said * true, (1 - said) * (1 - true)
-        f1 = ratio(2 * hit, said + true)
-        balanced = average(ratio(hit, true), ratio(rejected, 1 - true))
+        said_yes = np.asarray([_hit(np.asarray(pair), 0) for pair in scores])
+        is_yes = (np.asarray(answer) == 0).astype(float)
+        hit, rejected = said_yes * is_yes, (1 - said_yes) * (1 - is_yes)
+        f1 = ratio(2 * hit, said_yes + is_yes)
+        balanced = average(ratio(hit, is_yes), ratio(rejected, 1 - is_yes))
         return {
-            "accuracy": mean(hit + rejected).measure(group, "share"),
-            "f1": f1.measure(group, "share"),
-            "yes_ratio": mean(said).measure(group, "share", "neither"),
-            "balanced_accuracy": balanced.measure(group, "share"),
+            "accuracy": mean(hit + rejected).figures(group, "share"),
+            "f1": f1.figures(group, "share"),
+            "yes_ratio": mean(said_yes).figures(group, "share", "neither"),
+            "balanced_accuracy": balanced.figures(group, "share"),
         }
 
 
-class ExactMatch(_Offline):
+class ExactMatch(OfflineMetric):
     """Greedy answers equal to the reference after lower-casing; an answer that never ended or is
-    empty counts as wrong and in ``unparsed``."""
+    empty counts as wrong and in ``unparsed``.
+
+    Rows: ``prediction``, ``reference``, and whether the answer ended (``parsed``)."""
 
     columns: ClassVar[Mapping[str, Any]] = {
         "prediction": datasets.Value("string"),
@@ -122,13 +136,13 @@ class ExactMatch(_Offline):
     ) -> dict[str, Any]:
         match = matches({"prediction": prediction, "reference": reference, "parsed": parsed})
         return {
-            "exact_match": mean(match).measure(group, "share"),
-            "unparsed": mean(~np.asarray(parsed)).measure(group, "share", "lower"),
+            "exact_match": mean(match).figures(group, "share"),
+            "unparsed": mean(~np.asarray(parsed)).figures(group, "share", "lower"),
         }
 
 
 def matches(rows: Mapping[str, list[Any]]) -> np.ndarray:
-    """Which answers (columns ``prediction``, ``reference``, ``parsed``) equal the reference, [n]."""
+    """Whether each answer (columns ``prediction``, ``reference``, ``parsed``) equals its reference, [n]."""
     return np.array(
         [
             bool(ok) and " ".join(said.lower().split()) == " ".join(right.lower().split())

@@ -23,33 +23,43 @@ POSITIONS_PER_BATCH = 6144
 
 @dataclass(frozen=True)
 class PackedBatch:
-    """``items`` [B]: which items. ``ids``, ``offsets``, ``segments`` [B, L]: token, its position after
-    the visual tokens, 0 for the prompt or the number of its choice from 1 (−1 for padding).
-
-    One entry per scored token, [M]: ``row`` in the batch, ``source`` in the text whose hidden state
-    predicts it (−1 never occurs: prompts aren't empty), ``target`` id, ``choice``.
-    """
+    """Items that are scored in one forward pass: B sequences of L tokens with M scored tokens among them."""
 
     items: list[int]
+    """Which items these are, [B]."""
+
     ids: Tensor
+    """Token ids, [B, L]."""
+
     offsets: Tensor
+    """Each token's position after the visual tokens, [B, L]."""
+
     segments: Tensor
+    """[B, L]: 0 for a token of the prompt, from 1 the number of the choice it is of, −1 for padding."""
+
     row: Tensor
+    """Row of the batch that each scored token is in, [M]."""
+
     source: Tensor
+    """Position in the row whose hidden state predicts the scored token, [M]; prompts aren't empty."""
+
     target: Tensor
+    """Id of each scored token, [M]."""
+
     choice: Tensor
+    """Choice that each scored token belongs to, from 0, [M]."""
 
     def mask(self, visual_tokens: int) -> Tensor:
-        """[B, 1, T + L, T + L]: True where a row may look at a column."""
+        """The attention mask [B, 1, T + L, T + L]: True where a row's position attends to a column's."""
         segments = torch.nn.functional.pad(self.segments, (visual_tokens, 0), value=0)
         length = segments.shape[1]
         causal = torch.ones(length, length, dtype=torch.bool, device=segments.device).tril()
-        seen, own = segments[:, None, :] == 0, segments[:, None, :] == segments[:, :, None]
-        return (causal & (seen | own))[:, None]
+        prompt, own = segments[:, None, :] == 0, segments[:, None, :] == segments[:, :, None]
+        return (causal & (prompt | own))[:, None]
 
 
 def pack(items: Sequence[Item], llm: LanguageModel) -> list[PackedBatch]:
-    """Pack items in batches of similar length. An item without choices is scored on its answer."""
+    """Pack items into batches of similar length. An item without choices is scored on its answer."""
     choices = [item.choices or (item.answer,) for item in items]
     texts = sorted(set(chain.from_iterable(choices)))
     answers = dict(zip(texts, llm.answer_ids(texts), strict=True))
@@ -81,23 +91,29 @@ def _pack_batch(
     segments: list[Tensor] = []
     scored: list[tuple[int, int, int, int]] = []
     for row, (prompt, answers) in enumerate(zip(prompts, offered, strict=True)):
-        tokens, places, parts = list(prompt), list(range(len(prompt))), [0] * len(prompt)
+        tokens, positions, numbers = list(prompt), list(range(len(prompt))), [0] * len(prompt)
         for choice, answer in enumerate(answers):
             start = len(tokens)
             sources = [len(prompt) - 1, *range(start, start + len(answer) - 1)]
             scored += [(row, source, target, choice) for source, target in zip(sources, answer, strict=True)]
             tokens += answer[:-1]
-            places += range(len(prompt), len(prompt) + len(answer) - 1)
-            parts += [choice + 1] * (len(answer) - 1)
+            positions += range(len(prompt), len(prompt) + len(answer) - 1)
+            numbers += [choice + 1] * (len(answer) - 1)
         ids.append(torch.tensor(tokens))
-        offsets.append(torch.tensor(places))
-        segments.append(torch.tensor(parts))
+        offsets.append(torch.tensor(positions))
+        segments.append(torch.tensor(numbers))
     row_, source, target, choice_ = torch.tensor(scored).unbind(1)
 
     def padded(rows: list[Tensor], value: int) -> Tensor:
         return pad_sequence(rows, batch_first=True, padding_value=value).to(device)
 
     return PackedBatch(
-        items, padded(ids, 0), padded(offsets, 0), padded(segments, -1),
-        row_.to(device), source.to(device), target.to(device), choice_.to(device),
-    )  # fmt: skip
+        items=items,
+        ids=padded(ids, 0),
+        offsets=padded(offsets, 0),
+        segments=padded(segments, -1),
+        row=row_.to(device),
+        source=source.to(device),
+        target=target.to(device),
+        choice=choice_.to(device),
+    )

@@ -1,4 +1,4 @@
-"""What the frozen LLM says of evaluation items: log-likelihoods of choices, greedy generations."""
+"""Log-likelihoods and greedy generations of the frozen LLM for evaluation items."""
 
 from __future__ import annotations
 
@@ -17,12 +17,16 @@ from fedbench.models.policy import sample, texts
 
 @dataclass(frozen=True)
 class Likelihoods:
-    """Per item i and choice j: ``logp[i][j]`` in nats; ``tokens[i]`` and how many of them (``hits``)
-    the LLM ranks first, summed over the item's choices."""
+    """Likelihoods of the choices of items."""
 
     logp: list[list[float]]
+    """By item and choice: log-likelihood in nats."""
+
     tokens: list[int]
+    """By item: tokens of all its choices."""
+
     hits: list[int]
+    """By item: how many of these tokens the LLM ranks first."""
 
 
 @torch.inference_mode()
@@ -35,8 +39,8 @@ def likelihoods(llm: LanguageModel, batches: Sequence[PackedBatch], visual: Tens
         text = llm.embed(batch.ids)
         image = llm.framed(text[:, :0] if visual is None else visual[batch.items])
         width = image.shape[1]
-        places = torch.arange(width, device=text.device).expand(len(batch.items), -1)
-        positions = torch.cat([places, batch.offsets + width], dim=1)
+        before = torch.arange(width, device=text.device).expand(len(batch.items), -1)
+        positions = torch.cat([before, batch.offsets + width], dim=1)
         if visual is not None:
             positions = llm.position_ids(positions)
         hidden = llm.hidden(torch.cat([image, text], dim=1), positions, batch.mask(width))
@@ -51,18 +55,18 @@ def likelihoods(llm: LanguageModel, batches: Sequence[PackedBatch], visual: Tens
         total = total.index_add(0, slot, score).view(-1, choices).cpu()
         present = torch.zeros(len(batch.items) * choices, dtype=torch.bool, device=score.device)
         present[slot] = True
-        kept = present.view(-1, choices).sum(1).tolist()
-        seen = torch.bincount(batch.row, minlength=len(batch.items)).tolist()
-        right = torch.bincount(batch.row[best], minlength=len(batch.items)).tolist()
+        offered = present.view(-1, choices).sum(1).tolist()
+        scored = torch.bincount(batch.row, minlength=len(batch.items)).tolist()
+        ranked_first = torch.bincount(batch.row[best], minlength=len(batch.items)).tolist()
         for row, item in enumerate(batch.items):
-            logp[item] = total[row, : kept[row]].tolist()
-            tokens[item], hits[item] = seen[row], right[row]
-    return Likelihoods(logp, tokens, hits)
+            logp[item] = total[row, : offered[row]].tolist()
+            tokens[item], hits[item] = scored[row], ranked_first[row]
+    return Likelihoods(logp=logp, tokens=tokens, hits=hits)
 
 
 @torch.inference_mode()
 def generate(llm: LanguageModel, items: Sequence[Item], visual: Tensor, limit: int = 16) -> list[str | None]:
-    """Greedy answers; None where no eos came within ``limit`` tokens (an unparsed answer)."""
+    """The greedy answer to each item; None where no eos came within ``limit`` tokens (an unparsed answer)."""
     by_prompt: dict[str, list[int]] = defaultdict(list)
     for index, item in enumerate(items):
         by_prompt[item.prompt].append(index)

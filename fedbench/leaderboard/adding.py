@@ -9,6 +9,7 @@ from pathlib import Path
 from fedbench.catalog import Catalog
 from fedbench.errors import FedbenchError
 from fedbench.files import write_new
+from fedbench.results.migrations import migrate
 from fedbench.results.parsing import content_id, parse, read_bytes
 from fedbench.results.store import RECORD, find_records, read_record, read_values
 from fedbench.verification.installed import Installed
@@ -33,10 +34,10 @@ def add(paths: Sequence[Path], records: Path, catalog: Catalog) -> list[Added]:
     """
     sources = find_records(paths)
     there = find_records([records]) if records.is_dir() and any(records.rglob(RECORD)) else []
-    known = {content_id(read_values(path)): path for path in there}
+    known = {content_id(migrate(read_values(path))): path for path in there}
     fresh, added = [], []
     for source in sources:
-        if (same := known.get(content_id(read_values(source)))) is not None:
+        if (same := known.get(content_id(migrate(read_values(source))))) is not None:
             added.append(Added(source, same, new=False))
         else:
             fresh.append(source)
@@ -62,7 +63,7 @@ def _contradicted(old: Sequence[Verdict], there: Sequence[Path], catalog: Catalo
 
 def _copied(verdict: Verdict, records: Path, installed: Installed) -> Added:
     data = read_bytes(verdict.path)
-    if verdict.run is None or content_id(parse(data)) != verdict.run.id:
+    if verdict.run is None or content_id(migrate(parse(data))) != verdict.run.id:
         raise FedbenchError(f"{verdict.path} was changed while it was being added")
     record = read_record(verdict.path)
     for place in places_of(record, installed):

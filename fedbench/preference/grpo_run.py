@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -32,7 +32,7 @@ from fedbench.preference.step_figures import LOSS, StepFigures
 from fedbench.results.records import RoundEntry
 from fedbench.rng import numpy_stream, torch_stream
 from fedbench.runs.diagnostics import plain
-from fedbench.runs.evaluation import RunEvaluator, defined
+from fedbench.runs.evaluation import FinalMeasures, RunEvaluator, defined
 from fedbench.runs.protocol import MeasuredRound, ProgressCallbacks
 
 FUSER = "fuser/"
@@ -135,10 +135,11 @@ class GRPORun:
             state = RunState(round=number, state=self._state(), spent=state.spent + entry.costs)
             yield MeasuredRound(entry=entry, state=state)
 
-    def final(self, state: RunState) -> tuple[dict[str, Measure], dict[str, dict[str, Measure]]]:
-        """Every final measure (of policy, reward models and routing), and each control's."""
-        measures, controls = self.evaluation.final(self._models)
-        return measures | defined({**self._reward_measures, **self._routing_measures()})[0], controls
+    def final(self, state: RunState) -> FinalMeasures:
+        """Measure the policy that the run ended with, and add what is known of reward models and routing."""
+        measured = self.evaluation.final(self._models)
+        more, _ = defined({**self._reward_measures, **self._routing_measures()})
+        return replace(measured, final={**measured.final, **more})
 
     def _choose_sources(self, executor: Executor) -> SimulatedRewardFederation:
         """Fit the reward models and let the fuser choose its sources."""
@@ -209,7 +210,7 @@ class GRPORun:
         """What happened in a round that took ``seconds``."""
         report, diagnostics = channel.close_round(self.spec.steps), {}
         if figures.values:
-            diagnostics = {**self.fuser.diagnostics(self.fuser_state), "asked": report.queried}
+            diagnostics = {**self.fuser.diagnostics(self.fuser_state), "queried": report.queried}
         attackers = self.problem.rewards.fault_model.byzantine & set(report.cohort)
         return RoundEntry(
             round=number,

@@ -3,129 +3,219 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+import numpy as np
+from pydantic import BeforeValidator, Field, PlainSerializer, ValidationError
 
 from fedbench.api.metrics import Costs, Measure
+from fedbench.api.options import first_problem, message
 from fedbench.api.specs import Track
+from fedbench.results.columns import by_column, by_round
+from fedbench.results.item_scores import ItemScores
 from fedbench.results.parsing import content_id
+from fedbench.results.round_table import RoundLine, RoundTable
+from fedbench.results.section import RecordSection
 from fedbench.results.views import view
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 Status = Literal["completed", "cancelled", "failed"]
 TIME_FIELDS = frozenset(
-    {"client_seconds", "server_seconds", "evaluation_seconds", "wall_seconds", "started", "finished",
-     "peak_memory_bytes", "record_id", "command", "resumed"}
-)  # fmt: skip
-"""What may differ between two runs of the same command."""
+    {
+        "client_seconds",
+        "server_seconds",
+        "evaluation_seconds",
+        "wall_seconds",
+        "started",
+        "finished",
+        "peak_memory_bytes",
+        "record_id",
+        "migrated_from",
+        "command",
+        "resumed",
+    }
+)
+"""Fields that may differ between two runs of the same command."""
+
+FIRST_NUMERICS = 1
+"""The numerics number of records that do not name one: all that were written before it was recorded."""
 
 
-class Section(BaseModel):
-    """Keeps fields that it does not know when it is read; :func:`.store.write_record` refuses them."""
+class Provider(RecordSection):
+    """The plugin that provided a method or a scenario."""
 
-    model_config = ConfigDict(
-        extra="allow",
-        frozen=True,
-        allow_inf_nan=False,
-        json_schema_extra={"additionalProperties": False},
-    )
+    distribution: str = Field(description="installed package")
+    version: str = Field(description="version of the package")
+    plugin: str = Field(description="entry point within the package")
 
 
-class Provider(Section):
-    """The plugin something came from."""
+class ScenarioInfo(RecordSection):
+    """The scenario that was run."""
 
-    distribution: str
-    version: str
-    plugin: str
-
-
-class ScenarioInfo(Section):
-    name: str
-    version: int
-    track: Track
-    fingerprint: str
+    name: str = Field(description="the scenario's name")
+    version: int = Field(description="the scenario's version")
+    track: Track = Field(description="what travels between clients and server: parameters or rewards")
+    fingerprint: str = Field(description="sha256 of all its settings, changes included")
     changes: dict[str, Any] = Field(
         description="values changed by --set; empty for the scenario as published"
     )
-    provider: Provider
+    provider: Provider = Field(description="where the scenario comes from")
 
 
-class MethodInfo(Section):
-    name: str
+class MethodInfo(RecordSection):
+    """The method that was run."""
+
+    name: str = Field(description="the method's name")
     options: dict[str, Any] = Field(description="every option, defaults included")
-    provider: Provider
+    provider: Provider = Field(description="where the method comes from")
 
 
-class DataInfo(Section):
+class DataInfo(RecordSection):
     """What was federated: content hashes and sizes."""
 
-    name: str
-    fingerprint: str
-    backbone: str
-    backbone_fingerprint: str
-    partition: str
-    partition_fingerprint: str
+    name: str = Field(description="the data set's name")
+    fingerprint: str = Field(description="hash of the data set, as it gives it")
+    backbone: str = Field(description="the backbone's name")
+    backbone_fingerprint: str = Field(description="hash of the backbone's weights")
+    partition: str = Field(description="the partitioner's name")
+    partition_fingerprint: str = Field(description="hash of which client has which examples")
     client_examples: list[int] = Field(description="training examples per client of the scenario")
     parameters: int = Field(description="trainable parameters, P")
 
 
-class RoundEntry(Section):
-    """A line of the round log. Round 0 is the untouched start."""
+class RoundEntry(RoundLine):
+    """A round as a run has it: what happened, what it cost and what was measured after it."""
 
-    round: int
-    cohort: list[int] = []
-    left_out: dict[str, str] = Field({}, description="client: why its update was not used")
-    came_late: list[int] = Field([], description="clients whose update of the round before was used")
-    attackers: list[int] = Field([], description="Byzantine clients that took part, as the scenario asked")
-    loss: float | None = Field(None, description="mean training loss over the round's examples, nats/token")
-    digest: str = Field(description="sha256 of the evaluated parameters, fp32 little-endian")
-    costs: Costs = Costs()
-    metrics: dict[str, Measure] = {}
+    costs: Costs = Field(Costs(), description="what the round cost")
+    metrics: dict[str, Measure] = Field({}, description="measures over all items, by name")
     clients: dict[str, Measure] = Field({}, description="primary measure on each client's own held-out items")
-    diagnostics: dict[str, Any] = Field({}, description="what the method says of its aggregation")
-    undefined: list[str] = Field([], description="measures that came out as NaN or infinite")
 
 
-class Spread(Section):
+def _rounds(value: Any) -> Any:
+    """The rounds of a file's table; rounds as a run has them stay as they are."""
+    if isinstance(value, list | tuple):
+        return value
+    try:
+        RoundTable.model_validate(value)
+    except ValidationError as error:
+        problem = first_problem(error)
+        raise ValueError(f"{'.'.join(map(str, problem['loc']))} {message(problem)}".strip()) from error
+    return by_round(value)
+
+
+def _table(rounds: Sequence[RoundEntry]) -> dict[str, Any]:
+    return by_column([entry.model_dump(mode="json") for entry in rounds])
+
+
+Rounds = Annotated[
+    list[RoundEntry],
+    BeforeValidator(_rounds, json_schema_input_type=RoundTable),
+    PlainSerializer(_table, return_type=dict[str, Any], when_used="json"),
+]
+"""A run's rounds: in memory one :class:`RoundEntry` each, in a file one :class:`RoundTable`."""
+
+
+class Spread(RecordSection):
     """The primary measure over clients at the end."""
 
-    mean: float
-    worst: float
-    p10: float
+    mean: float = Field(description="mean over clients")
+    worst: float = Field(description="the worst client's")
+    p10: float = Field(description="10th percentile, counted from the bad end")
+
+    @classmethod
+    def of(cls, clients: Mapping[str, Measure]) -> Spread | None:
+        """The spread of the clients' measures; None if there are none."""
+        values = np.array([measure.value for measure in clients.values()])
+        if not len(values):
+            return None
+        lower = any(measure.better == "lower" for measure in clients.values())
+        worst, p10 = (values.max(), 90) if lower else (values.min(), 10)
+        return cls(mean=float(values.mean()), worst=float(worst), p10=float(np.percentile(values, p10)))
 
 
-class Record(Section):
+class PackageCode(RecordSection):
+    """The code of a package that had a part in the run's numbers."""
+
+    version: str = Field(description="the package's version")
+    sha256: str = Field(description="hash of its numerical source")
+
+
+class Identity(RecordSection):
+    """All that can change a number beside scenario, options and seed. Each field is null where the run did
+    not record it."""
+
+    code: dict[str, PackageCode] | None = Field(
+        None, description="by package: fedbench's core and whatever provided a part of the run"
+    )
+    data_sha256: str | None = Field(None, description="hash of the data's content: pixels and texts")
+    partition_sha256: str | None = Field(None, description="hash of which client has which examples")
+    backbone_sha256: str | None = Field(None, description="hash of the backbone's weights and tokenizer")
+    device_class: str | None = Field(
+        None, description="kind of device; for a CPU, its vendor and instruction set"
+    )
+    dtype: str | None = Field(None, description="dtype of the clients' work")
+    executor: str | None = Field(None, description="how clients' work was run: serial or batched")
+    chunk: int | None = Field(None, description="clients trained at a time")
+    threads: int | None = Field(None, description="threads of the CPU")
+    numerics: int | None = Field(
+        None, description="number that is raised whenever a change of fedbench changes bits"
+    )
+
+
+class Origin(RecordSection):
+    """The record of an earlier schema version that this one was made from; nothing of it was lost."""
+
+    schema_version: int = Field(description="the version it was written in")
+    record_id: str = Field(description="its record_id: the hash of its content as it was written")
+
+
+class Record(RecordSection):
     """One run. ``record_id`` is the hash of everything else; ``run_id`` of what was asked for."""
 
-    schema_version: Literal[1] = 1
-    record_id: str = ""
-    run_id: str
-    status: Status
-    error: str = ""
+    schema_version: Literal[2] = Field(2, description="version of this schema")
+    record_id: str = Field("", description="sha256 of everything else in the record")
+    migrated_from: Origin | None = Field(
+        None, description="the record as it was first written; null if it was written in this version"
+    )
+    run_id: str = Field(description="sha256 of the request: scenario, method, options and seed")
+    status: Status = Field(description="how the run ended")
+    error: str = Field("", description="what ended a failed run")
     stopped: str = Field("", description="the budget that ended the run before its last round")
-    scenario: ScenarioInfo
-    method: MethodInfo
-    seed: int
-    primary: str
-    data: DataInfo
-    rounds: list[RoundEntry]
-    final: dict[str, Measure] = {}
-    controls: dict[str, dict[str, Measure]] = {}
-    spread: Spread | None = None
-    costs: Costs
+    scenario: ScenarioInfo = Field(description="the scenario that was run")
+    method: MethodInfo = Field(description="the method that was run")
+    seed: int = Field(description="the seed of all random streams")
+    primary: str = Field(description="name of the measure that methods are ranked by")
+    data: DataInfo = Field(description="what was federated")
+    identity: Identity | None = Field(
+        None, description="code, content and machine that the numbers come from; null: not recorded"
+    )
+    rounds: Rounds = Field(description="what happened in each round, what it cost and what was measured")
+    final: dict[str, Measure] = Field({}, description="measures of the last models, by name")
+    controls: dict[str, dict[str, Measure]] = Field(
+        {}, description="by control, such as shuffled images: measures of the last models"
+    )
+    validation: dict[str, Measure] | None = Field(
+        None,
+        description="the primary suite's measures on the validation split at the end; null: not recorded",
+    )
+    items: ItemScores | None = Field(
+        None, description="what each item of the primary suite scored at the end; null: not recorded"
+    )
+    spread: Spread | None = Field(None, description="the primary measure over clients; null without any")
+    costs: Costs = Field(description="what all rounds cost together")
     peak_memory_bytes: int = Field(description="the process's high-water mark (CPU) or the device's (CUDA)")
     wall_seconds: float = Field(
         description="over all attempts, without what a killed one did after its last checkpoint"
     )
-    started: str = Field(description="when the first attempt began")
-    finished: str
+    started: str = Field(description="when the first attempt began, ISO 8601")
+    finished: str = Field(description="when the last attempt ended, ISO 8601")
     resumed: bool = Field(False, description="taken up from a checkpoint")
-    environment: dict[str, Any] = Field(description="of the last attempt")
-    command: list[str]
+    environment: dict[str, Any] = Field(description="machine and packages of the last attempt")
+    command: list[str] = Field(description="the command of the last attempt")
 
     @property
     def left_out(self) -> dict[str, int]:
@@ -133,6 +223,17 @@ class Record(Section):
         update that the scenario takes in the next round counts here, and among the late arrivals there."""
         reasons = Counter(why for entry in self.rounds for why in entry.left_out.values())
         return dict(reasons.most_common())
+
+    @property
+    def not_recorded(self) -> tuple[str, ...]:
+        """Fields that the run did not fill, because it is older than they are or has no such thing."""
+        return tuple(name for name in ("identity", "validation", "items") if getattr(self, name) is None)
+
+    @property
+    def numerics(self) -> int:
+        """The numerics number: records are comparable where it is the same."""
+        number = self.identity.numerics if self.identity else None
+        return FIRST_NUMERICS if number is None else number
 
     def sealed(self) -> Record:
         """The record with its ``record_id`` set."""
@@ -147,7 +248,7 @@ class Record(Section):
         return str(view("record html", self))
 
     def without_times(self) -> dict[str, Any]:
-        """Everything that two runs of the same command share."""
+        """The record as JSON, without what may differ between two runs of the same command."""
         return _strip(self.model_dump(mode="json"))  # type: ignore[no-any-return]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,8 @@ from pydantic import ValidationError
 from fedbench.api.options import first_problem, message
 from fedbench.errors import UsageError
 from fedbench.files import write_atomic
-from fedbench.results.migrations import UnknownVersion, migrate
+from fedbench.results.formatting import record_text
+from fedbench.results.migrations import Malformed, UnknownVersion, migrate
 from fedbench.results.parsing import OWN_BYTES, NotJson, parse, read_bytes
 from fedbench.results.records import Record, RoundEntry
 
@@ -34,7 +34,7 @@ def write_record(folder: Path, record: Record) -> Path:
         taken = [int(path.stem.rpartition("-")[2]) for path in folder.glob(f"{record.status}-*.json")]
         number = 1 + max(taken, default=0)
         path = folder / f"{record.status}-{number:04d}.json"
-    write_atomic(path, json.dumps(record.model_dump(mode="json"), indent=1, allow_nan=False) + "\n")
+    write_atomic(path, record_text(record.model_dump(mode="json")))
     return path
 
 
@@ -68,6 +68,8 @@ def record_of(values: Mapping[str, Any], path: Path, strict: bool = False) -> Re
         return Record.model_validate(migrate(values), extra="forbid" if strict else None)
     except UnknownVersion as error:
         why = f"schema_version: {error}"
+    except Malformed as error:
+        why = str(error)
     except ValidationError as error:
         why = _problem(error)
     raise UsageError("not a fedbench record", where=path, why=why)

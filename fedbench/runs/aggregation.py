@@ -8,7 +8,6 @@ from typing import Protocol
 from torch import Tensor
 
 from fedbench.api.aggregator import Aggregator, Shards
-from fedbench.api.metrics import Measure
 from fedbench.api.scenario import Scenario, Training
 from fedbench.data.features import cache_folder
 from fedbench.evaluation.evaluator import Evaluator
@@ -22,7 +21,7 @@ from fedbench.federation.task import Task
 from fedbench.params import digest
 from fedbench.results.records import RoundEntry
 from fedbench.runs.diagnostics import plain
-from fedbench.runs.evaluation import RunEvaluator
+from fedbench.runs.evaluation import FinalMeasures, RunEvaluator
 from fedbench.runs.protocol import MeasuredRound, ProgressCallbacks
 
 
@@ -128,8 +127,8 @@ class AggregationRun:
         for done in federate(self.setup, executor, state, tick=progress.tick):
             yield self._measured(_entry(done), done.after)
 
-    def final(self, state: RunState) -> tuple[dict[str, Measure], dict[str, dict[str, Measure]]]:
-        """Every final measure of the run that ended in ``state``, and each control's."""
+    def final(self, state: RunState) -> FinalMeasures:
+        """Measure the models of the run that ended in ``state``."""
         return self._evaluation.final(self.setup.models(state.state))
 
     def _measured(self, entry: RoundEntry, state: RunState) -> MeasuredRound:

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from fedbench.api.metrics import Measure
 from fedbench.federation.executors import Executor, ExecutorName
 from fedbench.federation.local import Tick, no_tick
 from fedbench.federation.run_state import RunState
 from fedbench.results.records import DataInfo, RoundEntry
+from fedbench.runs.evaluation import FinalMeasures
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ class Run(Protocol):
         """Round 0 (the untouched start) and all others, or those after ``resume``."""
         ...
 
-    def final(self, state: RunState) -> tuple[dict[str, Measure], dict[str, dict[str, Measure]]]:
-        """Every final measure of the run that ended in ``state``, and each control's."""
+    def final(self, state: RunState) -> FinalMeasures:
+        """Measure the models of the run that ended in ``state``."""
         ...
 
 

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from math import isclose
-from statistics import fmean
-
-import numpy as np
 
 from fedbench.api.metrics import Measure
 from fedbench.api.scenario import Scenario
@@ -92,22 +89,13 @@ def _suites_of(names: Iterable[str]) -> set[str]:
 
 def client_spread(record: Record, scenario: Scenario) -> Iterator[str]:
     """Refuses a spread over clients that is not that of the last round's clients."""
-    expected = _spread_of(record.rounds[-1].clients)
+    expected = Spread.of(record.rounds[-1].clients)
     if (expected is None) != (record.spread is None):
         yield "its spread over clients is there without clients, or missing"
     elif expected and record.spread:
         for name, value in expected.model_dump().items():
             if not isclose(value, getattr(record.spread, name), rel_tol=1e-9, abs_tol=1e-12):
                 yield f"spread.{name} is {getattr(record.spread, name):.6g}, its clients give {value:.6g}"
-
-
-def _spread_of(clients: Mapping[str, Measure]) -> Spread | None:
-    if not clients:
-        return None
-    client_values = [measure.value for measure in clients.values()]
-    lower = any(measure.better == "lower" for measure in clients.values())
-    worst, p10 = (max(client_values), 90) if lower else (min(client_values), 10)
-    return Spread(mean=fmean(client_values), worst=worst, p10=float(np.percentile(client_values, p10)))
 
 
 def client_measures(record: Record, scenario: Scenario) -> Iterator[str]:

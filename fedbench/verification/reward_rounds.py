@@ -80,7 +80,7 @@ def reward_rounds(record: Record, scenario: Scenario) -> Iterator[str]:
 
 def _queried(entry: RoundEntry) -> Mapping[str, int] | None:
     """How many answers each source was queried about; None if the entry does not say so."""
-    queried: Any = entry.diagnostics.get("asked")
+    queried: Any = entry.diagnostics.get("queried")
     if not isinstance(queried, Mapping) or not all(type(n) is int and n >= 0 for n in queried.values()):
         return None
     return queried

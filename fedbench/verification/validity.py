@@ -62,7 +62,7 @@ def _read(path: Path) -> Record:
         raise InvalidRecord(quoted(str(error).replace(f" in {path}", ""), 200)) from error
     if problem := unsafe_content(values):
         raise InvalidRecord(problem)
-    if content_id(values) != record.record_id:
+    if content_id(values) != values["record_id"]:
         raise InvalidRecord("record_id is not the hash of its content: it was changed after it was written")
     if record.status != "completed":
         raise InvalidRecord(f"it is {record.status}, only completed runs count")

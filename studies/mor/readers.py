@@ -66,7 +66,7 @@ def best_client(record: Record) -> float | None:
 def called_good(record: Record) -> float | None:
     """Of the steps after which the router had feedback, the share whose feedback was good."""
     notes = record.rounds[-1].diagnostics
-    return notes["good"] / notes["told"] if notes.get("told") else None
+    return notes["good"] / notes["informative"] if notes.get("informative") else None
 
 
 def up(record: Record) -> float:
