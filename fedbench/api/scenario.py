@@ -29,6 +29,8 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Section(BaseModel):
+    """A table of a scenario file: frozen, and refusing keys that it does not know, infinity and NaN."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
@@ -38,12 +40,19 @@ class Part(Section):
     ``sha256`` pins the content: a run refuses anything else.
     """
 
-    name: str
-    sha256: Sha256 | None = None
-    options: dict[str, Any] = Field(default_factory=dict)
+    name: str = Field(
+        description="name in the catalog, with its plugin where several have it: name or plugin/name"
+    )
+    sha256: Sha256 | None = Field(None, description="fingerprint that the content must have; any when absent")
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="values of the part's own options; their defaults when absent"
+    )
 
     def check(self, what: str, fingerprint: str, mend: str = "") -> None:
-        """Refuse what is not the content that is pinned, if any is."""
+        """Refuse content whose sha256 ``fingerprint`` is not the pinned one, if one is pinned.
+
+        ``what`` names the part in the error, ``mend`` says what to do about it.
+        """
         if self.sha256 is not None and self.sha256 != fingerprint:
             raise UsageError(
                 f"{what} {self.name!r} is not the one the scenario was made with",
@@ -53,10 +62,13 @@ class Part(Section):
 
 
 class Federation(Section):
-    """Who takes part: ``clients`` in all, ``cohort`` of them each round; the data is seen once."""
+    """The section ``[federation]``: how many clients there are and how many rounds.
 
-    clients: int = Field(ge=1)
-    rounds: int = Field(ge=1)
+    A client sees each of its examples once, spread over the rounds it takes part in.
+    """
+
+    clients: int = Field(ge=1, description="number of clients, K")
+    rounds: int = Field(ge=1, description="number of rounds, R")
     cohort: int | None = Field(None, ge=1, description="clients per round; all when absent")
 
     @model_validator(mode="after")
@@ -67,66 +79,89 @@ class Federation(Section):
 
 
 class Training(Section):
-    """Local training: of the projector, or of a client's reward model. ``schedule`` spans a round, or with
-    ``one_schedule`` the run."""
+    """The section ``[training]``: a client's local training of the projector, or of its reward model."""
 
-    batch_size: int = Field(ge=1)
-    lr: float = Field(gt=0)
-    optimizer: Literal["adamw", "sgd"] = "adamw"
-    weight_decay: float = Field(0.0, ge=0)
-    betas: tuple[float, float] = (0.9, 0.999)
-    schedule: Literal["cosine", "constant"] = "cosine"
-    one_schedule: bool = False
-    warmup: float = Field(0.03, ge=0, lt=1, description="share of the steps")
-    grad_norm: float | None = Field(1.0, gt=0, description="clipped per client")
-    hidden: int = Field(256, ge=1, description="projector's or reward network's hidden width")
+    batch_size: int = Field(ge=1, description="examples per step and client")
+    lr: float = Field(gt=0, description="peak learning rate")
+    optimizer: Literal["adamw", "sgd"] = Field("adamw", description="local optimiser, new in every round")
+    weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay")
+    betas: tuple[float, float] = Field((0.9, 0.999), description="AdamW's moment decay rates")
+    schedule: Literal["cosine", "constant"] = Field(
+        "cosine", description="course of the learning rate after warm-up"
+    )
+    one_schedule: bool = Field(False, description="whether the schedule spans the run instead of each round")
+    warmup: float = Field(
+        0.03, ge=0, lt=1, description="share of the schedule's steps with a rising learning rate"
+    )
+    grad_norm: float | None = Field(
+        1.0,
+        gt=0,
+        description="largest gradient norm of a client's step; longer ones are clipped, none when null",
+    )
+    hidden: int = Field(
+        256, ge=1, description="hidden width of the projector or of the reward model's network"
+    )
 
 
 class RewardModelSpec(Section):
-    """What a client judges with: a VLM with a scalar head, a dual encoder, or a cross-attention model."""
+    """An entry of ``[[rewards.models]]``: the kind of reward model that a client has."""
 
-    architecture: Literal["vlm", "dual", "cross"] = "vlm"
-    backbone: Part | None = Field(None, description="what it is built on; the policy's when absent")
+    architecture: Literal["vlm", "dual", "cross"] = Field(
+        "vlm", description="a VLM with a scalar head, a dual encoder, or a cross-attention model"
+    )
+    backbone: Part | None = Field(None, description="backbone that it is built on; the policy's when absent")
 
 
 class Rewards(Section):
-    """The clients' reward models; ``[training]`` says how each is fitted."""
+    """The section ``[rewards]`` of the preference track: the clients' reward models, fitted as
+    ``[training]`` says."""
 
     models: tuple[RewardModelSpec, ...] = Field(
-        (RewardModelSpec(),), min_length=1, description="one for all clients, or one for each"
+        (RewardModelSpec(),), min_length=1, description="reward models: one for all clients, or one for each"
     )
     epochs: int = Field(1, ge=1, description="passes over a client's own preferences")
     noise: tuple[Annotated[float, Field(ge=0, le=0.5)], ...] = Field(
-        (0.0,), min_length=1, description="share of swapped preferences, for all clients or for each"
+        (0.0,), min_length=1, description="share of swapped preferences: one for all clients, or one for each"
     )
-    rounds: int = Field(10, ge=1, description="in which reward models are averaged, by whoever averages them")
+    rounds: int = Field(
+        10, ge=1, description="rounds in which a method that averages reward models averages them"
+    )
 
 
 class PolicyTraining(Section):
-    """GRPO on the server's queries; every round takes ``steps`` steps."""
+    """The section ``[policy]`` of the preference track: GRPO (DeepSeekMath, arXiv 2402.03300) on the
+    server's queries."""
 
-    steps: int = Field(ge=1, description="policy steps a round")
-    queries: int = Field(8, ge=1, description="queries a step")
-    group: int = Field(5, ge=2, description="answers a query, G")
-    updates: int = Field(1, ge=1, description="optimiser updates on a step's answers")
-    max_tokens: int = Field(12, ge=1, description="longest answer; a longer one counts as unparsed")
-    temperature: float = Field(1.0, gt=0)
-    lr: float = Field(1e-6, gt=0)
-    weight_decay: float = Field(0.0, ge=0)
-    grad_norm: float | None = Field(1.0, gt=0)
-    kl_weight: float = Field(1e-2, ge=0, description="β, of the KL to the frozen reference")
-    clip_low: float = Field(0.2, gt=0)
-    clip_high: float = Field(0.3, gt=0)
+    steps: int = Field(ge=1, description="policy steps per round")
+    queries: int = Field(8, ge=1, description="queries per step")
+    group: int = Field(5, ge=2, description="answers per query, G")
+    updates: int = Field(1, ge=1, description="optimiser updates on each step's answers")
+    max_tokens: int = Field(12, ge=1, description="longest answer in tokens; a longer one counts as unparsed")
+    temperature: float = Field(1.0, gt=0, description="sampling temperature of the answers")
+    lr: float = Field(1e-6, gt=0, description="AdamW's learning rate")
+    weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay")
+    grad_norm: float | None = Field(
+        1.0, gt=0, description="largest gradient norm; longer ones are clipped, none when null"
+    )
+    kl_weight: float = Field(
+        1e-2, ge=0, description="β, weight of the KL divergence from the frozen reference"
+    )
+    clip_low: float = Field(0.2, gt=0, description="ε below: the importance ratio is clipped at 1 − ε")
+    clip_high: float = Field(0.3, gt=0, description="ε above: the importance ratio is clipped at 1 + ε")
 
 
 class Evaluation(Section):
-    """What is measured: ``split/suite`` keys each round and at the end; ``primary`` adds the metric."""
+    """The section ``[evaluation]``: which suites are measured, when, and by which metrics."""
 
-    primary: str
-    metrics: tuple[str, ...]
-    each_round: tuple[str, ...]
-    final: tuple[str, ...]
-    controls: tuple[Literal["shuffled"], ...] = ()
+    primary: str = Field(description="the measure that records are ranked by, split/suite/value")
+    metrics: tuple[str, ...] = Field(description="names of metrics; each scores the suites of its form")
+    each_round: tuple[str, ...] = Field(
+        description="suites measured at the start and after every round, split/suite"
+    )
+    final: tuple[str, ...] = Field(description="suites measured after the last round, split/suite")
+    controls: tuple[Literal["shuffled"], ...] = Field(
+        (), description="measurements with a part of the input taken away: images of another concept"
+    )
 
     @model_validator(mode="after")
     def _primary_is_measured(self) -> Evaluation:
@@ -136,29 +171,44 @@ class Evaluation(Section):
 
 
 class Budget(Section):
-    """Limits over the whole run; the engine stops at the first round that would begin beyond one."""
+    """The section ``[budget]``: limits over the whole run.
 
-    examples: int | None = Field(None, ge=1)
-    uplink_bytes: int | None = Field(None, ge=1)
+    The engine stops before the first round that could go beyond one.
+    """
+
+    examples: int | None = Field(None, ge=1, description="training examples seen by all clients together")
+    uplink_bytes: int | None = Field(None, ge=1, description="bytes sent by all clients together")
 
 
 DEPENDING = (("byzantine", "attack", "strength"), ("straggling", "late"), ("corruption", "corrupted"))
-"""Rates of faults, each with what says more about it."""
+"""Rates of faults, each with the fields that have a meaning only beside it."""
 
 
 class Faults(Section):
-    """What goes wrong, as rates per client and round; nothing by default."""
+    """The section ``[faults]``: what goes wrong, as rates per client and round; nothing by default."""
 
-    dropout: float = Field(0.0, ge=0, le=1, description="does not answer: nothing is trained or sent")
-    straggling: float = Field(0.0, ge=0, le=1, description="trains, but its update comes late")
-    late: Literal["dropped", "next-round"] = Field(
-        "dropped", description="late updates are thrown away, or taken in the next round"
+    dropout: float = Field(
+        0.0, ge=0, le=1, description="rate of clients that do not answer: nothing is trained or sent"
     )
-    corruption: float = Field(0.0, ge=0, le=1, description="its update arrives as rubbish")
-    corrupted: tuple[Literal["nan", "inf", "huge"], ...] = Field(("nan", "inf", "huge"), min_length=1)
-    byzantine: float = Field(0.0, ge=0, lt=0.5, description="share of the clients that attack, every round")
-    attack: Literal["sign-flip", "gaussian", "label-flip"] = "sign-flip"
-    strength: float = Field(1.0, gt=0, description="an attack's length over the honest update's")
+    straggling: float = Field(
+        0.0, ge=0, le=1, description="rate of clients that train but whose update comes late"
+    )
+    late: Literal["dropped", "next-round"] = Field(
+        "dropped", description="what becomes of late updates: dropped, or used in the next round"
+    )
+    corruption: float = Field(0.0, ge=0, le=1, description="rate of updates that arrive damaged")
+    corrupted: tuple[Literal["nan", "inf", "huge"], ...] = Field(
+        ("nan", "inf", "huge"),
+        min_length=1,
+        description="kinds of damage, drawn at random: entries become NaN, infinite or huge",
+    )
+    byzantine: float = Field(
+        0.0, ge=0, lt=0.5, description="share of the clients that attack, the same ones in every round"
+    )
+    attack: Literal["sign-flip", "gaussian", "label-flip"] = Field(
+        "sign-flip", description="opposite of the update, Gaussian noise, or training on wrong answers"
+    )
+    strength: float = Field(1.0, gt=0, description="length of an attack's update over that of the honest one")
 
     @model_validator(mode="after")
     def _nothing_idle(self) -> Faults:
@@ -169,7 +219,7 @@ class Faults(Section):
         return self
 
     def attackers(self, clients: int) -> int:
-        """How many of ``clients`` attack."""
+        """Count the attacking clients among ``clients``."""
         return round(self.byzantine * clients)
 
 
@@ -177,22 +227,29 @@ PartName = Literal["backbone", "data", "partition"]
 
 
 class Scenario(Section):
-    """A scenario file, validated."""
+    """A scenario file, validated: what is federated, by whom, for how long, and what is measured.
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
-    version: int = Field(ge=1)
-    track: Track
-    summary: str
-    backbone: Part
-    data: Part
-    partition: Part
-    federation: Federation
-    training: Training
-    evaluation: Evaluation
-    budget: Budget = Budget()
-    faults: Faults | None = None
-    rewards: Rewards | None = None
-    policy: PolicyTraining | None = None
+    Its JSON dump is hashed to the fingerprint that says which records may be compared.
+    """
+
+    name: str = Field(
+        pattern=r"^[a-z0-9][a-z0-9-]*$", description="name, the same as the file's without .toml"
+    )
+    version: int = Field(ge=1, description="number raised with every change of a value")
+    track: Track = Field(description="alignment, where parameters travel, or preference, where rewards do")
+    summary: str = Field(description="one line for lists; no part of the fingerprint")
+    backbone: Part = Field(description="vision encoder and LLM")
+    data: Part = Field(description="data set")
+    partition: Part = Field(description="how the data's units are dealt to clients")
+    federation: Federation = Field(description="clients and rounds")
+    training: Training = Field(description="local training")
+    evaluation: Evaluation = Field(description="what is measured")
+    budget: Budget = Field(Budget(), description="limits over the run")
+    faults: Faults | None = Field(None, description="failures and attacks; none when absent")
+    rewards: Rewards | None = Field(None, description="clients' reward models; on the preference track only")
+    policy: PolicyTraining | None = Field(
+        None, description="the policy's training; on the preference track only"
+    )
 
     @model_validator(mode="after")
     def _has_its_tracks_sections(self) -> Scenario:
@@ -225,41 +282,46 @@ class Scenario(Section):
 
     @property
     def folder(self) -> Path:
-        """Where the file lies; relative paths in it start there."""
+        """The file's folder; relative paths in the scenario start there."""
         return self._folder
 
     @property
     def changes(self) -> Mapping[str, Any]:
-        """What was changed of the file's values (``--set``): dotted paths to values."""
+        """The file's values that were changed (``--set``): dotted paths to new values."""
         return self._changes
 
     @property
     def modified(self) -> bool:
-        """Whether ``--set`` changed anything; such a record is not eligible for a board."""
+        """Whether ``--set`` changed a value; a record of such a scenario counts on no board."""
         return bool(self._changes)
 
     def changed(self, changes: Mapping[str, Any]) -> Scenario:
-        """The scenario, checked anew, with ``changes`` (dotted paths to values); they add to earlier ones."""
+        """Copy the scenario with ``changes`` (dotted paths to values), validated; they add to earlier ones.
+
+        Raises :class:`UsageError` for a change that the scenario does not allow.
+        """
         scenario = _changed(self.model_dump(mode="json", exclude_unset=True), changes)
         scenario._folder, scenario._changes = self._folder, {**self._changes, **changes}
         return scenario
 
     @property
     def title(self) -> str:
+        """``name@version``."""
         return f"{self.name}@{self.version}"
 
     @property
     def parts(self) -> dict[PartName, Part]:
+        """The backbone, the data and the partition, by section."""
         return {"backbone": self.backbone, "data": self.data, "partition": self.partition}
 
     def check_pin(self, what: PartName, fingerprint: str) -> None:
-        """Refuse a part whose content is not what the scenario pins, if it pins any."""
+        """Refuse a part whose content has another ``fingerprint`` than the scenario pins, if it pins one."""
         mend = f"if --set is why, add --set {what}.sha256=none" if self.modified else ""
         self.parts[what].check(what, fingerprint, mend)
 
     @cached_property
     def fingerprint(self) -> str:
-        """sha256 of everything that can change a number (not the summary)."""
+        """sha256 of every value that can change a number, so not of the summary."""
         return sha256_json(self.model_dump(mode="json", exclude={"summary"}, exclude_none=True))
 
 
@@ -304,7 +366,7 @@ def load_scenario(path: Path, changes: Mapping[str, Any] | None = None) -> Scena
 
 
 def _changed(values: dict[str, Any], changes: Mapping[str, Any]) -> Scenario:
-    """A sound scenario with ``changes`` made to it; what is wrong now is the changes' fault."""
+    """Validate ``values`` with ``changes`` made to them; an error names the change that caused it."""
     for dotted, value in changes.items():
         _assign(values, dotted, value)
     try:
@@ -360,7 +422,7 @@ def _line_of(text: str, location: list[str]) -> int:
         else:
             continue
         depth = len(path) if path == location[: len(path)] else 0
-        best = max(best, (depth, number), key=lambda found: found[0])
+        best = max(best, (depth, number), key=lambda depth_and_line: depth_and_line[0])
     return best[1]
 
 

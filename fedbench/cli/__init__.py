@@ -1,1 +1,1 @@
-"""The ``fedbench`` command. Each module is one sub-command, imported when it is called."""
+"""The ``fedbench`` command: a module for each sub-command, imported when it is called."""

@@ -1,4 +1,4 @@
-"""What ``fedbench show`` says of a scenario's clients. Imports scipy; import it late."""
+"""The clients of a scenario as ``fedbench show`` prints them. Imports scipy; import it late."""
 
 from __future__ import annotations
 
@@ -16,16 +16,18 @@ from fedbench.data.heterogeneity import Heterogeneity, default_label, heterogene
 from fedbench.data.loading import load_data, load_partition
 
 MOST_CLIENTS = 24
-"""More are summed up in the table."""
+"""Most clients with a row each in the table; more are summarised."""
 
 
 def load(scenario: Scenario, catalog: Catalog, label: str | None) -> Heterogeneity:
+    """Load what the clients hold, counted by ``label`` or by default by :func:`default_label`'s."""
     data = load_data(scenario, catalog)
     chosen = label or default_label(scenario, data)
     return heterogeneity(data, load_partition(scenario, catalog, data), chosen)
 
 
 def draw(clients: Heterogeneity, title: str, picture: Path) -> None:
+    """Draw the clients into the file ``picture``."""
     from fedbench.results.pictures import client_bars, save
 
     save(client_bars(clients, title), picture)
@@ -33,7 +35,7 @@ def draw(clients: Heterogeneity, title: str, picture: Path) -> None:
 
 
 def listed(clients: Heterogeneity) -> dict[str, Any]:
-    """Everything, for programs."""
+    """List everything that is known of the clients, for programs."""
     return {
         "label": clients.label,
         "label_skew": clients.label_skew,
@@ -53,7 +55,7 @@ def listed(clients: Heterogeneity) -> dict[str, Any]:
 
 
 def table(clients: Heterogeneity) -> str:
-    """A row for each client, or for many of them how each column is spread; then the sum."""
+    """Format a row for each client, or the spread of each column for many clients; then the sum."""
     classes, histogram = clients.commonest()
     numbers = np.column_stack([clients.units, clients.pairs, clients.held_out, histogram])
     if len(numbers) > MOST_CLIENTS:
@@ -69,6 +71,7 @@ def table(clients: Heterogeneity) -> str:
 
 
 def skews(clients: Heterogeneity) -> str:
+    """Format the size skew and, for data with labels, the label skew and the one expected by chance."""
     rows = [("size skew", f"{clients.size_skew:.3f}", "coefficient of variation of the units; 0: equal")]
     if clients.label_skew is not None:
         why = f"Jensen–Shannon divergence of {clients.label}, client from all, in bits; 0: alike"

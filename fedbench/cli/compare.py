@@ -1,4 +1,4 @@
-"""``fedbench compare``: records side by side."""
+"""``fedbench compare``: compare records."""
 
 from __future__ import annotations
 
@@ -22,17 +22,26 @@ from fedbench.results.store import RECORDS
 @click.option("--metric", help="split/suite/value; the scenario's primary metric when absent.")
 @click.option("--target", type=float, help="Value to reach; halfway from start to ceiling when absent.")
 @click.option(
-    "--fail-on", "guards", metavar="METRIC:CHANGE", multiple=True,
+    "--fail-on",
+    "guards",
+    metavar="METRIC:CHANGE",
+    multiple=True,
     help="Exit code 1 if a metric changes by more: accuracy:-1% or nll:+0.05. Repeatable.",
-)  # fmt: skip
+)
 @click.option(
-    "--plot", "picture", metavar="FILE", type=click.Path(path_type=Path),
+    "--plot",
+    "picture",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
     help="Draw learning curves, costs and clients, as .svg, .png or .pdf.",
-)  # fmt: skip
+)
 @click.option(
-    "--records", type=click.Path(path_type=Path), default=RECORDS, show_default=True,
+    "--records",
+    type=click.Path(path_type=Path),
+    default=RECORDS,
+    show_default=True,
     help="Where methods that are named are looked up.",
-)  # fmt: skip
+)
 @page_format_option
 @click.pass_obj
 def command(

@@ -1,4 +1,4 @@
-"""``fedbench env``: what a run here would record about the machine, and what the caches hold."""
+"""``fedbench env``: the machine as a run would record it, and the size of the caches."""
 
 from __future__ import annotations
 
@@ -21,23 +21,30 @@ def command(format: Format) -> None:
 
     cache = FeatureCache.default()
     entries, size = cache.size()
-    found = describe()
-    found["devices"] = ["cpu", *(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))]
-    found["threads"] = torch.get_num_threads()
-    found["feature_cache"] = {
-        "folder": str(cache.folder), "entries": entries, "megabytes": round(size / 1e6, 1),
+    environment = describe()
+    environment["devices"] = [
+        "cpu",
+        *(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())),
+    ]
+    environment["threads"] = torch.get_num_threads()
+    environment["feature_cache"] = {
+        "folder": str(cache.folder),
+        "entries": entries,
+        "megabytes": round(size / 1e6, 1),
         "moved_by": CACHE_VARIABLE,
-    }  # fmt: skip
+    }
     if format == "json":
-        click.echo(json.dumps(found, indent=1))
+        click.echo(json.dumps(environment, indent=1))
         return
     rows = [
         (f"{key} {inner}", value)
-        for key, values in found.items()
+        for key, values in environment.items()
         if isinstance(values, dict)
         for inner, value in values.items()
     ]
     plain = [
-        (key, value) for key, value in found.items() if value is not None and not isinstance(value, dict)
+        (key, value)
+        for key, value in environment.items()
+        if value is not None and not isinstance(value, dict)
     ]
     click.echo(tabulate(plain + rows, tablefmt="plain", disable_numparse=True))

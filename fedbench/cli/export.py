@@ -1,4 +1,4 @@
-"""``fedbench export``: records in the forms of other tools."""
+"""``fedbench export``: records in the formats of other tools."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from fedbench.errors import UsageError
 from fedbench.results.store import find_records, read_record
 
 ENDINGS = {".csv": "csv", ".parquet": "parquet"}
+"""The format that a file's ending stands for."""
 
 
 @click.command("export")
@@ -32,8 +33,8 @@ def command(paths: tuple[Path, ...], target: Path, format: str | None) -> None:
         raise UsageError(
             f"can't tell the format of {target}", fix="name it .csv or .parquet, or give --format"
         )
-    found = find_records(paths)
-    records = (read_record(path) for path in found)
+    files = find_records(paths)
+    records = (read_record(path) for path in files)
     try:
         if chosen == "every-eval-ever":
             from fedbench.results.every_eval_ever import write_log

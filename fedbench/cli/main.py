@@ -18,38 +18,46 @@ from fedbench.plugins import Plugins
 
 COMMANDS = ("run", "list", "show", "compare", "leaderboard", "export", "validate", "plugins", "env")
 DEBUG_VARIABLE = "FEDBENCH_DEBUG"
+"""The environment variable that makes an error a traceback."""
 
 
 def warn(line: str) -> None:
-    """One line on stderr; stdout is for data."""
+    """Print a line on stderr; stdout is for data."""
     click.echo(f"fedbench: {line}", err=True)
 
 
 @dataclass
 class App:
-    """What every command shares: the installed plugins, loaded when first needed."""
+    """What every command shares: the command line and the installed plugins, loaded when first needed."""
 
     blocked: tuple[str, ...] = ()
+    """Names of plugins that are not loaded (``-p no:NAME``)."""
     strict: bool = False
+    """Whether a broken plugin ends the command (``--strict-plugins``)."""
     arguments: list[str] = field(default_factory=list)
+    """The command line without the program."""
 
     @cached_property
     def plugins(self) -> Plugins:
+        """The installed plugins."""
         return Plugins(blocked=self.blocked, strict=self.strict, warn=warn)
 
     @cached_property
     def catalog(self) -> Catalog:
+        """What the plugins register."""
         return Catalog(self.plugins)
 
 
 class LazyGroup(click.Group):
-    """Built-in commands are modules of this package; plugins add theirs when one is not built in."""
+    """The command group: built-in commands are modules of this package, plugins add further ones."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
+        """List the built-in commands, then those of plugins."""
         self._add_plugin_commands(ctx)
         return [*COMMANDS, *sorted(set(self.commands) - set(COMMANDS))]
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Import a built-in command, or look up one of a plugin; None if there is none."""
         if name in COMMANDS:
             return import_module(f"fedbench.cli.{name}").command  # type: ignore[no-any-return]
         self._add_plugin_commands(ctx)
@@ -58,6 +66,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Resolve a command; :class:`UsageError` with a suggestion for an unknown one."""
         name = args[0]
         known = name.startswith("-") or ctx.resilient_parsing or self.get_command(ctx, name) is not None
         if not known:

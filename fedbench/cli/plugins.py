@@ -1,4 +1,4 @@
-"""``fedbench plugins``: which plugins were found, and what became of them."""
+"""``fedbench plugins``: the installed plugins and their status."""
 
 from __future__ import annotations
 
@@ -9,8 +9,15 @@ from fedbench.cli.main import App
 from fedbench.cli.tables import Format, format_option, print_rows
 
 COLLECTED = (
-    "methods", "scenarios", "backbones", "datasets", "partitioners", "metrics", "leaderboards", "publishers",
-)  # fmt: skip
+    "methods",
+    "scenarios",
+    "backbones",
+    "datasets",
+    "partitioners",
+    "metrics",
+    "leaderboards",
+    "publishers",
+)
 
 
 @click.command("plugins")
@@ -35,6 +42,6 @@ def command(app: App, format: Format) -> None:
 
 
 def _collect_all(catalog: Catalog) -> None:
-    """Ask for everything once, so that a plugin that registers rubbish shows as broken."""
+    """Collect everything once, so that a plugin with an invalid registration shows as broken."""
     for kind in COLLECTED:
         getattr(catalog, kind)

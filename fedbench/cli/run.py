@@ -1,4 +1,4 @@
-"""``fedbench run``: run methods on scenarios, or finish what is missing."""
+"""``fedbench run``: run methods on scenarios, or finish what is missing of a matrix."""
 
 from __future__ import annotations
 
@@ -29,17 +29,18 @@ from fedbench.jobs import Job
 from fedbench.results.records import Record
 
 MOST_SEEDS = 1000
+"""Most seeds in a range, against typing errors."""
 
 
 def parse_seeds(ctx: click.Context, parameter: click.Parameter, value: str) -> tuple[int, ...]:
-    """The seeds that ``0``, ``0,3,5`` or ``0-4`` names; none if it is empty and that is the default."""
+    """Parse the seeds in ``0``, ``0,3,5`` or ``0-4``; none if the value is empty and that is the default."""
     if value == parameter.default == "":
         return ()
     seeds: list[int] = []
     for part in value.split(","):
-        if not (found := re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)):
+        if not (match := re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)):
             raise UsageError(f"--seeds {value!r}", why="seeds are whole numbers: 0 or 0,3 or 0-4")
-        first, last = int(found[1]), int(found[2] or found[1])
+        first, last = int(match[1]), int(match[2] or match[1])
         if last - first >= MOST_SEEDS:
             raise UsageError(f"--seeds {value!r}", why=f"more than {MOST_SEEDS} seeds")
         seeds += range(first, last + 1)
@@ -129,7 +130,7 @@ def command(
         print_rows([shown(*pair) for pair in zip(result.records, result.paths, strict=True)], format)
     if result.failures and os.environ.get(DEBUG_VARIABLE):
         raise result.failures[0]
-    if result.failures:  # each was reported when it happened
+    if result.failures:  # each was reported at once
         click.get_current_context().exit(result.failures[0].exit_code)
 
 
@@ -155,7 +156,7 @@ def _portable(arguments: Sequence[str]) -> list[str]:
 
 
 def _brief(record: Record, path: Path) -> dict[str, Any]:
-    """A run in numbers."""
+    """List a run's numbers, for programs."""
     start = record.rounds[0].metrics.get(record.primary)
     primary = _primary(record)
     return {
@@ -175,7 +176,7 @@ def _brief(record: Record, path: Path) -> dict[str, Any]:
 
 
 def _shown(record: Record, path: Path) -> dict[str, str]:
-    """A run as a line; its record's path says scenario, method and seed."""
+    """Format a run as a line; its record's path says scenario, method and seed."""
     start, primary = record.rounds[0].metrics.get(record.primary), _primary(record)
     return {
         "record": str(path),

@@ -1,4 +1,4 @@
-"""``fedbench show``: one method, scenario, record or part of a scenario, in full."""
+"""``fedbench show``: everything about a method, scenario, record or part of a scenario."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from fedbench.results.records import Record
 from fedbench.results.store import read_record
 
 Shown = tuple[dict[str, Any], list[str]]
-"""For programs, and as tables."""
+"""The content, and the same as tables of text."""
 
 PARTS = ("backbone", "dataset", "partitioner")
 
@@ -49,14 +49,14 @@ def command(app: App, what: str, name: str, label: str | None, picture: Path | N
     if what != "scenario" and (label or picture):
         raise UsageError(f"{'--label' if label else '--picture'} is for scenarios only")
     if what == "record":
-        found, tables = _record(Path(name))
+        content, tables = _record(Path(name))
     elif what == "method":
-        found, tables = _method(app, name)
+        content, tables = _method(app, name)
     elif what == "scenario":
-        found, tables = _scenario(app, name, label, picture)
+        content, tables = _scenario(app, name, label, picture)
     else:
-        found, tables = _part(app, what, name)
-    click.echo(json.dumps(found, indent=1) if format == "json" else "\n\n".join(tables))
+        content, tables = _part(app, what, name)
+    click.echo(json.dumps(content, indent=1) if format == "json" else "\n\n".join(tables))
 
 
 def _record(path: Path) -> Shown:
@@ -70,55 +70,62 @@ def _record(path: Path) -> Shown:
 
 def _method(app: App, name: str) -> Shown:
     entry = app.catalog.methods[name]
-    found = {
-        "name": entry.name, "track": entry.spec.track, "summary": entry.spec.summary,
-        "paper": entry.spec.paper, "provider": entry.plugin.key, "version": entry.plugin.version,
+    content = {
+        "name": entry.name,
+        "track": entry.spec.track,
+        "summary": entry.spec.summary,
+        "paper": entry.spec.paper,
+        "provider": entry.plugin.key,
+        "version": entry.plugin.version,
         "options": described(entry.options),
         "reductions": [
             {"with": dict(r.options), "equals": r.equals, "tolerance": r.tolerance, "why": r.why}
             for r in entry.spec.reductions
         ],
-    }  # fmt: skip
-    return found, [_brief(found), *_tables(found, "options", "reductions")]
+    }
+    return content, [_brief(content), *_tables(content, "options", "reductions")]
 
 
 def _part(app: App, kind: str, name: str) -> Shown:
     entry = getattr(app.catalog, f"{kind}s")[name]
-    found = {
-        "name": entry.name, "summary": entry.spec.summary,
+    content = {
+        "name": entry.name,
+        "summary": entry.spec.summary,
         **({"licence": entry.spec.licence} if hasattr(entry.spec, "licence") else {}),
-        "provider": entry.plugin.key, "version": entry.plugin.version, "options": described(entry.options),
-    }  # fmt: skip
-    return found, [_brief(found), *_tables(found, "options")]
+        "provider": entry.plugin.key,
+        "version": entry.plugin.version,
+        "options": described(entry.options),
+    }
+    return content, [_brief(content), *_tables(content, "options")]
 
 
 def _scenario(app: App, name: str, label: str | None, picture: Path | None) -> Shown:
-    """Its settings; and its clients, if its data is here."""
+    """Show the settings; and the clients, if the data is available."""
     from fedbench.cli import clients
 
     scenario = load_scenario(app.catalog.scenario(name).spec.path)
-    found = scenario.model_dump(mode="json") | {"fingerprint": scenario.fingerprint}
-    tables = [_brief(found)]
+    content = scenario.model_dump(mode="json") | {"fingerprint": scenario.fingerprint}
+    tables = [_brief(content)]
     try:
         held = clients.load(scenario, app.catalog, label)
     except Unavailable as error:
         if label or picture:
             raise
         warn(f"what the clients hold can't be shown: {error}")
-        return found, tables
+        return content, tables
     if picture:
         clients.draw(held, scenario.title, picture)
-    found["heterogeneity"] = clients.listed(held)
-    return found, [*tables, clients.table(held), clients.skews(held)]
+    content["heterogeneity"] = clients.listed(held)
+    return content, [*tables, clients.table(held), clients.skews(held)]
 
 
-def _tables(found: dict[str, Any], *keys: str) -> list[str]:
-    return [tabulate(found[key], headers="keys", disable_numparse=True) for key in keys if found[key]]
+def _tables(content: dict[str, Any], *keys: str) -> list[str]:
+    return [tabulate(content[key], headers="keys", disable_numparse=True) for key in keys if content[key]]
 
 
-def _brief(found: dict[str, Any]) -> str:
-    """The values that are not tables themselves."""
-    rows = [(key, _cell(value)) for key, value in _flat(found) if key.split(".")[0] not in _TABLES]
+def _brief(content: dict[str, Any]) -> str:
+    """Format the values that have no table of their own."""
+    rows = [(key, _cell(value)) for key, value in _flat(content) if key.split(".")[0] not in _TABLES]
     return tabulate(rows, tablefmt="plain", disable_numparse=True)
 
 
@@ -126,14 +133,14 @@ _TABLES = {"options", "reductions", "final", "controls", "rounds"}
 
 
 def _cell(value: Any) -> Any:
-    """Lists as lines that fit a terminal."""
+    """Wrap lists into lines that fit a terminal."""
     if not isinstance(value, list):
         return value
     return fill(", ".join(map(str, value)), 88, break_long_words=False, break_on_hyphens=False)
 
 
 def _flat(value: Any, prefix: str = "") -> Any:
-    """Nested dictionaries, and lists of them, as (dotted key, value)."""
+    """Flatten nested dictionaries, and lists of them, to (dotted key, value)."""
     for key, inner in value.items():
         if isinstance(inner, list) and any(isinstance(part, dict) for part in inner):
             inner = dict(enumerate(inner))
@@ -159,7 +166,7 @@ def _measures(measures: dict[str, Any]) -> str:
 
 
 QUIET = ("left out", "came late", "attackers")
-"""Columns that a run without faults does without."""
+"""Columns that are left out where all are empty."""
 
 
 def _clients(numbers: list[int]) -> str:

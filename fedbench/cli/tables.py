@@ -1,4 +1,4 @@
-"""Printing rows as an aligned table, as Markdown or as JSON."""
+"""Rows printed as an aligned table, as Markdown or as JSON."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ page_format_option = click.option(
 
 
 def print_rows(rows: Sequence[Mapping[str, Any]], format: PageFormat) -> None:
-    """Rows with the same keys, to stdout."""
+    """Print rows with the same keys to stdout."""
     if format == "json":
         click.echo(json.dumps(list(rows), indent=1))
     elif format == "markdown":

@@ -1,4 +1,4 @@
-"""``fedbench validate``: is this scenario or record file sound?"""
+"""``fedbench validate``: check scenario and record files."""
 
 from __future__ import annotations
 

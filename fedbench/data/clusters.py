@@ -19,8 +19,8 @@ from fedbench.rng import numpy_stream
 
 RESTARTS, STEPS = 20, 100
 BETTER = 1e-9
-"""How much better a restart must be, per point: restarts that reach the same optimum differ by rounding only,
-and the first of them is kept on every machine."""
+"""Least improvement per point that replaces an earlier restart: those that reach the same optimum differ by
+rounding only, and the first of them is kept on every machine."""
 
 
 class ClusterOptions(SeededOptions):
@@ -29,10 +29,10 @@ class ClusterOptions(SeededOptions):
     file: str = Field(
         description='safetensors beside the scenario: "image" and "text", unit vectors [units, D]'
     )
-    sha256: str = Field(description="of that file")
+    sha256: str = Field(description="sha256 of that file")
     similarity: Literal["image", "text", "joint", "cross"] = Field(
         "image",
-        description="of two units: image·image, text·text, the sum of both, or image·(centre of texts)",
+        description="similarity of units: image·image, text·text, their sum, or image·(centre of texts)",
     )
     cap: int | None = Field(None, ge=1, description="most training units a client keeps: the nearest ones")
 

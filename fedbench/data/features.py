@@ -25,7 +25,7 @@ CACHE_VARIABLE = "FEDBENCH_CACHE"
 
 
 def cache_folder() -> Path:
-    """Where features and other things that are slow to make are kept.
+    """Return the folder for features and other things that are slow to make.
 
     It is ``$FEDBENCH_CACHE``, or the platform's user cache.
 
@@ -46,6 +46,7 @@ class FeatureCache:
     """A folder of features on disk that several processes may share."""
 
     folder: Path
+    """Where the entries lie."""
 
     @classmethod
     def default(cls) -> FeatureCache:
@@ -63,7 +64,7 @@ class FeatureCache:
             self.folder.mkdir(parents=True, exist_ok=True)
             lock = FileLock(path.with_suffix(".lock")).acquire()
         with lock:
-            # The note is written last: without it, whoever made the entry was stopped on the way.
+            # The note is written last: without it the process that made the entry was stopped on the way.
             if not (path.exists() and path.with_suffix(".json").exists()):
                 features = compute()
                 with self._writing():

@@ -1,4 +1,4 @@
-"""How the clients of a partition differ: sizes, label histograms, and one number for either skew."""
+"""Heterogeneity of a partition's clients: sizes, label histograms, and one number for each skew."""
 
 from __future__ import annotations
 
@@ -14,26 +14,28 @@ from fedbench.data.partition import Partition
 from fedbench.rng import numpy_stream
 
 MOST_CLASSES = 8
-"""How many classes are shown: there are as many distinct colours, and columns in a terminal."""
+"""Most classes that are shown: as many as distinct colours, and as a terminal has columns for."""
 
 DEALS = 20
-"""How many random deals the chance skew is averaged over."""
+"""Random deals that the chance skew is averaged over."""
 
 
 @dataclass(frozen=True)
 class Heterogeneity:
-    """The units, pairs and labels that each of K clients holds.
-
-    ``histogram[k, c]`` counts client k's training units whose ``label`` is ``classes[c]``, commonest first;
-    data without labels has no classes. ``units``, ``pairs`` and ``held_out`` are [K].
-    """
+    """The units, pairs and labels that each of K clients holds."""
 
     label: str | None
+    """The label that is counted; None for data without labels."""
     classes: tuple[str, ...]
+    """The label's values, most frequent first."""
     histogram: np.ndarray
+    """[K, classes]: training units of each client and class."""
     units: np.ndarray
+    """[K]: training units."""
     pairs: np.ndarray
+    """[K]: training pairs."""
     held_out: np.ndarray
+    """[K]: held-out units."""
 
     @property
     def label_skew(self) -> float | None:
@@ -45,7 +47,7 @@ class Heterogeneity:
 
     @property
     def chance_skew(self) -> float | None:
-        """The label skew if the same units were dealt at random to clients of the same sizes."""
+        """The label skew of the same units, dealt at random to clients of the same sizes."""
         if not self.label:
             return None
         deals = random_table(self.units, self.histogram.sum(0))
@@ -58,7 +60,7 @@ class Heterogeneity:
 
     @property
     def size_skew(self) -> float:
-        """Coefficient of variation of the clients' units: 0 if all have as many."""
+        """Coefficient of variation of the clients' units: 0 if all have equally many."""
         return float(variation(self.units))
 
     def commonest(self) -> tuple[list[str], np.ndarray]:

@@ -21,7 +21,7 @@ from fedbench.fingerprint import sha256_file
 from fedbench.rng import numpy_stream
 
 TRIES = 100
-"""How often shares are drawn anew before a partition with too small a client is refused."""
+"""Draws of the shares before a partition with too small a client is refused."""
 
 
 class ManifestOptions(Options):
@@ -30,7 +30,7 @@ class ManifestOptions(Options):
     file: str = Field(
         description='JSON beside the scenario: {"train": [[unit, …], …], "evaluation": [[…], …]}'
     )
-    sha256: str = Field(description="of that file")
+    sha256: str = Field(description="sha256 of that file")
 
 
 SIDES = ("train", "evaluation")
@@ -63,7 +63,7 @@ def manifest(options: ManifestOptions) -> Partitioner:
 class SeededOptions(Options):
     """Options of every drawn partition."""
 
-    seed: int = Field(0, ge=0, description="of the deal; it belongs to the scenario, not to a run")
+    seed: int = Field(0, ge=0, description="seed of the deal; it belongs to the scenario, not to a run")
     least: int = Field(1, ge=1, description="fewest training units a client may have")
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value measured on n items, and each item's part in it.
+    """A value measured on n items, and each item's influence on it.
 
     >>> from fedbench import mean
     >>> estimate = mean([1.0, 0.0, 1.0, 1.0])
@@ -32,7 +32,7 @@ class Estimate:
     mean over items, else value + n · influence (the linearised estimator)."""
 
     def measure(self, groups: Sequence[str], unit: str, better: str = "higher") -> dict[str, Any]:
-        """A ``Measure`` as a plain dictionary, its error clustered by ``groups``."""
+        """Make a ``Measure`` as a plain dictionary, its standard error clustered by ``groups``."""
         _, cluster = np.unique(np.asarray(groups), return_inverse=True)
         sums = np.bincount(cluster, weights=self.influence)
         count = len(sums)
@@ -45,7 +45,7 @@ class Estimate:
 
 
 def ratio(numerator: Sequence[float] | np.ndarray, denominator: Sequence[float] | np.ndarray) -> Estimate:
-    """Σ numerator / Σ denominator; NaN where nothing is counted.
+    """Estimate Σ numerator / Σ denominator; NaN where the denominator is 0.
 
     >>> from fedbench import ratio
     >>> ratio([3.0, 1.0], [2, 2]).value  # nats per token, over two texts
@@ -62,7 +62,7 @@ def ratio(numerator: Sequence[float] | np.ndarray, denominator: Sequence[float] 
 
 
 def mean(values: Sequence[float] | np.ndarray) -> Estimate:
-    """The mean over items.
+    """Estimate the mean over items.
 
     >>> from fedbench import mean
     >>> mean([1.0, 0.0]).value

@@ -112,7 +112,7 @@ class Evaluator:
         return [item.image for item in suite.items]
 
     def _shuffled(self, suite: Suite, seed: int) -> list[int]:
-        """Concepts in random order, then every item takes the image one whole concept further on."""
+        """Order concepts at random, then give every item the image one whole concept further on."""
         groups = sorted({item.group for item in suite.items})
         ranks = numpy_stream(seed, "shuffled", suite.key).permutation(len(groups))
         rank = dict(zip(groups, ranks.tolist(), strict=True))

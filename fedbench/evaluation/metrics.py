@@ -91,7 +91,7 @@ class ChoiceAccuracy(OfflineMetric):
 
 
 def _hit(scores: np.ndarray, answer: int) -> float:
-    """1 if the answer scores best, else 0; NaN where a model that diverged gives no scores."""
+    """Score an item: 1 if the answer scores best, else 0; NaN where a model that diverged gives no scores."""
     return float(np.argmax(scores) == answer) if np.isfinite(scores).all() else float("nan")
 
 

@@ -19,6 +19,7 @@ from fedbench.data.items import Item
 from fedbench.models.language import LanguageModel
 
 POSITIONS_PER_BATCH = 6144
+"""Most tokens in a batch, padding included."""
 
 
 @dataclass(frozen=True)

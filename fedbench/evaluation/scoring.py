@@ -31,7 +31,8 @@ class Likelihoods:
 
 @torch.inference_mode()
 def likelihoods(llm: LanguageModel, batches: Sequence[PackedBatch], visual: Tensor | None) -> Likelihoods:
-    """Score packed items; ``visual`` [items, T, D] projected tokens, or None for the blind prior."""
+    """Score packed items; ``visual`` is [items, T, D] projected tokens, or None for the prior without an
+    image."""
     count = sum(len(batch.items) for batch in batches)
     logp: list[list[float]] = [[] for _ in range(count)]
     tokens, hits = [0] * count, [0] * count

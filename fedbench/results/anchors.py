@@ -10,24 +10,28 @@ from fedbench.api.specs import Track
 
 
 class Anchors(BaseModel):
-    """Methods that every scenario of a board needs. A gap is closed from ``floor`` to ``ceiling``; those
-    two and ``beside`` frame the table and have no rank, the ``baseline`` has."""
+    """The methods that every scenario of a board needs."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     floor: str
+    """The lower end of the gap, 0; no rank."""
     ceiling: str
+    """The upper end of the gap, 1; no rank."""
     beside: tuple[str, ...] = ()
+    """Shown in the table without a rank."""
     baseline: tuple[str, ...] = ()
+    """Ranked like any other method."""
 
     @property
-    def frame(self) -> tuple[str, ...]:
-        """The anchors that have no rank."""
+    def unranked(self) -> tuple[str, ...]:
+        """The anchors that get no rank."""
         return self.floor, *self.beside, self.ceiling
 
     @property
     def all(self) -> tuple[str, ...]:
-        return *self.frame, *self.baseline
+        """Every anchor."""
+        return *self.unranked, *self.baseline
 
 
 ANCHORS: Mapping[Track, Anchors] = {
@@ -37,7 +41,9 @@ ANCHORS: Mapping[Track, Anchors] = {
 
 
 def sole_provider(name: str, methods: Iterable[tuple[str, str]]) -> str | None:
-    """The plugin that alone provides a method called ``name`` among ``methods``, pairs of name and plugin;
-    None if no plugin or more than one does. Only such a method can be an anchor."""
+    """Find the plugin that alone provides a method called ``name``; None if no plugin or more than one does.
+
+    ``methods`` are pairs of name and plugin. Only a method with one provider can be an anchor.
+    """
     plugins = [plugin for method, plugin in methods if method == name]
     return plugins[0] if len(plugins) == 1 else None

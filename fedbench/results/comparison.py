@@ -20,42 +20,66 @@ NONE: Mapping[int, RunSummary] = {}
 
 @dataclass(frozen=True)
 class Summary:
-    """A method's runs on a scenario, over seeds. ``se`` is between seeds, ``item_se`` within a run.
-    ``source`` is :func:`grouped`'s.
-
-    ``gaps``: for each seed with both anchors, the share of the gap between floor and ceiling that was
-    closed. ``reached``: how many of the runs with a curve reached ``target``; the way there is their mean.
-    """
+    """What a method's runs on one scenario come to over seeds; None where it can't be computed."""
 
     scenario: str
+    """``name@version``."""
     fingerprint: str
+    """The scenario's, sha256."""
     method: str
+    """The method's name."""
     plugin: str
+    """The plugin that provides the method."""
     options: Mapping[str, Any]
+    """The method's options."""
     metric: str
+    """The measure that is summarised, ``split/suite/value``."""
     better: str
+    """``higher``, ``lower`` or ``neither``."""
     sign: int
+    """−1 where lower is better, else 1."""
     seeds: tuple[int, ...]
+    """The seeds, ascending."""
     mean: float
+    """The mean over seeds."""
     se: float | None
+    """Standard error between seeds."""
     item_se: float | None
+    """Standard error within a run, between items; the mean over seeds."""
     start: float | None
+    """The measure before training; the mean over seeds."""
     gaps: Mapping[int, float]
+    """By seed that has both anchors: (measure − floor) / (ceiling − floor)."""
     gap_closed: float | None
+    """The mean of ``gaps``."""
     gap_closed_se: float | None
+    """Standard error of ``gap_closed`` between seeds."""
     worst_client: float | None
+    """The worst client's primary measure; the mean over seeds."""
     p10_client: float | None
+    """The 10th percentile of the clients' primary measures; the mean over seeds."""
     curves: int
+    """How many runs measured the metric after every round."""
     instability: float | None
+    """Mean drop from the best measure so far, over rounds and seeds."""
     target: float | None
+    """The value to reach, in the units of ``metric``."""
     reached: int
+    """How many of the runs with a curve reached ``target``."""
     rounds_to_target: float | None
+    """Rounds until ``target``; the mean over the runs that reached it."""
     uplink_megabytes_to_target: float | None
+    """Megabytes that clients had sent by then; the mean over the same runs."""
     uplink_megabytes: float
+    """Megabytes that clients sent; the mean over seeds."""
     client_examples: float
+    """Training examples that clients saw; the mean over seeds."""
     seconds: float
+    """Wall time; the mean over seeds."""
     changes: Mapping[str, Any]
+    """The scenario's values that were changed, by dotted path."""
     source: str = ""
+    """Where the runs are from, if another source holds other runs of the method; else empty."""
 
     @property
     def name(self) -> str:
@@ -74,27 +98,28 @@ Key = tuple[str, ...]
 
 
 def grouped(sources: Mapping[str, Iterable[RunSummary]]) -> list[tuple[str, list[RunSummary]]]:
-    """Completed runs by scenario and contender, a run for each seed, in the order of the seeds.
+    """Group completed runs by scenario and contender, a run for each seed, in the order of the seeds.
 
     Runs of different fingerprints of one scenario are never in one group. Sources that hold other records of
     the same seed make a group each, with the source's name; else that is empty.
     """
-    found: dict[Key, dict[str, dict[int, RunSummary]]] = {}
+    by_key: dict[Key, dict[str, dict[int, RunSummary]]] = {}
     for source, runs in sources.items():
         for run in runs:
             if run.status != "completed":
                 continue
             key = (run.scenario.name, run.scenario.fingerprint, *run.contender)
-            first = found.setdefault(key, {}).setdefault(source, {}).setdefault(run.seed, run)
+            first = by_key.setdefault(key, {}).setdefault(source, {}).setdefault(run.seed, run)
             if first.id != run.id:
                 raise UsageError(
                     f"two records of {run.method.name} on {run.title} with seed {run.seed}",
-                    why=f"{first.path} and {run.path}", fix="name their folders apart, to compare them",
-                )  # fmt: skip
-    if not found:
+                    why=f"{first.path} and {run.path}",
+                    fix="name their folders apart, to compare them",
+                )
+    if not by_key:
         raise UsageError("there is no completed record to compare")
     groups = []
-    for parts in map(_different, found.values()):
+    for parts in map(_different, by_key.values()):
         whole = {seed: run for part in parts.values() for seed, run in part.items()}
         apart = any(whole[seed].id != run.id for part in parts.values() for seed, run in part.items())
         for source, part in parts.items() if apart else [("", whole)]:
@@ -103,7 +128,7 @@ def grouped(sources: Mapping[str, Iterable[RunSummary]]) -> list[tuple[str, list
 
 
 def _different(parts: Mapping[str, Mapping[int, RunSummary]]) -> Mapping[str, Mapping[int, RunSummary]]:
-    """Without those that hold nothing but what one before them holds."""
+    """Drop the sources whose runs an earlier one holds all of."""
     kept: dict[str, Mapping[int, RunSummary]] = {}
     for source, part in parts.items():
         ids = {run.id for run in part.values()}
@@ -125,51 +150,55 @@ def summarise(
 
 @dataclass(frozen=True)
 class Difference:
-    """A method's measure minus the reference's, over the seeds that both have.
-
-    ``effect`` is the mean over the standard deviation of the differences (Cohen's d_z), ``relative`` over
-    the reference's mean; None where that is nothing to divide by. Positive is more, ``verdict`` knows
-    whether more is better; of a measure for which neither is, it says which.
-    """
+    """A method's measure minus the reference's, over the seeds that both have."""
 
     against: str
+    """The reference's method."""
     metric: str
+    """The measure, ``split/suite/value``."""
     seeds: tuple[int, ...]
+    """The seeds that both have."""
     interval: Interval
+    """The mean difference over seeds and its 95 % interval; positive is more."""
     effect: float | None
+    """The mean difference over the differences' standard deviation (Cohen's d_z); None without a spread."""
     relative: float | None
+    """The mean difference over the reference's mean; None if that is 0."""
     verdict: Literal["better", "worse", "more", "less", "can't tell"]
+    """What the interval says: better or worse, or more or less of a measure that has no better."""
 
 
 def difference(ours: Sequence[RunSummary], theirs: Sequence[RunSummary], metric: str) -> Difference | None:
-    """Paired by seed; None without a seed in common. With one seed nobody can tell. A run is not held
-    against itself."""
+    """Subtract ``theirs`` from ``ours``, paired by seed; None without a seed in common.
+
+    One seed gives no interval and the verdict "can't tell". A run is not compared with itself.
+    """
     reference = {run.seed: run for run in theirs}
     shared = [(run, reference[run.seed]) for run in ours if run.seed in reference]
     pairs = [(mine, other) for mine, other in shared if mine.id != other.id]
     if not pairs:
         return None
     changes = [mine.measure(metric).value - other.measure(metric).value for mine, other in pairs]
-    found = interval(changes)
+    estimate = interval(changes)
     spread = stdev(changes) if len(changes) > 1 else 0.0
     base = abs(fmean(other.measure(metric).value for _, other in pairs))
     return Difference(
         against=theirs[0].method.name,
         metric=metric,
         seeds=tuple(mine.seed for mine, _ in pairs),
-        interval=found,
-        effect=found.mean / spread if spread > EQUAL else None,
-        relative=found.mean / base if base else None,
-        verdict=_verdict(found, ours[0].measure(metric).better),
+        interval=estimate,
+        effect=estimate.mean / spread if spread > EQUAL else None,
+        relative=estimate.mean / base if base else None,
+        verdict=_verdict(estimate, ours[0].measure(metric).better),
     )
 
 
-def _verdict(found: Interval, better: str) -> Literal["better", "worse", "more", "less", "can't tell"]:
-    if not found.clear:
+def _verdict(estimate: Interval, better: str) -> Literal["better", "worse", "more", "less", "can't tell"]:
+    if not estimate.clear:
         return "can't tell"
     if better == "neither":
-        return "more" if found.mean > 0 else "less"
-    return "better" if (found.mean > 0) == (better == "higher") else "worse"
+        return "more" if estimate.mean > 0 else "less"
+    return "better" if (estimate.mean > 0) == (better == "higher") else "worse"
 
 
 @dataclass(frozen=True)
@@ -177,8 +206,11 @@ class Compared:
     """A row of a comparison: a group's runs, what they come to, and how they differ from the reference's."""
 
     runs: Sequence[RunSummary]
+    """The runs, a seed each."""
     summary: Summary
+    """What they come to."""
     difference: Difference | None
+    """Their difference from the reference's runs; None without a seed in common."""
 
 
 def compare(
@@ -188,28 +220,30 @@ def compare(
     metric: str | None = None,
     target: float | None = None,
 ) -> list[Compared]:
-    """A row for each group of the runs of ``sources``, by scenario, best first. ``reference`` holds the runs
-    of one contender, against whose runs on the same scenario the others are held."""
+    """Make a row for each group of the runs of ``sources``, by scenario, best first.
+
+    ``reference`` holds the runs of one contender, with which the others on the same scenario are compared.
+    """
     groups = grouped(sources)
     against: dict[str, list[RunSummary]] = defaultdict(list)
     for run in reference:
         against[run.scenario.fingerprint].append(run)
     anchors: dict[tuple[str, ...], list[RunSummary]] = {}
-    for source, found in groups:  # the first of a name: nobody else's moves it
-        anchor = found[0].scenario.fingerprint, found[0].method.name
-        anchors.setdefault((*anchor, source), found)
-        anchors.setdefault(anchor, found)
+    for source, group in groups:  # the first with a name stays its anchor
+        anchor = group[0].scenario.fingerprint, group[0].method.name
+        anchors.setdefault((*anchor, source), group)
+        anchors.setdefault(anchor, group)
     rows = []
-    for source, found in groups:
-        scenario = found[0].scenario
+    for source, group in groups:
+        scenario = group[0].scenario
         track = ANCHORS[scenario.track]
         floors, ceilings = (
             {run.seed: run for run in anchors.get((*anchor, source)) or anchors.get(anchor) or ()}
             for anchor in ((scenario.fingerprint, name) for name in (track.floor, track.ceiling))
         )
-        told = replace(summary(found, metric, floors, ceilings, target), source=source)
-        held = difference(found, against[scenario.fingerprint], told.metric)
-        rows.append(Compared(found, told, held))
+        row_summary = replace(summary(group, metric, floors, ceilings, target), source=source)
+        change = difference(group, against[scenario.fingerprint], row_summary.metric)
+        rows.append(Compared(group, row_summary, change))
     return sorted(rows, key=lambda row: _order(row.summary))
 
 
@@ -226,11 +260,12 @@ def summary(
     ceilings: Mapping[int, RunSummary] = NONE,
     target: float | None = None,
 ) -> Summary:
-    """Runs of one method on one scenario, a seed each; ``floors`` and ``ceilings`` are the anchors' runs."""
+    """Summarise runs of one method on one scenario, a seed each; ``floors`` and ``ceilings`` are the
+    anchors' runs."""
     first = runs[0]
     name = metric or first.primary
-    found = [run.measure(name) for run in runs]
-    values = [measure.value for measure in found]
+    measures = [run.measure(name) for run in runs]
+    values = [measure.value for measure in measures]
     starts = {run.seed: start_of(run, name, floors) for run in runs}
     tops = {seed: run.measure(name).value for seed, run in ceilings.items()}
     gaps = {
@@ -250,12 +285,12 @@ def summary(
         plugin=first.method.provider.plugin,
         options=first.method.options,
         metric=name,
-        better=found[0].better,
-        sign=-1 if found[0].better == "lower" else 1,
+        better=measures[0].better,
+        sign=-1 if measures[0].better == "lower" else 1,
         seeds=tuple(run.seed for run in runs),
         mean=fmean(values),
         se=standard_error(values),
-        item_se=_mean([measure.se for measure in found if measure.se is not None]),
+        item_se=_mean([measure.se for measure in measures if measure.se is not None]),
         start=_mean(known),
         gaps=gaps,
         gap_closed=_mean(closed),
@@ -271,20 +306,21 @@ def summary(
 
 
 def start_of(run: RunSummary, name: str, floors: Mapping[int, RunSummary] = NONE) -> float | None:
-    """The measure of the untouched start: the anchor's with the run's seed, or else the run's own."""
+    """Look up the measure before training: the floor's with the run's seed, or else the run's own round 0."""
     if run.seed in floors and name in floors[run.seed].measures:
         return floors[run.seed].measures[name].value
     return run.start.get(name)
 
 
 def halfway(name: str, floors: Mapping[int, RunSummary], ceilings: Mapping[int, RunSummary]) -> float | None:
-    """The middle between the start and the ceiling, over the ceiling's seeds."""
+    """Compute the middle between the start and the ceiling, over the ceiling's seeds; None without a
+    ceiling."""
     gaps = [(start_of(run, name, floors), run.measure(name).value) for run in ceilings.values()]
     return _mean([(start + top) / 2 for start, top in gaps if start is not None])
 
 
 def _learning(runs: Sequence[RunSummary], name: str, target: float | None) -> dict[str, Any]:
-    """How steadily and how soon: means over the seeds, of those that reached the target at all."""
+    """Summarise stability and speed: means over the seeds, of speed over those that reached the target."""
     curves = [run.curves[name] for run in runs if name in run.curves]
     there = [] if target is None else [(c, r) for c in curves if (r := c.reaches(target)) is not None]
     uplink = _mean([c.uplink[r] for c, r in there])

@@ -1,4 +1,4 @@
-"""A comparison as people read it: tables with differences and verdicts, a frame, a picture."""
+"""A comparison for reading: tables with differences and verdicts, a data frame, a picture."""
 
 from __future__ import annotations
 
@@ -30,21 +30,14 @@ Defaults = Mapping[tuple[str, str], Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class ComparisonTable:
-    """The rows of one scenario and measure, which may be held against each other, as text.
-
-    Attributes
-    ----------
-    scenario
-        ``name@version`` and what was changed; with its fingerprint if another scenario is called the same.
-    measure
-        What the rows are ordered by, best first, and the target if it is the same for all of them.
-    rows
-        A cell by column heading for each method; every row has the same headings.
-    """
+    """The comparable rows of one scenario and measure, as text."""
 
     scenario: str
+    """``name@version`` and what was changed; with its fingerprint if another scenario has the same name."""
     measure: str
+    """What the rows are ordered by, best first, and the target if all have the same."""
     rows: Sequence[Mapping[str, str]]
+    """A cell by column heading for each method; every row has the same headings."""
 
 
 @dataclass(frozen=True)
@@ -52,29 +45,22 @@ class Comparison:
     """Methods side by side: means over seeds, differences paired by seed, verdicts.
 
     Printed, it is the table of ``fedbench compare``; a notebook shows its table and learning curves.
-
-    Attributes
-    ----------
-    rows
-        A row for each method and option set on a scenario, best first.
-    broken
-        A line for each bound of ``fail_on`` that a row exceeds.
-    defaults
-        The default options of the installed methods; a row's name has the options that differ.
-    metric
-        The measure that was asked for; the scenarios' primary one when None.
     """
 
     rows: tuple[Compared, ...]
+    """A row for each method and option set on a scenario, best first."""
     broken: tuple[str, ...] = ()
+    """A line for each bound of ``fail_on`` that a row exceeds."""
     defaults: Defaults = field(default_factory=dict)
+    """The installed methods' default options; a row's name has the options that differ."""
     metric: str | None = None
+    """The measure that was asked for; the scenarios' primary one when None."""
 
     @cached_property
     def tables(self) -> tuple[ComparisonTable, ...]:
         """A table for each scenario."""
         return tuple(
-            ComparisonTable(scenario, _measure(group), _cells_of(group, self.defaults))
+            ComparisonTable(scenario=scenario, measure=_measure(group), rows=_cells_of(group, self.defaults))
             for scenario, group in _scenarios(self.rows)
         )
 
@@ -140,7 +126,7 @@ def compare_sources(
     fail_on: Sequence[str] = (),
     defaults: Defaults | None = None,
 ) -> Comparison:
-    """Compare the runs of ``sources``, held against its reference if it has one.
+    """Compare the runs of ``sources`` with its reference, if it has one.
 
     Raises
     ------
@@ -155,7 +141,7 @@ def compare_sources(
 
 
 def _with_a_difference(rows: Sequence[Compared]) -> list[Compared]:
-    """The rows of scenarios on which something is held against the reference."""
+    """Keep the rows of scenarios on which something is compared with the reference."""
     shared = {row.summary.fingerprint for row in rows if row.difference}
     if not shared:
         raise UsageError("nothing to compare", why="they have no scenario and seed in common")
@@ -163,8 +149,8 @@ def _with_a_difference(rows: Sequence[Compared]) -> list[Compared]:
 
 
 def _scenarios(rows: Sequence[Compared]) -> Iterator[tuple[str, list[Compared]]]:
-    """The rows that may be held against each other, and the name of their scenario, with its fingerprint if
-    another scenario has that name, too."""
+    """Group the comparable rows under their scenario's name, with its fingerprint if another scenario has
+    that name, too."""
     prints: dict[str, set[str]] = defaultdict(set)
     for row in rows:
         prints[row.summary.title].add(row.summary.fingerprint)
@@ -177,7 +163,7 @@ def _scenarios(rows: Sequence[Compared]) -> Iterator[tuple[str, list[Compared]]]
 
 
 def _measure(group: Sequence[Compared]) -> str:
-    """What a table's rows are ordered by, and the target if it is one for all of them."""
+    """Say what a table's rows are ordered by, and the target if all have the same."""
     first = group[0].summary
     better = "" if first.better == "neither" else f", {first.better} is better"
     same = first.target is not None and not _targets_differ(group)
@@ -190,9 +176,9 @@ def _targets_differ(group: Sequence[Compared]) -> bool:
 
 
 def _labels(group: Sequence[Compared], defaults: Defaults) -> list[str]:
-    """Names of a table's rows: the method, its options that are not the defaults (all of them if it is not
-    installed here), and the source that it is from if another has it, too. Rows that would be called alike
-    have the plugin's name as well, and a record's id if that is the same."""
+    """Name a table's rows: the method, its options that are not the defaults (all of them if it is not
+    installed here), and the source if another has it, too. Equal names get the plugin's name as well, and a
+    record's id if that is the same."""
 
     def label(row: Compared, before: str = "", after: str = "") -> str:
         run = row.runs[0]

@@ -1,4 +1,4 @@
-"""What a record's rounds say: how steadily a method learns, how soon and how cheaply it gets somewhere."""
+"""Learning curves: how steadily a method learns, how soon and at what cost it reaches a target."""
 
 from __future__ import annotations
 
@@ -12,28 +12,31 @@ from fedbench.results.records import Record
 
 @dataclass(frozen=True)
 class Curve:
-    """A measure after every round from 0, [R+1]; ``sign`` is −1 where less is better. ``uplink`` and
-    ``examples`` are what had been spent by then."""
+    """A measure over the rounds 0 to R, and what had been spent by then."""
 
     values: np.ndarray
+    """[R+1]: the measure after every round."""
     sign: int
+    """−1 where lower is better, else 1."""
     uplink: tuple[int, ...]
+    """[R+1]: bytes that the clients had sent."""
     examples: tuple[int, ...]
+    """[R+1]: training examples that the clients had seen."""
 
     @property
     def instability(self) -> float:
-        """Mean drop from the best so far, over the rounds: 0 for a method that never forgets."""
+        """Mean drop from the best value so far, over the rounds: 0 for a method that never gets worse."""
         best = np.maximum.accumulate(self.sign * self.values)
         return float((best - self.sign * self.values)[1:].mean()) if len(self.values) > 1 else 0.0
 
     def reaches(self, target: float) -> int | None:
-        """The first round whose measure is at least as good as ``target``."""
+        """Find the first round whose measure is at least as good as ``target``; None if none is."""
         there = np.flatnonzero(self.sign * self.values >= self.sign * target)
         return int(there[0]) if len(there) else None
 
 
 def curve(record: Record, name: str | None = None) -> Curve | None:
-    """The curve of measure ``name`` (the primary one); None if it was not measured every round."""
+    """Draw the curve of measure ``name`` (by default the primary one); None if a round did not measure it."""
     name = name or record.primary
     if not record.rounds or any(name not in entry.metrics for entry in record.rounds):
         return None

@@ -24,16 +24,20 @@ VERSION = "0.3.0"
 COLLECTION = "fedbench"
 
 BOUNDS: dict[str, tuple[float | str, float | str]] = {
-    "share": (0.0, 1.0), "AUC": (0.0, 1.0), "nats/token": (0.0, "Infinity"), "nats": (0.0, "Infinity"),
-}  # fmt: skip
-"""By unit: the least and the greatest value there can be."""
+    "share": (0.0, 1.0),
+    "AUC": (0.0, 1.0),
+    "nats/token": (0.0, "Infinity"),
+    "nats": (0.0, "Infinity"),
+}
+"""The least and the greatest possible value of each unit."""
 
 UNITS = {"share": "proportion"}
-"""The schema's own names of units."""
+"""The schema's names of units that it calls otherwise."""
 
 
 def write_log(record: Record, folder: Path) -> Path:
-    """Write ``folder/data/fedbench/DEVELOPER/METHOD/UUID.json``, as its data store wants it."""
+    """Write ``folder/data/fedbench/DEVELOPER/METHOD/UUID.json``, the layout of its data store; return the
+    path."""
     if record.status != "completed":
         raise UsageError("the record can't be exported", why=f"its run is {record.status}, and no evaluation")
     developer, method = record.method.provider.distribution, record.method.name
@@ -46,7 +50,7 @@ def write_log(record: Record, folder: Path) -> Path:
 
 
 def log_of(record: Record) -> dict[str, Any]:
-    """A record's final measures as an evaluation log."""
+    """Convert a record's final measures to an evaluation log."""
     method, scenario, environment = record.method, record.scenario, record.environment
     provider = method.provider
     model = f"{provider.distribution}/{method.name}"

@@ -1,4 +1,4 @@
-"""Records as one long table, a row for each measure and cost: CSV, Parquet. Imports pyarrow: do it late."""
+"""Records as one long table, a row per measure and cost: CSV, Parquet. Imports pyarrow; import it late."""
 
 from __future__ import annotations
 
@@ -15,46 +15,72 @@ from fedbench.files import atomic_path
 from fedbench.fingerprint import canonical_json
 from fedbench.results.records import Record
 
-SCHEMA = pa.schema(
-    [
-        *((name, pa.string()) for name in ("record_id", "scenario")), ("version", pa.int32()),
-        *((name, pa.string()) for name in ("track", "fingerprint", "changes", "method", "plugin")),
-        *((name, pa.string()) for name in ("plugin_version", "options")), ("seed", pa.int64()),
-        *((name, pa.string()) for name in ("status", "stage")), ("round", pa.int32()),
-        *((name, pa.string()) for name in ("client", "measure")),
-        ("value", pa.float64()), ("se", pa.float64()), ("n", pa.int64()), ("unit", pa.string()),
-        ("better", pa.string()),
-    ]
-)  # fmt: skip
-"""``stage``: round, end, or the name of a control. ``client`` where a measure is of one client's items."""
+COLUMNS: Mapping[str, pa.DataType] = {
+    "record_id": pa.string(),
+    "scenario": pa.string(),
+    "version": pa.int32(),
+    "track": pa.string(),
+    "fingerprint": pa.string(),
+    "changes": pa.string(),
+    "method": pa.string(),
+    "plugin": pa.string(),
+    "plugin_version": pa.string(),
+    "options": pa.string(),
+    "seed": pa.int64(),
+    "status": pa.string(),
+    "stage": pa.string(),
+    "round": pa.int32(),
+    "client": pa.string(),
+    "measure": pa.string(),
+    "value": pa.float64(),
+    "se": pa.float64(),
+    "n": pa.int64(),
+    "unit": pa.string(),
+    "better": pa.string(),
+}
+"""``stage``: round, end, or a control's name. ``client``: set where a measure is of one client's items."""
+
+SCHEMA = pa.schema(list(COLUMNS.items()))
 
 COSTS = {
-    "uplink_bytes": "bytes", "downlink_bytes": "bytes", "client_examples": "examples",
-    "client_seconds": "s", "server_seconds": "s", "evaluation_seconds": "s",
-}  # fmt: skip
+    "uplink_bytes": "bytes",
+    "downlink_bytes": "bytes",
+    "client_examples": "examples",
+    "client_seconds": "s",
+    "server_seconds": "s",
+    "evaluation_seconds": "s",
+}
+"""The units of the costs that are exported."""
 
 FORMULAS = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet takes for a formula at the beginning of a text."""
+"""Beginnings of a text that a spreadsheet takes for a formula."""
 
 
 def rows(record: Record) -> Iterator[dict[str, Any]]:
-    """The rows of a record, in the order of its log."""
+    """List a record's rows, in the order of its log."""
     scenario, method = record.scenario, record.method
     base = {
-        "record_id": record.record_id, "scenario": scenario.name, "version": scenario.version,
-        "track": scenario.track, "fingerprint": scenario.fingerprint,
-        "changes": canonical_json(scenario.changes), "method": method.name,
-        "plugin": method.provider.plugin, "plugin_version": method.provider.version,
-        "options": canonical_json(method.options), "seed": record.seed, "status": record.status,
-    }  # fmt: skip
+        "record_id": record.record_id,
+        "scenario": scenario.name,
+        "version": scenario.version,
+        "track": scenario.track,
+        "fingerprint": scenario.fingerprint,
+        "changes": canonical_json(scenario.changes),
+        "method": method.name,
+        "plugin": method.provider.plugin,
+        "plugin_version": method.provider.version,
+        "options": canonical_json(method.options),
+        "seed": record.seed,
+        "status": record.status,
+    }
     for entry in record.rounds:
         here = base | {"stage": "round", "round": entry.round}
         yield from (here | _measured(name, measure) for name, measure in entry.metrics.items())
         for client, measure in entry.clients.items():
             yield here | {"client": client} | _measured(record.primary, measure)
         yield from (here | cost for cost in _costs(entry.costs))
-    for stage, found in {"end": record.final, **record.controls}.items():
-        yield from (base | {"stage": stage} | _measured(name, measure) for name, measure in found.items())
+    for stage, measures in {"end": record.final, **record.controls}.items():
+        yield from (base | {"stage": stage} | _measured(name, measure) for name, measure in measures.items())
     yield from (base | {"stage": "end"} | cost for cost in _costs(record.costs))
 
 
@@ -73,11 +99,12 @@ def _costs(costs: Costs) -> Iterator[dict[str, Any]]:
 
 
 def write_csv(records: Iterable[Record], path: Path) -> None:
-    """A text that a spreadsheet would take for a formula begins with an apostrophe."""
+    """Write a CSV file. A text that a spreadsheet would take for a formula gets an apostrophe before it."""
     _write(records, path, pyarrow.csv.CSVWriter, _harmless)
 
 
 def write_parquet(records: Iterable[Record], path: Path) -> None:
+    """Write a Parquet file."""
     _write(records, path, pyarrow.parquet.ParquetWriter, lambda row: row)
 
 
@@ -86,7 +113,7 @@ def _harmless(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _write(records: Iterable[Record], path: Path, writer: Any, row: Callable[[Any], Any]) -> None:
-    """A batch for each record, so that thousands of them need the memory of one."""
+    """Write a batch for each record, so that thousands of them need the memory of one."""
     with atomic_path(path) as temporary, writer(str(temporary), SCHEMA) as file:
         for record in records:
-            file.write_table(pa.Table.from_pylist([row(found) for found in rows(record)], schema=SCHEMA))
+            file.write_table(pa.Table.from_pylist([row(line) for line in rows(record)], schema=SCHEMA))

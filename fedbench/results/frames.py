@@ -15,9 +15,10 @@ NULLABLE = {pa.int32(): pd.Int32Dtype(), pa.int64(): pd.Int64Dtype()}
 
 
 def record_frame(records: Iterable[Record]) -> pd.DataFrame:
-    """A row for each measure and cost of a round, of a client or at the end: the rows of ``fedbench export``.
+    """Make a data frame with a row for each measure and cost of a round, of a client or at the end.
 
-    ``stage`` is ``round``, ``end`` or a control's name; ``client`` is missing where a measure is of all.
+    The rows are those of ``fedbench export``. ``stage`` is ``round``, ``end`` or a control's name; ``client``
+    is missing where a measure is of all clients.
     """
     table = pa.Table.from_pylist([row for record in records for row in rows(record)], schema=SCHEMA)
     return table.to_pandas(types_mapper=NULLABLE.get)

@@ -1,4 +1,4 @@
-"""What must not become worse: ``accuracy:-1%`` fails a comparison in which accuracy falls by more."""
+"""Bounds on what may become worse: ``accuracy:-1%`` fails a comparison in which accuracy falls by more."""
 
 from __future__ import annotations
 
@@ -15,27 +15,30 @@ from fedbench.results.run_summary import RunSummary
 
 @dataclass(frozen=True)
 class Guard:
-    """A bound on a metric's mean change against the reference: a fall if negative, a rise if positive, of
-    the reference's mean if ``relative``. ``metric`` is a whole name or the last part of one."""
+    """A bound on a metric's mean change from the reference: on its fall if negative, on its rise if
+    positive."""
 
     metric: str
+    """A metric's whole name, or the last part of it."""
     limit: float
+    """The largest allowed change, with its sign."""
     relative: bool
+    """Whether ``limit`` is a share of the reference's mean."""
 
     @classmethod
     def parse(cls, text: str) -> Guard:
-        """From ``METRIC:CHANGE``, the change with its sign: ``accuracy:-1%``, ``test/all/nll:+0.05``."""
-        found = re.fullmatch(r"(?P<metric>[^:]+):(?P<limit>[+-]\d+(?:\.\d*)?(?:e-?\d+)?)(?P<share>%?)", text)
-        if not found:
+        """Parse ``METRIC:CHANGE``, the change with its sign: ``accuracy:-1%``, ``test/all/nll:+0.05``."""
+        match = re.fullmatch(r"(?P<metric>[^:]+):(?P<limit>[+-]\d+(?:\.\d*)?(?:e-?\d+)?)(?P<share>%?)", text)
+        if not match:
             why = "it is not METRIC:CHANGE, the change with its sign"
             raise UsageError(f"--fail-on {text!r}", why=why, fix="accuracy:-1% or nll:+0.05")
-        share = bool(found["share"])
-        return cls(found["metric"], float(found["limit"]) / (100 if share else 1), share)
+        share = bool(match["share"])
+        return cls(match["metric"], float(match["limit"]) / (100 if share else 1), share)
 
     def broken(self, rows: Sequence[Compared], reference: Sequence[RunSummary]) -> Iterator[str]:
-        """A line for each row whose metric changes by more, on the scenarios of the reference.
+        """List a line for each row whose metric changes by more, on the scenarios of the reference.
 
-        :class:`UsageError` if a row there has nothing that it can be held against, or if there is none.
+        Raises :class:`UsageError` if there is no row to compare, or one shares no seed with the reference.
         """
         there: dict[str, list[RunSummary]] = defaultdict(list)
         for run in reference:
@@ -52,40 +55,41 @@ class Guard:
                 "--fail-on", why="there is nothing to compare with", fix="name two, or --against"
             )
         for row in held:
-            found = difference(row.runs, there[row.summary.fingerprint], self._name(row))
-            if found is None:
+            measured = difference(row.runs, there[row.summary.fingerprint], self._name(row))
+            if measured is None:
                 what = f"{row.summary.name} on {row.summary.title}"
                 raise UsageError(
                     f"--fail-on {self.metric!r}: {what} is held against nothing",
                     why="it has no seed in common with the reference",
                     fix="run one, or leave it out",
                 )
-            change = self._change(found)
+            change = self._change(measured)
             if self._beyond(change):
                 by = (
                     f"{change:+.2%}"
                     if self.relative and math.isfinite(change)
-                    else f"{found.interval.mean:+.4f}"
+                    else f"{measured.interval.mean:+.4f}"
                 )
                 limit = f"{100 * self.limit:+g} %" if self.relative else f"{self.limit:+g}"
                 yield (
-                    f"{row.summary.name} on {row.summary.title}: {found.metric} {by} against"
-                    f" {found.against}, beyond {limit} ({found.verdict})"
+                    f"{row.summary.name} on {row.summary.title}: {measured.metric} {by} against"
+                    f" {measured.against}, beyond {limit} ({measured.verdict})"
                 )
 
-    def _change(self, found: Difference) -> float:
-        """Of a reference of zero, any change is more than any share."""
-        mean = found.interval.mean
+    def _change(self, measured: Difference) -> float:
+        """Take the mean change; relative to a reference of zero, any change is infinite."""
+        mean = measured.interval.mean
         if not self.relative or not mean:
             return mean
-        return math.copysign(math.inf, mean) if found.relative is None else found.relative
+        return math.copysign(math.inf, mean) if measured.relative is None else measured.relative
 
     def _beyond(self, change: float) -> bool:
-        """``-0%`` is a bound below, ``+0%`` one above."""
+        """Check the bound: ``-0%`` is one below, ``+0%`` one above."""
         return change < self.limit if math.copysign(1, self.limit) < 0 else change > self.limit
 
     def _name(self, row: Compared) -> str:
-        """The metric's whole name in a row: of the suite that is compared if it has it, else the only one."""
+        """Complete the metric's name: in the suite that is compared if it has it, else where it occurs
+        once."""
         known, suite = row.runs[0].measures, row.summary.metric.rpartition("/")[0]
         fitting = [name for name in known if name == self.metric or name.endswith(f"/{self.metric}")]
         if f"{suite}/{self.metric}" in fitting:

@@ -1,4 +1,4 @@
-"""What a run is called and where its record lies: the same on every machine."""
+"""Names of runs and folders of their records: the same on every machine."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fedbench.fingerprint import sha256_json
 
 
 def run_id(fingerprint: str, method: str, plugin: str, options: Mapping[str, Any], seed: int) -> str:
-    """The hash of a request: scenario (by its fingerprint), method, options and seed."""
+    """Hash what was asked for: scenario (by its fingerprint), method, options and seed."""
     return sha256_json(
         {
             "scenario": fingerprint,
@@ -23,7 +23,8 @@ def run_id(fingerprint: str, method: str, plugin: str, options: Mapping[str, Any
 
 
 def method_label(method: str, plugin: str, distribution: str) -> str:
-    """The method's name; with its plugin's, unless that is the same or one of fedbench's own."""
+    """Name the method's folder: the method, with its plugin unless that has the same name or is one of
+    fedbench's own."""
     own = distribution.startswith("fedbench-") or plugin == method
     return method if own else f"{method}@{plugin}"
 
@@ -31,8 +32,11 @@ def method_label(method: str, plugin: str, distribution: str) -> str:
 def run_folder(
     scenario: str, label: str, seed: int, *, changed: str = "", options: Mapping[str, Any] | None = None
 ) -> PurePosixPath:
-    """``scenario@version/method/seed-N``; a hash marks what isn't as published: ``changed``, the fingerprint
-    of a changed scenario, and ``options``, those of a method that does not run with its defaults."""
+    """Name the run's folder, ``scenario@version/method/seed-N``.
+
+    A hash marks what is not as published: ``changed``, the fingerprint of a changed scenario, and
+    ``options``, those of a method that does not run with its defaults.
+    """
     if changed:
         scenario += f"+{changed[:8]}"
     if options:

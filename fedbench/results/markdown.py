@@ -1,4 +1,4 @@
-"""Values that nobody vouches for, where they are shown: text stays text."""
+"""Text from untrusted sources, escaped for terminals and Markdown."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from tabulate import tabulate
 
 
 def visible(text: str) -> str:
-    """Without characters that move a terminal's cursor or that XML can't hold."""
+    """Replace the characters that move a terminal's cursor or that XML can't hold."""
     return "".join(character if character.isprintable() else "�" for character in text)
 
 
 def plain(value: Any) -> str:
-    """A value as Markdown shows it literally, on one line; an address becomes no link by itself."""
+    """Escape a value so that Markdown shows it literally, on one line; an address becomes no link by
+    itself."""
     text = re.sub(r"([\\`*_{}\[\]<>#|~@$&])", r"\\\1", " ".join(str(value).split()))
     return re.sub(r"(?i)(:/|\bwww)([/.])", r"\1\\\2", text)
 
 
 def markdown_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Rows with the same keys."""
+    """Format rows with the same keys as a Markdown table."""
     cells = [{plain(key): plain(value) for key, value in row.items()} for row in rows]
     return tabulate(cells, headers="keys", tablefmt="pipe", disable_numparse=True)

@@ -1,4 +1,4 @@
-"""A record and a comparison as notebooks show them: HTML without scripts. Imports matplotlib: do it late."""
+"""HTML views of a record and a comparison, without scripts. Imports matplotlib; import it late."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ WIDE = ("± items", "drop", "rounds to target", "MB to target", "examples", "eff
 
 
 def record_html(record: Record) -> str:
-    """The record's headline: what was run, what came out, what it cost, and its learning curve."""
+    """Render a record's headline: what was run, the result, its cost, and the learning curve."""
     run = run_of(record)
     curves = {run.title: {run.method.name: [run]}} if record.primary in run.curves else {}
     return _page("record.html").render(
@@ -39,7 +39,7 @@ def record_html(record: Record) -> str:
 
 
 def comparison_html(comparison: Comparison) -> str:
-    """The comparison's tables with intervals and verdicts, and the learning curves below."""
+    """Render a comparison's tables with intervals and verdicts, and the learning curves below."""
     panels = {title: dict(list(lines.items())[:MANY]) for title, lines in comparison.panels.items()}
     return _page("comparison.html").render(
         tables=comparison.tables,
@@ -49,7 +49,7 @@ def comparison_html(comparison: Comparison) -> str:
 
 
 def _facts(record: Record) -> Iterator[tuple[str, str]]:
-    """Names and values of a record's headline."""
+    """List the names and values of a record's headline."""
     start = record.rounds[0].metrics.get(record.primary) if record.rounds else None
     primary = record.final.get(record.primary) or (
         record.rounds[-1].metrics.get(record.primary) if record.rounds else None
@@ -74,7 +74,7 @@ def _facts(record: Record) -> Iterator[tuple[str, str]]:
 
 
 def _embedded(figure: Figure) -> str:
-    """The picture as a data address: an SVG image in which nothing runs and whose styles stay inside."""
+    """Embed a picture as a data address: an SVG image without scripts, whose styles do not leak."""
     file = io.BytesIO()
     with mpl.rc_context({"svg.hashsalt": "fedbench"}):
         figure.savefig(file, format="svg", metadata={"Date": None})
@@ -82,7 +82,7 @@ def _embedded(figure: Figure) -> str:
 
 
 def _page(name: str) -> Template:
-    """A template that escapes every value and shows no character that HTML can't hold."""
+    """Load a template that escapes every value and shows no character that HTML can't hold."""
     environment = Environment(
         loader=PackageLoader("fedbench.results"),
         autoescape=True,

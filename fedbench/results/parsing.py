@@ -1,4 +1,4 @@
-"""Reading JSON that nobody vouches for: bounded, strict, and nothing in it is more than data."""
+"""Strict and bounded reading of JSON from untrusted sources."""
 
 from __future__ import annotations
 
@@ -15,14 +15,13 @@ from fedbench.errors import UsageError
 from fedbench.fingerprint import sha256_json
 
 MOST_BYTES = 8_000_000
-"""Of one record that is handed in; a hundred clients over ten rounds take 0.4 MB."""
+"""Largest submitted record; a hundred clients over ten rounds take 0.4 MB."""
 
 OWN_BYTES = 1_000_000_000
-"""Of one record that a user names: a long run of thousands of clients is his to read."""
-
+"""Largest record that a user names: a long run of thousands of clients is large."""
 
 DEEPEST = 20
-"""Levels of objects and lists within each other; a record of ours has 5 and its diagnostics."""
+"""Most levels of objects and lists within each other; a record has 5 and its diagnostics."""
 
 
 class NotJson(ValueError):
@@ -30,13 +29,13 @@ class NotJson(ValueError):
 
 
 def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
-    """A plain file's bytes, of which there may be ``most``."""
-    try:  # opening a pipe must not wait for somebody to write into it
+    """Read a plain file of at most ``most`` bytes; :class:`UsageError` for any other."""
+    try:  # opening a pipe must not wait for a writer
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
-            found = os.fstat(file.fileno())
-            if not stat.S_ISREG(found.st_mode):
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
                 raise UsageError("can't read the record", where=path, why="it is not a plain file")
-            data = file.read(min(found.st_size, most) + 1)  # what is asked for is allocated
+            data = file.read(min(status.st_size, most) + 1)  # no more than this is allocated
     except OSError as error:
         raise UsageError("can't read the record", where=path, why=error.strerror or error) from error
     if len(data) > most:
@@ -46,9 +45,12 @@ def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
 
 
 def parse(data: bytes) -> dict[str, Any]:
-    """The JSON object in ``data``: UTF-8, no key twice, no NaN or infinity, not nested without end."""
+    """Parse the JSON object in ``data``: UTF-8, no key twice, finite numbers, at most :data:`DEEPEST` levels.
+
+    Raises :class:`NotJson`.
+    """
     try:
-        found = json.loads(
+        document = json.loads(
             data.decode(), object_pairs_hook=_unique, parse_float=_finite, parse_constant=_no_number
         )
     except RecursionError:
@@ -62,9 +64,9 @@ def parse(data: bytes) -> dict[str, Any]:
         raise
     except ValueError as error:  # a whole number of thousands of digits
         raise NotJson(f"it is not JSON: {error}") from error
-    if not isinstance(found, dict):
+    if not isinstance(document, dict):
         raise NotJson("it is not a JSON object")
-    level: list[Any] = [found]
+    level: list[Any] = [document]
     for _ in range(DEEPEST):
         level = [
             inner
@@ -74,17 +76,17 @@ def parse(data: bytes) -> dict[str, Any]:
         ]
     if level:
         raise NotJson("it is nested too deeply")
-    if rb"\u" in data and re.search(r"[\ud800-\udfff]", json.dumps(found, ensure_ascii=False)):
+    if rb"\u" in data and re.search(r"[\ud800-\udfff]", json.dumps(document, ensure_ascii=False)):
         raise NotJson("it has half a character (a lone surrogate)")
-    return found
+    return document
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    unique = dict(pairs)
+    if len(unique) < len(pairs):
         keys = [key for key, _ in pairs]
         raise NotJson(f"the key {max(keys, key=keys.count)!r} is there twice")
-    return found
+    return unique
 
 
 def _finite(text: str) -> float:
@@ -99,5 +101,5 @@ def _no_number(text: str) -> NoReturn:
 
 
 def content_id(values: Mapping[str, Any]) -> str:
-    """The ``record_id`` of a record's JSON: the hash of everything else in it."""
+    """Hash a record's JSON without its ``record_id``, which this is."""
     return sha256_json({key: value for key, value in values.items() if key != "record_id"})

@@ -20,14 +20,14 @@ from fedbench.results.records import Record
 from fedbench.results.run_summary import RunSummary
 
 DATELESS: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "png": {}, "pdf": {"CreationDate": None}}
-"""The formats, and for each the metadata that keeps the date out of the file."""
+"""The metadata that keeps the date out of a file, by format."""
 
 COLOURS = mpl.color_sequences["petroff8"]
-"""Told apart with any colour vision (Petroff 2021, arXiv 2107.02270)."""
+"""Distinguishable with any colour vision (Petroff 2021, arXiv 2107.02270)."""
 
 
 def picture_format(path: Path) -> str:
-    """``svg``, ``png`` or ``pdf``, as the name ends."""
+    """Infer ``svg``, ``png`` or ``pdf`` from the ending of the name; :class:`UsageError` for any other."""
     ending = path.suffix.removeprefix(".").lower()
     if ending not in DATELESS:
         raise UsageError(f"can't tell the format of picture {path}", fix="name it .svg, .png or .pdf")
@@ -44,14 +44,14 @@ def save(figure: Figure, path: Path) -> None:
         raise UsageError("can't write the picture", where=path, why=error.strerror) from error
 
 
-def client_bars(found: Heterogeneity, title: str) -> Figure:
-    """A bar for each client, as high as its training units, stacked by class."""
-    clients = range(len(found.units))
+def client_bars(held: Heterogeneity, title: str) -> Figure:
+    """Draw a bar for each client, as high as its training units, stacked by class."""
+    clients = range(len(held.units))
     figure = Figure(figsize=(min(5 + 0.4 * len(clients), 12), 4.5), layout="constrained")
     axes = figure.subplots()
-    names, histogram = found.commonest()
+    names, histogram = held.commonest()
     if not names:
-        names, histogram = [""], found.units[:, None]
+        names, histogram = [""], held.units[:, None]
     bottom = histogram.cumsum(1) - histogram
     for name, heights, below, colour in zip(names, histogram.T, bottom.T, COLOURS, strict=False):
         axes.bar(clients, heights, bottom=below, label=name, color=colour)
@@ -61,11 +61,16 @@ def client_bars(found: Heterogeneity, title: str) -> Figure:
     axes.xaxis.set_major_locator(MaxNLocator(20, steps=[1, 2, 5, 10], integer=True))
     axes.margins(x=0.01)
     axes.spines[["top", "right"]].set_visible(False)
-    if found.label:
+    if held.label:
         figure.legend(
-            loc="outside right upper", title=found.label, alignment="left", reverse=True, frameon=False,
-            handlelength=1, handleheight=1,
-        )  # fmt: skip
+            loc="outside right upper",
+            title=held.label,
+            alignment="left",
+            reverse=True,
+            frameon=False,
+            handlelength=1,
+            handleheight=1,
+        )
     return figure
 
 
@@ -74,7 +79,7 @@ Panels = Mapping[str, Mapping[str, Sequence[RunSummary]]]
 
 
 def learning_curves(panels: Panels, metric: str | None = None) -> Figure:
-    """A measure (the primary one) over the rounds: a panel for each scenario, a line for each method.
+    """Draw a measure (the primary one by default) over the rounds: a plot per scenario, a line per method.
 
     A line is the mean over the method's runs (seeds), its band reaches from the worst of them to the best.
     """
@@ -94,8 +99,10 @@ def learning_curves(panels: Panels, metric: str | None = None) -> Figure:
 
 
 def comparison(panels: Panels, metric: str | None = None) -> Figure:
-    """A row for each scenario: learning curves, what the clients sent against what came out (error bars are
-    from the worst seed to the best), and each client's measure at the end."""
+    """Draw a row for each scenario: learning curves, cost against result, and each client's result.
+
+    Cost is what the clients sent; error bars reach from the worst seed to the best.
+    """
     panels = _literal(panels)
     style = _styles(panels)
     figure = Figure(figsize=(15, 1 + 3.4 * len(panels)), layout="constrained")
@@ -110,9 +117,9 @@ def comparison(panels: Panels, metric: str | None = None) -> Figure:
 
 
 def _literal(panels: Panels) -> Panels:
-    """Names without mathematics: what stands between two dollars is matplotlib's language."""
+    """Escape names: text between two dollars is mathematics to matplotlib."""
     return {
-        _text(title): {_text(name): runs for name, runs in found.items()} for title, found in panels.items()
+        _text(title): {_text(name): runs for name, runs in lines.items()} for title, lines in panels.items()
     }
 
 
@@ -126,8 +133,8 @@ Style = Mapping[str, tuple[Any, int]]
 
 
 def _styles(panels: Mapping[str, Mapping[str, Sequence[Any]]]) -> Style:
-    """For each name a colour and, where these are used up, the number of another dash or mark."""
-    names = list(dict.fromkeys(name for lines in panels.values() for name, found in lines.items() if found))
+    """Give each name a colour and, where these are used up, the number of another dash or mark."""
+    names = list(dict.fromkeys(name for lines in panels.values() for name, runs in lines.items() if runs))
     return {
         name: (COLOURS[i % len(COLOURS)], i // len(COLOURS) % len(DASHES)) for i, name in enumerate(names)
     }
@@ -143,9 +150,9 @@ def _legend(figure: Figure, grid: Iterable[Any]) -> None:
 def _curves(axes: Any, lines: Mapping[str, Sequence[RunSummary]], metric: str | None, style: Style) -> None:
     measures = {metric or run.primary for runs in lines.values() for run in runs}
     for name, runs in lines.items():
-        if found := [run.curves[m] for run in runs if (m := metric or run.primary) in run.curves]:
+        if drawn := [run.curves[m] for run in runs if (m := metric or run.primary) in run.curves]:
             colour, number = style[name]
-            line(axes, found, colour, DASHES[number])[0].set_label(name)
+            line(axes, drawn, colour, DASHES[number])[0].set_label(name)
     axes.set_xlabel("round")
     axes.set_ylabel(_text(", ".join(sorted(measures))))
     axes.xaxis.set_major_locator(MaxNLocator(10, integer=True))
@@ -153,9 +160,9 @@ def _curves(axes: Any, lines: Mapping[str, Sequence[RunSummary]], metric: str | 
 
 
 def line(axes: Any, curves: Sequence[Curve], colour: Any, dash: Any) -> tuple[Any, Any]:
-    """The mean over seeds and the band from the worst of them to the best."""
-    rounds = range(min(len(found.values) for found in curves))
-    values = np.stack([found.values[: len(rounds)] for found in curves])
+    """Draw the mean over seeds and the band from the worst of them to the best."""
+    rounds = range(min(len(each.values) for each in curves))
+    values = np.stack([each.values[: len(rounds)] for each in curves])
     (mean,) = axes.plot(rounds, values.mean(0), linestyle=dash, color=colour, linewidth=1.5)
     band = axes.fill_between(rounds, values.min(0), values.max(0), color=colour, alpha=0.15, linewidth=0)
     return mean, band
@@ -176,7 +183,7 @@ def _costs(axes: Any, lines: Mapping[str, Sequence[RunSummary]], metric: str | N
 
 
 def _clients(axes: Any, lines: Mapping[str, Sequence[RunSummary]], style: Style) -> None:
-    """A column of dots for each method, a dot for each client of each seed; a bar at the mean."""
+    """Draw a column of dots for each method, a dot for each client of each seed; a bar at the mean."""
     for place, (name, runs) in enumerate(lines.items()):
         values = [value for run in runs for value in run.clients.values()]
         colour, number = style[name]
@@ -190,8 +197,11 @@ def _clients(axes: Any, lines: Mapping[str, Sequence[RunSummary]], style: Style)
 
 
 def paths(panels: Mapping[str, Mapping[str, Sequence[Record]]], across: str, up: str) -> Figure:
-    """A measure against another: a panel for each scenario, a line for each method, from the first round that
-    has both to a dot at the last. A point is the mean over the method's records (seeds)."""
+    """Draw a measure against another: a plot for each scenario, a line for each method.
+
+    A line goes from the first round that has both measures to a dot at the last. A point is the mean over the
+    method's records (seeds).
+    """
     style = _styles(panels)
     figure = Figure(figsize=(4.5 + 3.5 * len(panels), 4.3), layout="constrained")
     grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)
@@ -210,8 +220,8 @@ def paths(panels: Mapping[str, Mapping[str, Sequence[Record]]], across: str, up:
 
 
 def _points(records: Sequence[Record], *names: str) -> np.ndarray:
-    """[rounds, measures]: means over the records, of the rounds that have every measure."""
-    found = [
+    """Average the rounds that have every measure over the records: [rounds, measures]."""
+    by_record = [
         [
             [entry.metrics[name].value for name in names]
             for entry in record.rounds
@@ -219,5 +229,7 @@ def _points(records: Sequence[Record], *names: str) -> np.ndarray:
         ]
         for record in records
     ]
-    rounds = min(map(len, found), default=0)
-    return np.array([points[:rounds] for points in found]).mean(0) if rounds else np.empty((0, len(names)))
+    rounds = min(map(len, by_record), default=0)
+    return (
+        np.array([points[:rounds] for points in by_record]).mean(0) if rounds else np.empty((0, len(names)))
+    )

@@ -16,29 +16,48 @@ from fedbench.results.records import MethodInfo, Record, ScenarioInfo, Spread, S
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """``contender`` says who ran. ``measures`` are those at the end; ``curves`` those taken after every
-    round, from round 0; ``start`` is round 0's. ``clients`` is each client's primary measure at the end."""
+    """What tables and boards need of a record: small enough to hold thousands."""
 
     id: str
+    """The record's id."""
     path: Path | None
+    """The file it was read from; None for a record given as an object."""
     status: Status
+    """``completed``, ``cancelled`` or ``failed``."""
     scenario: ScenarioInfo
+    """The scenario."""
     method: MethodInfo
+    """The method and its options."""
     contender: tuple[str, str, str]
+    """Method, plugin and options as canonical JSON: what is compared over seeds."""
     seed: int
+    """The seed."""
     primary: str
+    """The scenario's primary measure, ``split/suite/value``."""
     measures: Mapping[str, Measure]
+    """The measures at the end, by name."""
     start: Mapping[str, float]
+    """Round 0's values, by the measure's name."""
     curves: Mapping[str, Curve]
+    """The measures taken after every round from round 0, by name."""
     clients: Mapping[str, float]
+    """Each client's primary measure at the end."""
     spread: Spread | None
+    """The primary measure over the clients at the end."""
     costs: Costs
+    """What the whole run cost."""
     seconds: float
+    """Wall time."""
     finished: str
+    """When the record was written."""
     device: str
+    """The device that it ran on."""
     command: tuple[str, ...] = ()
+    """The command line."""
     environment: Mapping[str, Any] = field(default_factory=dict)
+    """The machine and the versions of packages."""
     left_out: Mapping[str, int] = field(default_factory=dict)
+    """How often a client's work was missing, by reason."""
 
     @property
     def title(self) -> str:
@@ -46,7 +65,7 @@ class RunSummary:
         return f"{self.scenario.name}@{self.scenario.version}"
 
     def measure(self, name: str) -> Measure:
-        """The measure at the end; :class:`UsageError` if there is none of this name."""
+        """Look up the measure at the end; :class:`UsageError` if there is none of this name."""
         if name not in self.measures:
             raise UsageError(
                 f"a record of {self.method.name!r} on {self.scenario.name!r} has no metric {name!r}",
@@ -56,12 +75,13 @@ class RunSummary:
 
 
 def contender(method: MethodInfo) -> tuple[str, str, str]:
-    """Who ran: method, plugin and options; runs that share them differ by scenario and seed."""
+    """Identify the contender: method, plugin and options; runs that share them differ by scenario and
+    seed."""
     return method.name, method.provider.plugin, canonical_json(method.options)
 
 
 def run_of(record: Record, path: Path | None = None) -> RunSummary:
-    """What is kept of ``record``, which was read from ``path``."""
+    """Summarise ``record``, which was read from ``path``."""
     first, last = (record.rounds[0], record.rounds[-1]) if record.rounds else (None, None)
     names = first.metrics if first else ()
     return RunSummary(
@@ -75,7 +95,7 @@ def run_of(record: Record, path: Path | None = None) -> RunSummary:
         primary=record.primary,
         measures=(last.metrics if last else {}) | record.final,
         start={name: measure.value for name, measure in first.metrics.items()} if first else {},
-        curves={name: found for name in names if (found := curve(record, name)) is not None},
+        curves={name: measured for name in names if (measured := curve(record, name)) is not None},
         clients={client: measure.value for client, measure in last.clients.items()} if last else {},
         spread=record.spread,
         costs=record.costs,
@@ -89,5 +109,5 @@ def run_of(record: Record, path: Path | None = None) -> RunSummary:
 
 
 def unusual(options: Mapping[str, Any], usual: Mapping[str, Any]) -> str:
-    """The options that differ from the usual ones, as they are given on the command line."""
+    """Print the options that differ from the ``usual`` ones, as they are given on the command line."""
     return " ".join(f"{key}={value}" for key, value in options.items() if usual.get(key, ...) != value)

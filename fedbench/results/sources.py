@@ -1,4 +1,4 @@
-"""What a comparison is of: records named by file, folder or method, or given as objects; its reference."""
+"""The records of a comparison: named by file, folder or method, or given as objects; its reference."""
 
 from __future__ import annotations
 
@@ -17,14 +17,16 @@ Source = str | Path | Record | Sequence[Record]
 
 @dataclass(frozen=True)
 class Sources:
-    """Runs by the name of the source they are from, and those of them that the others are held against."""
+    """The runs of a comparison."""
 
     runs: Mapping[str, Sequence[RunSummary]]
+    """The runs, by the name of their source."""
     reference: Sequence[RunSummary] = ()
+    """Those that the others are compared with; none if empty."""
 
 
 def gather(what: Source | Iterable[Source], against: Source | None, records: Path) -> Sources:
-    """The runs of every source in ``what``; those of ``against`` are the reference and among them.
+    """Collect the runs of every source in ``what``; those of ``against`` are the reference and among them.
 
     Without ``against`` the first of several sources is the reference, unless it holds several contenders
     (method, plugin and options). A record given as an object stands for all those of its contender, a seed
@@ -33,7 +35,7 @@ def gather(what: Source | Iterable[Source], against: Source | None, records: Pat
     Raises
     ------
     UsageError
-        A name that leads nowhere, or an ``against`` that holds several contenders.
+        A name of nothing, or an ``against`` that holds several contenders.
     """
     sources = [what] if isinstance(what, str | Path | Record) else list(what)
     runs: dict[str, Sequence[RunSummary]] = {}

@@ -1,4 +1,4 @@
-"""What a handful of seeds can tell: intervals for means over seeds, bootstrapped."""
+"""Bootstrapped intervals for means over a handful of seeds."""
 
 from __future__ import annotations
 
@@ -20,21 +20,25 @@ EQUAL = 1e-12
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A mean over ``n`` seeds and where it may lie; of one seed nothing is known but its value."""
+    """A mean over seeds and its 95 % interval."""
 
     mean: float
+    """The mean."""
     low: float | None
+    """The lower end; None for a single seed."""
     high: float | None
+    """The upper end; None for a single seed."""
     n: int
+    """The number of seeds."""
 
     @property
     def clear(self) -> bool:
-        """Whether zero lies outside."""
+        """Whether zero lies outside the interval."""
         return self.low is not None and self.high is not None and (self.low > EQUAL or self.high < -EQUAL)
 
 
 def interval(values: Sequence[float]) -> Interval:
-    """The 95 % interval of the mean over seeds: mean ± t(n−1) · √(n/(n−1)) · bootstrap standard error.
+    """Compute the 95 % interval of a mean over seeds: mean ± t(n−1) · √(n/(n−1)) · bootstrap standard error.
 
     A percentile bootstrap of three seeds covers 75 %, since it never leaves the range of its values; with
     Student's t for the bootstrap's normal and the factor that makes its variance unbiased the coverage is
@@ -60,16 +64,18 @@ def _resampling(n: int) -> tuple[np.ndarray, float]:
     from scipy.stats import bootstrap
 
     stream = numpy_stream(0, "bootstrap", n)
-    found = bootstrap((np.eye(n),), np.mean, axis=-1, n_resamples=RESAMPLES, method="percentile", rng=stream)
-    return found.bootstrap_distribution, float(stdtrit(n - 1, (1 + CONFIDENCE) / 2))
+    resampled = bootstrap(
+        (np.eye(n),), np.mean, axis=-1, n_resamples=RESAMPLES, method="percentile", rng=stream
+    )
+    return resampled.bootstrap_distribution, float(stdtrit(n - 1, (1 + CONFIDENCE) / 2))
 
 
 def standard_error(values: Sequence[float]) -> float | None:
-    """Of the mean of ``values``; one value tells nothing."""
+    """Compute the standard error of the mean of ``values``; None for a single value."""
     return stdev(values) / sqrt(len(values)) if len(values) > 1 else None
 
 
 def known_mean(values: Iterable[float | None]) -> float | None:
-    """The mean of those values that are not None; None if all are."""
+    """Average the values that are not None; None if all are."""
     known = [value for value in values if value is not None]
     return fmean(known) if known else None

@@ -1,4 +1,4 @@
-"""Where records live: one folder per run, written once and never changed."""
+"""Files of records: one folder per run, written once and never changed."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ def write_record(folder: Path, record: Record) -> Path:
 
 
 def _check_writable(record: Record) -> None:
-    """Only what this version knows is written, and only as it was sealed."""
+    """Refuse a record with fields that this version does not know, or that was changed after it was
+    sealed."""
     try:
         Record.model_validate(record.model_dump(mode="json"), extra="forbid")
     except ValidationError as error:
@@ -49,13 +50,15 @@ def _check_writable(record: Record) -> None:
 
 
 def read_record(path: Path) -> Record:
-    """Read and check one record file, of whatever schema version; fields of its that this version does not
-    know are kept."""
+    """Read and check a record file of any schema version; fields that this version does not know are kept.
+
+    Raises :class:`UsageError` for a file that is no record.
+    """
     return record_of(read_values(path), path)
 
 
 def read_values(path: Path) -> dict[str, Any]:
-    """The JSON of one record file."""
+    """Read the JSON of a record file."""
     try:
         return parse(read_bytes(path, OWN_BYTES))
     except NotJson as error:
@@ -63,7 +66,7 @@ def read_values(path: Path) -> dict[str, Any]:
 
 
 def record_of(values: Mapping[str, Any], path: Path, strict: bool = False) -> Record:
-    """The record that the JSON in ``path`` is; ``strict`` refuses fields that this version does not know."""
+    """Check the JSON ``values`` of ``path``; ``strict`` refuses fields that this version does not know."""
     try:
         return Record.model_validate(migrate(values), extra="forbid" if strict else None)
     except UnknownVersion as error:
@@ -81,17 +84,17 @@ def _problem(error: ValidationError) -> str:
 
 
 def find_records(paths: Iterable[Path]) -> list[Path]:
-    """Record files among ``paths``; a folder stands for every completed record below it."""
-    found: list[Path] = []
+    """List the record files among ``paths``; a folder stands for every completed record below it."""
+    files: list[Path] = []
     for path in paths:
         if path.is_dir():
             below = sorted(path.rglob(RECORD))
             if not below:
                 raise UsageError("no completed record", where=path, fix="`fedbench run` makes them")
-            found += below
+            files += below
         else:
-            found.append(path)
-    return list(dict.fromkeys(found))
+            files.append(path)
+    return list(dict.fromkeys(files))
 
 
 def write_round_log(folder: Path, entries: Iterable[RoundEntry]) -> None:

@@ -1,4 +1,4 @@
-"""Views of results that take pandas or matplotlib, by name: the modules that draw them import the results."""
+"""Views of results that need pandas or matplotlib, loaded by name, since their modules import the results."""
 
 from __future__ import annotations
 
@@ -14,6 +14,6 @@ VIEWS = {
 
 
 def view(name: Literal["record frame", "record html", "comparison html"], value: Any) -> Any:
-    """The view ``name`` of a record or a comparison."""
+    """Draw the view ``name`` of a record or a comparison."""
     module, _, function = VIEWS[name].partition(":")
     return getattr(import_module(module), function)(value)
