@@ -1,1 +1,1 @@
-"""easy-VQA as a federation of question types."""
+"""easy-VQA as a federation of question types: a data set and its scenarios."""

@@ -1,4 +1,4 @@
-"""How often the right answer can be given without the image: ``python -m fedbench_easyvqa.blind``.
+"""Accuracy without the image: ``python -m fedbench_easyvqa.blind``.
 
 The answer to a question is the one that its text had most often in training.
 """
@@ -20,20 +20,20 @@ Asked = tuple[str, str]
 
 
 def majority(training: Iterable[Asked]) -> dict[str, str]:
-    """Each text's most frequent answer; of equally frequent ones the first in the alphabet."""
+    """Find each text's most frequent answer; of equally frequent ones the first in the alphabet."""
     counts: dict[str, Counter[str]] = {}
     for text, answer in training:
         counts.setdefault(text, Counter())[answer] += 1
-    return {text: min(found, key=lambda a: (-found[a], a)) for text, found in counts.items()}
+    return {text: min(given, key=lambda a: (-given[a], a)) for text, given in counts.items()}
 
 
 def accuracy(answers: Mapping[str, str], asked: Sequence[Asked]) -> float:
-    """The share of ``asked`` that ``answers`` gets right; a text it does not know is wrong."""
+    """Compute the share of ``asked`` that ``answers`` gets right; an unknown text is wrong."""
     return sum(answers.get(text) == answer for text, answer in asked) / len(asked)
 
 
 def by_suite(data: AlignmentData) -> dict[str, float]:
-    """The blind accuracy on every suite, learned from the training pairs."""
+    """Compute the blind accuracy on every suite, learned from the training pairs."""
     answers = majority((pair.prompt, pair.answer) for pair in data.pairs)
     return {
         key: accuracy(answers, [(item.prompt, item.answer) for item in suite.items])
@@ -42,7 +42,7 @@ def by_suite(data: AlignmentData) -> dict[str, float]:
 
 
 def as_published() -> dict[str, float]:
-    """The same on all of easy-VQA's test questions, learned from all of its training questions."""
+    """Compute it on all of easy-VQA's test questions, learned from all of its training questions."""
     answers = majority((question.text, question.answer) for question in read("train"))
     asked = [(question.text, question.answer) for question in read("test")]
     return {
@@ -53,10 +53,11 @@ def as_published() -> dict[str, float]:
 
 
 def main() -> None:
+    """Print both as tables."""
     options = load_scenario(SCENARIOS / "easyvqa-tasks.toml").data.options
     data = easyvqa(validated(EasyVQAOptions, options, "data 'easy-vqa'"))
-    for title, found in (("easyvqa-tasks", by_suite(data)), ("easy-VQA as published", as_published())):
-        print(tabulate.tabulate(found.items(), headers=[title, "blind accuracy"], floatfmt=".4f"), end="\n\n")
+    for title, rates in (("easyvqa-tasks", by_suite(data)), ("easy-VQA as published", as_published())):
+        print(tabulate.tabulate(rates.items(), headers=[title, "blind accuracy"], floatfmt=".4f"), end="\n\n")
 
 
 if __name__ == "__main__":

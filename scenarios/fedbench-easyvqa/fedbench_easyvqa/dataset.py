@@ -21,6 +21,7 @@ class Pictures(Sequence[Image.Image]):
     """Image files, opened when asked for."""
 
     paths: Sequence[Path]
+    """The images' files."""
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -31,7 +32,7 @@ class Pictures(Sequence[Image.Image]):
 
 
 def easyvqa(options: EasyVQAOptions) -> AlignmentData:
-    """Training pairs from some of the train images.
+    """Make the data: training pairs from some of the train images.
 
     Suites come in two splits: ``validation`` (the other train images) and ``test`` (the test images).
     """
@@ -61,17 +62,17 @@ def easyvqa(options: EasyVQAOptions) -> AlignmentData:
 
 
 def read(half: Half) -> Iterator[Question]:
-    """The questions of a half, in easy-VQA's order and words."""
+    """Read the questions of a half, in easy-VQA's order and words."""
     questions = {"train": easy_vqa.get_train_questions, "test": easy_vqa.get_test_questions}
     try:
-        found = zip(*questions[half](), strict=True)
+        rows = zip(*questions[half](), strict=True)
     except (OSError, ValueError) as error:
         raise _damaged(error) from error
-    return (Question(half, image, text, answer) for text, answer, image in found)
+    return (Question(half, image, text, answer) for text, answer, image in rows)
 
 
 def put(questions: Iterable[Question], options: EasyVQAOptions) -> Iterator[Question]:
-    """The questions that ``options`` ask for, as they are to be put."""
+    """Select and rephrase the questions as ``options`` say."""
     for question in questions:
         if options.negated or not question.negated:
             yield shortened(question) if options.wording == "short" else question
@@ -82,7 +83,7 @@ def _rng(options: EasyVQAOptions, *names: str) -> random.Random:
 
 
 def _fair(questions: Sequence[Question], options: EasyVQAOptions) -> list[Question]:
-    """All open questions, and of the yes/no questions as many with yes as with no for each text."""
+    """Keep all open questions, and of the yes/no questions as many with yes as with no for each text."""
     yesno = [question for question in questions if question.answer in YESNO]
     kept = {question for couple in couples(yesno, _rng(options, "couples")) for question in couple}
     return [question for question in questions if question.answer not in YESNO or question in kept]
@@ -91,7 +92,7 @@ def _fair(questions: Sequence[Question], options: EasyVQAOptions) -> list[Questi
 def _suites(
     split: str, asked: Sequence[Question], place: Callable[[Question], int], options: EasyVQAOptions
 ) -> Iterator[Suite]:
-    """Every task's questions as a suite of their own, and all of them as a choice and to be generated."""
+    """Make a suite of each task's questions, and of all of them one as a choice and one to be generated."""
     everything: list[Item] = []
     for task, choices in CHOICES.items():
         chosen = balanced(asked, task, options.items, _rng(options, split, task))
@@ -103,7 +104,7 @@ def _suites(
 
 
 def files(images: Iterable[tuple[Half, int]]) -> list[Path]:
-    """Where the package has these images."""
+    """List the files of images in the installed easy-vqa package."""
     try:
         paths = {"train": easy_vqa.get_train_image_paths(), "test": easy_vqa.get_test_image_paths()}
         return [Path(paths[half][image]) for half, image in images]

@@ -1,4 +1,4 @@
-"""What this package registers: easy-VQA as alignment data, and scenarios over it."""
+"""Registration of easy-VQA as alignment data, and of the scenarios over it."""
 
 from __future__ import annotations
 
@@ -26,11 +26,12 @@ class EasyVQAOptions(Options):
         "short", description="easy-VQA's own, or the forms that the nano LLM has read"
     )
     negated: bool = Field(False, description='also ask what is absent ("is no blue shape present?")')
-    seed: int = Field(0, ge=0, description="of the choice of images and questions")
+    seed: int = Field(0, ge=0, description="seed of the choice of images and questions")
 
 
 @hookimpl
 def fedbench_register_datasets() -> Iterator[DatasetSpec]:
+    """Register the data set ``easy-vqa``."""
     yield DatasetSpec(
         name="easy-vqa",
         factory="fedbench_easyvqa.dataset:easyvqa",
@@ -42,5 +43,6 @@ def fedbench_register_datasets() -> Iterator[DatasetSpec]:
 
 @hookimpl
 def fedbench_register_scenarios() -> Iterator[ScenarioSpec]:
+    """Register the package's scenario files."""
     for path in sorted(SCENARIOS.glob("*.toml")):
         yield ScenarioSpec(path)

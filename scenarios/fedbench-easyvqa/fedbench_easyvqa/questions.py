@@ -26,15 +26,20 @@ CHOICES: dict[Task, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question about image ``image`` of a half of easy-VQA."""
+    """A question about an image of easy-VQA."""
 
     half: Half
+    """``train`` or ``test``."""
     image: int
+    """The image's number in its half."""
     text: str
+    """The words of the question."""
     answer: str
+    """The right answer."""
 
     @property
     def task(self) -> Task:
+        """What it asks for."""
         if self.answer in YESNO:
             return "yesno-shape" if self.subject in SHAPES else "yesno-color"
         return "what-shape" if self.answer in SHAPES else "what-color"
@@ -46,12 +51,13 @@ class Question:
 
     @property
     def negated(self) -> bool:
-        """Whether it asks for an absence, as in "is no blue shape present?"."""
+        """Whether it asks about an absence, as in "is no blue shape present?"."""
         return not {"no", "not"}.isdisjoint(self.text.split())
 
 
 def shortened(question: Question) -> Question:
-    """The same question in the forms of ``fedbench_emoji.texts``; an image shows one shape of one colour."""
+    """Rephrase a question in the forms of ``fedbench_emoji.texts``; an image shows one shape of one
+    colour."""
     match question.task:
         case "what-color":
             text = "what color?"
@@ -63,30 +69,36 @@ def shortened(question: Question) -> Question:
 
 
 def couples(questions: Iterable[Question], rng: random.Random) -> list[Couple]:
-    """Yes/no questions as random (yes, no) couples of one text each: the text alone says nothing."""
+    """Draw random (yes, no) couples of questions with the same text, so that a text says nothing of its
+    answer."""
     sides: dict[str, tuple[list[Question], list[Question]]] = {}
     for question in questions:
         sides.setdefault(question.text, ([], []))[YESNO.index(question.answer)].append(question)
-    found: list[Couple] = []
+    pairs: list[Couple] = []
     for yes, no in sides.values():
         rng.shuffle(yes)
         rng.shuffle(no)
-        found += zip(yes, no, strict=False)
-    return found
+        pairs += zip(yes, no, strict=False)
+    return pairs
 
 
 def balanced(questions: Iterable[Question], task: Task, count: int, rng: random.Random) -> list[Question]:
-    """``count`` questions of ``task``, equally many with each answer; yes and no so for each text."""
-    found = [question for question in questions if question.task == task]
+    """Draw ``count`` questions of ``task``, equally many with each answer; yes and no so for each text.
+
+    Raises :class:`UsageError` if there are too few.
+    """
+    fitting = [question for question in questions if question.task == task]
     try:
         if CHOICES[task] == YESNO:
-            return [question for couple in rng.sample(couples(found, rng), count // 2) for question in couple]
-        by_answer = {answer: [q for q in found if q.answer == answer] for answer in CHOICES[task]}
+            return [
+                question for couple in rng.sample(couples(fitting, rng), count // 2) for question in couple
+            ]
+        by_answer = {answer: [q for q in fitting if q.answer == answer] for answer in CHOICES[task]}
         share = count // len(by_answer)
         return [question for members in by_answer.values() for question in rng.sample(members, share)]
     except ValueError as error:
         raise UsageError(
             f"data 'easy-vqa': {count} questions for {task!r} can't be balanced over the answers",
-            why=f"there are {len(found)} in all",
+            why=f"there are {len(fitting)} in all",
             fix="ask for fewer items or train on fewer images",
         ) from error

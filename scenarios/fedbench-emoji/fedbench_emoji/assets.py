@@ -12,7 +12,10 @@ SUMS = "SHA256SUMS.json"
 
 
 def verified(prefix: str) -> dict[str, str]:
-    """{relative path: sha256} of the assets below ``prefix``; UsageError if one is not as shipped."""
+    """Check the assets below ``prefix`` against their recorded hashes; return {relative path: sha256}.
+
+    Raises :class:`UsageError` if one is not as shipped.
+    """
     try:
         sums: dict[str, str] = json.loads((FOLDER / SUMS).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -20,11 +23,11 @@ def verified(prefix: str) -> dict[str, str]:
     wanted = {name: value for name, value in sums.items() if name.startswith(prefix)}
     for name, value in wanted.items():
         try:
-            found = sha256_file(FOLDER / name)
+            actual = sha256_file(FOLDER / name)
         except OSError as error:
             raise _damaged(name, error.strerror) from error
-        if found != value:
-            raise _damaged(name, f"its sha256 is {found[:12]}…, expected {value[:12]}…")
+        if actual != value:
+            raise _damaged(name, f"its sha256 is {actual[:12]}…, expected {value[:12]}…")
     return wanted
 
 

@@ -28,13 +28,17 @@ class Drawing:
     """A row of the Parquet file, without the pixels."""
 
     row: int
+    """The row's number."""
     artist: str
+    """Who drew it: noto, twemoji or fluent."""
     split: str
+    """The concept's split: train, validation or unseen."""
     concept: Concept
+    """What it shows."""
 
 
 def emoji(options: EmojiOptions) -> AlignmentData:
-    """Training pairs from two artists' drawings of the train concepts.
+    """Make the data: training pairs from two artists' drawings of the train concepts.
 
     Suites come in three splits: ``validation`` and ``unseen-concept`` (held-out concepts, the two known
     artists) and ``unseen-artist`` (the train concepts, drawn by the third).
@@ -52,7 +56,7 @@ def emoji(options: EmojiOptions) -> AlignmentData:
     plain = [(d.row, 0) for members in splits.values() for d in members]
     index = views + plain
     place = {row: len(views) + i for i, (row, _) in enumerate(plain)}
-    suites = [suite for name, found in splits.items() for suite in _suites(name, found, place, options)]
+    suites = [suite for name, members in splits.items() for suite in _suites(name, members, place, options)]
     return AlignmentData(
         name="emoji",
         image_fingerprint=sha256_json({"file": content, "views": VERSION, "index": index}),
@@ -65,7 +69,7 @@ def emoji(options: EmojiOptions) -> AlignmentData:
 
 
 def read_drawings() -> tuple[list[Drawing], list[bytes]]:
-    """Every row of the Parquet file, and the encoded images beside them."""
+    """Read every row of the Parquet file, and the encoded images."""
     path = FOLDER / FILE
     try:
         table = pq.read_table(path)
@@ -76,17 +80,14 @@ def read_drawings() -> tuple[list[Drawing], list[bytes]]:
     encoded = table["image"].combine_chunks().field("bytes").to_pylist()
     rows = table.drop_columns(["image", "sha256"]).to_pylist()
     drawings = [
-        Drawing(
-            i, row["artist"], row["split"],
-            Concept.create(row["concept"], row["name"], row["keywords"], row["category"], row["kind"]),
-        )
+        Drawing(row=i, artist=row["artist"], split=row["split"], concept=Concept.of_row(row))
         for i, row in enumerate(rows)
-    ]  # fmt: skip
+    ]
     return drawings, encoded
 
 
 def held_out(drawings: list[Drawing]) -> list[Drawing]:
-    """Drawings of held-out concepts whose name is no train concept's keyword, kind or category.
+    """List drawings of held-out concepts whose name is no train concept's keyword, kind or category.
 
     The LLM has read those, and "cat" is one of them; such a concept is held out of training but not unread,
     so it is not asked about either.
@@ -97,13 +98,13 @@ def held_out(drawings: list[Drawing]) -> list[Drawing]:
 
 
 def _pairs(train: list[Drawing], options: EmojiOptions) -> Iterable[Pair]:
-    """Every view with a few of the concept's texts; no (view, text) twice."""
+    """Pair every view with a few of the concept's texts; no (view, text) twice."""
     taxonomy = Taxonomy(tuple({d.concept.id: d.concept for d in train}.values()))
     for i, drawing in enumerate(train):
         for view in range(options.views):
             rng = random.Random(derive(options.seed, "texts", drawing.row, view))
-            found = dict.fromkeys(texts.all_views(drawing.concept, taxonomy, rng, yesno=YESNO_TEXTS))
-            for text in rng.sample(list(found), min(options.texts_per_view, len(found))):
+            possible = dict.fromkeys(texts.all_views(drawing.concept, taxonomy, rng, yesno=YESNO_TEXTS))
+            for text in rng.sample(list(possible), min(options.texts_per_view, len(possible))):
                 yield Pair(i * options.views + view, text.prompt, text.answer)
 
 
@@ -120,15 +121,11 @@ def _suites(
     names = tuple(item(d, texts.name_view(d.concept)) for d in chosen)
     yield Suite(split, "caption", "caption", names)
     yield Suite(split, "generate", "generate", names)
-    yield Suite(
-        split, "category", "choice",
-        tuple(item(d, texts.category_view(d.concept), taxonomy.categories) for d in chosen),
-    )  # fmt: skip
+    category = tuple(item(d, texts.category_view(d.concept), taxonomy.categories) for d in chosen)
+    yield Suite(split, "category", "choice", category)
     fewer = sorted(rng.sample(chosen, min(options.kind_items, len(chosen))), key=lambda d: d.row)
-    yield Suite(
-        split, "kind", "choice",
-        tuple(item(d, texts.kind_view(d.concept), taxonomy.kinds) for d in fewer),
-    )  # fmt: skip
+    kind = tuple(item(d, texts.kind_view(d.concept), taxonomy.kinds) for d in fewer)
+    yield Suite(split, "kind", "choice", kind)
     yield Suite(split, "name", "choice", tuple(_name_items(chosen, taxonomy, rng, item)))
     yesno = [
         item(d, texts.yesno_view(d.concept, taxonomy, rng, bool(i % 2)), ("yes", "no"))

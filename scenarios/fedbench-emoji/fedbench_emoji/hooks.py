@@ -1,4 +1,4 @@
-"""What this package registers: the nano backbone, the drawings, and scenarios over them."""
+"""Registration of the nano backbone, the drawings, and the scenarios over them."""
 
 from __future__ import annotations
 
@@ -18,12 +18,15 @@ class EmojiOptions(Options):
     views: int = Field(4, ge=1, le=16, description="augmented views of each training drawing")
     texts_per_view: int = Field(3, ge=1, le=6, description="different texts paired with each view")
     items: int = Field(512, ge=8, description="most drawings a suite asks about, per split")
-    kind_items: int = Field(192, ge=8, description="the same for the kind suite, which offers every kind")
-    seed: int = Field(0, ge=0, description="of the choice of texts, views and questions")
+    kind_items: int = Field(
+        192, ge=8, description="most drawings the kind suite asks about, per split; it offers every kind"
+    )
+    seed: int = Field(0, ge=0, description="seed of the choice of texts, views and questions")
 
 
 @hookimpl
 def fedbench_register_backbones() -> Iterator[BackboneSpec]:
+    """Register the backbone ``nano``."""
     yield BackboneSpec(
         name="nano",
         factory="fedbench_emoji.backbone:nano",
@@ -34,6 +37,7 @@ def fedbench_register_backbones() -> Iterator[BackboneSpec]:
 
 @hookimpl
 def fedbench_register_datasets() -> Iterator[DatasetSpec]:
+    """Register the data set ``emoji``."""
     yield DatasetSpec(
         name="emoji",
         factory="fedbench_emoji.dataset:emoji",
@@ -45,5 +49,6 @@ def fedbench_register_datasets() -> Iterator[DatasetSpec]:
 
 @hookimpl
 def fedbench_register_scenarios() -> Iterator[ScenarioSpec]:
+    """Register the package's scenario files."""
     for path in sorted(SCENARIOS.glob("*.toml")):
         yield ScenarioSpec(path)

@@ -1,4 +1,4 @@
-"""What can be asked about a concept, and the right answer: pure functions, no torch.
+"""Questions about a concept and their right answers: pure functions, no torch.
 
 Both the language model's pretraining and the federated data speak these forms and no others.
 A question-answer pair is laid out as ``[prefix][prompt][" " + answer][<eos>]``.
@@ -7,10 +7,10 @@ A question-answer pair is laid out as ``[prefix][prompt][" " + answer][<eos>]``.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 Task = Literal["name", "keywords", "category", "kind", "yesno"]
 Level = Literal["name", "kind", "category"]
@@ -25,37 +25,51 @@ MAX_KEYWORDS = 4
 
 
 def clean(text: str) -> str:
-    """Lower case, straight apostrophes, single spaces."""
+    """Lower the case, straighten apostrophes, and leave single spaces."""
     return " ".join(text.lower().replace("’", "'").split())
 
 
 @dataclass(frozen=True)
 class Concept:
-    """One emoji: its code points and what CLDR says about it."""
+    """An emoji: its code points and what CLDR says about it."""
 
     id: str
+    """The code points, in hexadecimal."""
     name: str
+    """The English name, lower case."""
     keywords: tuple[str, ...]
+    """Words that describe it, other than the name."""
     category: str
+    """One of eight Unicode groups."""
     kind: str
+    """One of 95 Unicode subgroups, in plain words."""
 
     @classmethod
-    def create(cls, id: str, name: str, keywords: Iterable[str], category: str, kind: str) -> Concept:
-        """A concept from the raw columns of ``emoji.parquet``."""
-        words = tuple(dict.fromkeys(clean(k) for k in keywords))
-        return cls(id, clean(name), words, clean(category), clean(kind))
+    def of_row(cls, row: Mapping[str, Any]) -> Concept:
+        """Make a concept from a row of ``emoji.parquet``."""
+        return cls(
+            id=row["concept"],
+            name=clean(row["name"]),
+            keywords=tuple(dict.fromkeys(map(clean, row["keywords"]))),
+            category=clean(row["category"]),
+            kind=clean(row["kind"]),
+        )
 
     def label(self, level: Level) -> str:
+        """Look up the concept's name, kind or category."""
         return {"name": self.name, "kind": self.kind, "category": self.category}[level]
 
 
 @dataclass(frozen=True)
 class TextView:
-    """One question about a concept and its answer, both plain text."""
+    """A question about a concept and its answer, both plain text."""
 
     task: Task
+    """What is asked."""
     prompt: str
+    """The question."""
     answer: str
+    """The right answer."""
 
 
 @dataclass(frozen=True)
@@ -66,25 +80,30 @@ class Taxonomy:
     """
 
     concepts: tuple[Concept, ...]
+    """The concepts, of one split."""
 
     @cached_property
     def by_kind(self) -> dict[str, tuple[Concept, ...]]:
+        """The concepts of each kind."""
         return _group(self.concepts, "kind")
 
     @cached_property
     def by_category(self) -> dict[str, tuple[Concept, ...]]:
+        """The concepts of each category."""
         return _group(self.concepts, "category")
 
     @cached_property
     def kinds(self) -> tuple[str, ...]:
+        """The kinds, in alphabetical order."""
         return tuple(sorted(self.by_kind))
 
     @cached_property
     def categories(self) -> tuple[str, ...]:
+        """The categories, in alphabetical order."""
         return tuple(sorted(self.by_category))
 
     def siblings(self, concept: Concept) -> tuple[Concept, ...]:
-        """Other concepts of the same kind; of the same category where a kind stands alone."""
+        """List other concepts of the same kind; of the same category if the kind has no other."""
         near = [c for c in self.by_kind.get(concept.kind, ()) if c.name != concept.name]
         if not near:
             near = [c for c in self.by_category.get(concept.category, ()) if c.name != concept.name]
@@ -92,11 +111,12 @@ class Taxonomy:
 
 
 def name_view(concept: Concept) -> TextView:
+    """Ask for the name."""
     return TextView("name", NAME, concept.name)
 
 
 def keywords_view(concept: Concept, rng: random.Random) -> TextView | None:
-    """Up to four keywords in random order; None for a concept that has none."""
+    """Ask for keywords: up to four in random order; None for a concept that has none."""
     if not concept.keywords:
         return None
     words = rng.sample(concept.keywords, min(MAX_KEYWORDS, len(concept.keywords)))
@@ -104,19 +124,22 @@ def keywords_view(concept: Concept, rng: random.Random) -> TextView | None:
 
 
 def category_view(concept: Concept) -> TextView:
+    """Ask for the category."""
     return TextView("category", CATEGORY, concept.category)
 
 
 def kind_view(concept: Concept) -> TextView:
+    """Ask for the kind."""
     return TextView("kind", KIND, concept.kind)
 
 
 def yesno_view(
     concept: Concept, others: Taxonomy, rng: random.Random, truth: bool, level: Level | None = None
 ) -> TextView:
-    """Is it <name | kind | category>? A wrong name is a sibling's, of the same kind.
+    """Ask whether it is a name, kind or category; a wrong name is a sibling's, of the same kind.
 
-    ``level`` defaults to a random one. Raises ValueError where ``others`` holds no wrong answer.
+    ``truth`` decides for yes; ``level`` defaults to a random one. Raises ValueError where ``others`` holds no
+    wrong answer.
     """
     level = level or rng.choice(("name", "kind", "category"))
     if truth:
@@ -133,7 +156,7 @@ def yesno_view(
 
 
 def all_views(concept: Concept, others: Taxonomy, rng: random.Random, yesno: int = 1) -> list[TextView]:
-    """Name, keywords, category, kind, and ``yesno`` balanced yes/no questions, in that order.
+    """Ask for name, keywords, category and kind, then ``yesno`` balanced yes/no questions.
 
     An even ``yesno`` gives equally many of both; for an odd one a coin decides the last.
     """

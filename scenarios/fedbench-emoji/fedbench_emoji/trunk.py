@@ -47,6 +47,7 @@ class SameConv(nn.Module):
         self.conv = nn.Conv2d(inputs, outputs, kernel, stride, groups=groups)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map [N, inputs, H, W] to [N, outputs, ⌈H/stride⌉, ⌈W/stride⌉]."""
         if self.kernel > 1:
             top, bottom = self._pad(x.shape[-2])
             left, right = self._pad(x.shape[-1])
@@ -70,19 +71,19 @@ class Block(nn.Module):
         self.residual = stride == 1 and inputs == outputs
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map [N, inputs, H, W] to [N, outputs, ⌈H/stride⌉, ⌈W/stride⌉]."""
         y = x if self.expand is None else F.relu6(self.expand(x))
         y = self.project(F.relu6(self.depthwise(y)))
         return x + y if self.residual else y
 
 
 class Lite0Trunk(nn.Module):
-    """Frozen trunk: pixels [N, 3, 64, 64] -> 2 x 2 tokens, standardised, [N, 4, 112] float32.
-
-    ``mean`` and ``std`` [112] are part of the encoder: each channel over the training drawings.
-    """
+    """Frozen trunk: pixels [N, 3, 64, 64] to 2 x 2 standardised tokens [N, 4, 112], float32."""
 
     mean: Tensor
+    """[112]: each channel's mean over the training drawings."""
     std: Tensor
+    """[112]: each channel's standard deviation over them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -101,7 +102,7 @@ class Lite0Trunk(nn.Module):
         return trunk
 
     def feature_map(self, pixels: Tensor) -> Tensor:
-        """[N, 3, H, W] -> the map after block 11, [N, 112, H/16, W/16]."""
+        """Map pixels [N, 3, H, W] to the features after block 11, [N, 112, H/16, W/16]."""
         x = F.relu6(self.stem(pixels.contiguous(memory_format=torch.channels_last)))
         for block in self.blocks:
             x = block(x)
@@ -109,12 +110,13 @@ class Lite0Trunk(nn.Module):
 
     @torch.inference_mode()
     def forward(self, pixels: Tensor) -> Tensor:
+        """Map pixels [N, 3, 64, 64] to standardised tokens [N, 4, 112]."""
         tokens = F.adaptive_avg_pool2d(self.feature_map(pixels), 2).flatten(2).transpose(1, 2)
         return (tokens - self.mean) / self.std
 
 
 def preprocess(images: Sequence[Image.Image]) -> Tensor:
-    """Pictures of any size and mode -> normalised pixels [N, 3, 64, 64], channels last."""
+    """Convert pictures of any size and mode to normalised pixels [N, 3, 64, 64], channels last."""
     arrays = [np.asarray(_fit(image), dtype=np.float32) for image in images]
     pixels = torch.from_numpy(np.stack(arrays)) / 255
     pixels = (pixels - torch.tensor(MEAN)) / torch.tensor(STD)

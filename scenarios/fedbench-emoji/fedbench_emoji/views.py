@@ -17,10 +17,12 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class Views(Sequence[Image.Image]):
-    """Image ``i`` is view ``view`` of drawing ``row``; view 0 is the drawing as it is."""
+    """Augmented views as images, made when asked for; view 0 is the drawing as it is."""
 
     encoded: Sequence[bytes]
+    """The encoded images of the drawings, by row."""
     index: Sequence[tuple[int, int]]
+    """For each image its drawing and the number of its view."""
 
     def __len__(self) -> int:
         return len(self.index)
@@ -32,7 +34,7 @@ class Views(Sequence[Image.Image]):
 
 
 def augmented(image: Image.Image, rng: random.Random) -> Image.Image:
-    """Perhaps mirrored, turned by up to 12°, scaled by 0.85–1.15 and shifted by up to 4 pixels."""
+    """Mirror an image or not, turn it by up to 12°, scale it by 0.85–1.15 and shift it by up to 4 pixels."""
     if rng.random() < 0.5:
         image = ImageOps.mirror(image)
     angle, scale = rng.uniform(-12, 12), rng.uniform(0.85, 1.15)

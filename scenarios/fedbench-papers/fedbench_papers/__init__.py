@@ -1,1 +1,1 @@
-"""The papers' own set-ups: vision-language checkpoints and preference data in Hugging Face format."""
+"""The set-ups of the two papers: vision-language checkpoints and preference data in Hugging Face format."""

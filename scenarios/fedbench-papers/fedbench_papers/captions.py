@@ -15,7 +15,10 @@ from fedbench_papers.tables import Column, Pictures, read
 
 
 def cc12m(options: CC12M) -> AlignmentData:
-    """Suites of split ``test``: the caption's likelihood, and a choice among captions of one cluster."""
+    """Make the data, with two suites of split ``test``.
+
+    ``test/caption`` is a caption's likelihood, ``test/match`` a choice among captions of one cluster.
+    """
     rows = read(options, (options.image_column, options.caption_column, options.cluster_column))
     column = Column.of(options.name, rows, options.image_column)
     captions = [str(caption or "").strip() for caption in rows[options.caption_column]]

@@ -25,40 +25,45 @@ QUESTION = "\ue000"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint's files. ``option`` is what a user sets to choose another one."""
+    """The files of a checkpoint in Hugging Face format."""
 
     folder: Path
+    """Where the files lie."""
     option: str
+    """The option that a user sets to choose another one."""
 
     @classmethod
     def at(
         cls, path: str, revision: str | None, *, local_files_only: bool, option: str = "backbone.options.path"
     ) -> Checkpoint:
-        found = hub.folder(
+        """Open a folder, or a repository on the Hub, downloaded if need be."""
+        folder = hub.folder(
             path, revision, "model", PATTERNS, local_files_only=local_files_only, option=option
         )
-        return cls(found, option)
+        return cls(folder, option)
 
     @cached_property
     def files(self) -> Mapping[str, str]:
-        """{name: sha256} of all that is read."""
+        """The sha256 of all files that are read, by name."""
         paths = {path for pattern in PATTERNS for path in self.folder.glob(pattern)}
         return {path.name: sha256_file(path) for path in sorted(paths)}
 
     def fingerprint(self, *settings: Any) -> str:
+        """Hash all files and the ``settings`` that change a number."""
         return sha256_json([self.files, *settings])
 
     def encoder(self, *settings: Any) -> str:
-        """Of what the vision tower depends on, not of the tokenizer."""
+        """Hash what the vision tower depends on: not the tokenizer."""
         kept = {n: s for n, s in self.files.items() if n in ENCODING or n.endswith(".safetensors")}
         return sha256_json([kept, *settings])
 
     def wrong(self, what: str, why: object, fix: str = "") -> UsageError:
+        """Make the error for a checkpoint that can't be used."""
         fix = fix or f"set {self.option} to a sound checkpoint"
         return UsageError(what, where=self.folder, why=why, fix=fix)
 
     def model(self, kind: Any, architecture: str, dtype: str) -> Any:
-        """The weights as a ``kind``, in evaluation mode and without gradients."""
+        """Load the weights as a ``kind``, in evaluation mode and without gradients."""
         logging.disable_progress_bar()
         try:
             config = AutoConfig.from_pretrained(self.folder, **SAFE)
@@ -94,14 +99,14 @@ class Checkpoint:
         return model.eval().requires_grad_(False)
 
     def processor(self, kind: Any) -> Any:
-        """The image processor as a ``kind``, which needs no torchvision."""
+        """Load the image processor as a ``kind``, which needs no torchvision."""
         try:
             return kind.from_pretrained(self.folder, **SAFE)
         except Exception as error:
             raise self.wrong("can't read the checkpoint's image processor", hub.first_line(error)) from error
 
     def tokenizer(self, llm: Any) -> PreTrainedTokenizerBase:
-        """The tokenizer, every token of which ``llm`` has an embedding of."""
+        """Load the tokenizer; ``llm`` must have an embedding of each of its tokens."""
         if not self.files.keys() & WORDS:
             # transformers would make an empty one.
             raise self.wrong(
@@ -123,7 +128,7 @@ class Checkpoint:
         return tokenizer
 
     def frame(self, tokenizer: Any, image_token: int) -> ChatTemplate:
-        """What the chat template puts around one image and one question."""
+        """Take the text around one image and one question from the tokenizer's chat template."""
         token = tokenizer.convert_ids_to_tokens(image_token) if image_token < len(tokenizer) else None
         if token is None:
             raise self.wrong(
@@ -152,7 +157,7 @@ class Checkpoint:
         return ChatTemplate(before, after, turn, lead="")
 
     def _template(self) -> str | None:
-        """A processor's own chat template, as older checkpoints have it beside the tokenizer's."""
+        """Read a processor's own chat template, which older checkpoints have beside the tokenizer's."""
         path = self.folder / "chat_template.json"
         if not path.exists():
             return None

@@ -15,19 +15,21 @@ from fedbench_papers.options import ClipVicuna7B
 from fedbench_papers.vlm import encoder
 
 LAYER = -2
-"""LLaVA's: the last but one, without the class token."""
+"""The layer that LLaVA takes its features from: the last but one, without the class token."""
 
 
 def clip_llama(options: ClipVicuna7B) -> Backbone:
-    """A caption follows the image's tokens as plain text; no chat template."""
+    """Load CLIP and a Llama. A caption follows the image's tokens as plain text, without a chat template."""
     local = options.local_files_only
     words = Checkpoint.at(options.path, options.revision, local_files_only=local)
-    sight = Checkpoint.at(
-        options.vision_path, options.vision_revision, local_files_only=local,
+    vision = Checkpoint.at(
+        options.vision_path,
+        options.vision_revision,
+        local_files_only=local,
         option="backbone.options.vision_path",
-    )  # fmt: skip
-    tower = sight.model(CLIPVisionModel, "clip", options.dtype)
-    processor = sight.processor(CLIPImageProcessorPil)
+    )
+    tower = vision.model(CLIPVisionModel, "clip", options.dtype)
+    processor = vision.processor(CLIPImageProcessorPil)
     llm = words.model(LlamaForCausalLM, "llama", options.dtype)
     tokenizer = words.tokenizer(llm)
 
@@ -37,7 +39,7 @@ def clip_llama(options: ClipVicuna7B) -> Backbone:
         features: Tensor = states[LAYER][:, 1:]
         return features
 
-    seen = sight.encoder(options.dtype)
+    seen = vision.encoder(options.dtype)
     return Backbone(
         name=options.name,
         fingerprint=words.fingerprint(seen, options.dtype),

@@ -1,4 +1,4 @@
-"""What this package registers: checkpoints and data sets of the two papers by name, and their scenarios."""
+"""Registration of the two papers' checkpoints and data sets by name, and of their scenarios."""
 
 from __future__ import annotations
 
@@ -38,18 +38,21 @@ DATASETS = (
 
 @hookimpl
 def fedbench_register_backbones() -> Iterator[BackboneSpec]:
+    """Register the papers' checkpoints."""
     for options, factory, licence, summary in BACKBONES:
         yield BackboneSpec(options.name, f"fedbench_papers.{factory}", summary, options, licence)
 
 
 @hookimpl
 def fedbench_register_datasets() -> Iterator[DatasetSpec]:
+    """Register the papers' data sets."""
     for options, factory, licence, summary in DATASETS:
         yield DatasetSpec(options.name, f"fedbench_papers.{factory}", summary, options, licence)
 
 
 @hookimpl
 def fedbench_register_metrics() -> Iterator[MetricSpec]:
+    """Register the metric ``token-f1``."""
     yield MetricSpec(
         name="token-f1",
         factory="fedbench_papers.overlap:TokenF1",
@@ -61,5 +64,6 @@ def fedbench_register_metrics() -> Iterator[MetricSpec]:
 
 @hookimpl
 def fedbench_register_scenarios() -> Iterator[ScenarioSpec]:
+    """Register the package's scenario files."""
     for path in sorted(SCENARIOS.glob("*.toml")):
         yield ScenarioSpec(path)

@@ -24,7 +24,11 @@ def folder(
     local_files_only: bool,
     option: str,
 ) -> Path:
-    """The files that match ``patterns``, downloaded if need be; ``option``: what one sets to a folder."""
+    """Find the folder of files that match ``patterns``, downloaded from the Hub if need be.
+
+    ``option`` is what a user sets to name another folder. Raises :class:`UsageError` for a name of nothing,
+    :class:`Unavailable` if the Hub can't give the files.
+    """
     own = Path(path).expanduser()
     if own.is_dir():
         return own
@@ -60,7 +64,7 @@ def folder(
 
 
 def first_line(error: Exception) -> str:
-    """What an error of somebody else's says, in short."""
+    """Shorten another library's error to its type and first line."""
     return f"{type(error).__name__}: {(str(error).strip() or 'no message').splitlines()[0]}"
 
 

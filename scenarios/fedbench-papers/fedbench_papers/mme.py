@@ -16,17 +16,20 @@ from fedbench_papers.options import MMERealWorld
 from fedbench_papers.preferences import Row, assemble, sound
 from fedbench_papers.tables import Column, from_base64, read
 
-INDEX, IMAGE, QUESTION, OPTIONS, ANSWER, SUBTASK = (
-    "index", "bytes", "question", "multi-choice options", "answer", "l2-category",
-)  # fmt: skip
+INDEX = "index"
+IMAGE = "bytes"
+QUESTION = "question"
+OPTIONS = "multi-choice options"
+ANSWER = "answer"
+SUBTASK = "l2-category"
 
 
 def mme_realworld(options: MMERealWorld) -> PreferenceData:
-    """Answers are letters, as the benchmark has it."""
+    """Make the data; answers are letters, as in the benchmark."""
     rows = read(options, (INDEX, IMAGE, QUESTION, OPTIONS, ANSWER, SUBTASK))
-    found = sound(options, _rows(options, rows))
+    compared = sound(options, _rows(options, rows))
     column = Column(options.name, rows[IMAGE], from_base64)
-    return assemble(options, found, column, "subtask")
+    return assemble(options, compared, column, "subtask")
 
 
 def _rows(options: MMERealWorld, rows: Any) -> Iterator[Row]:
@@ -42,7 +45,7 @@ def _rows(options: MMERealWorld, rows: Any) -> Iterator[Row]:
 
 def _row(options: MMERealWorld, place: int, row: Any) -> Row:
     offered = [option.strip() for option in row[OPTIONS] or ()]
-    letters = tuple(found[1] for option in offered if (found := re.match(r"\(?([A-Z])\)", option)))
+    letters = tuple(match[1] for option in offered if (match := re.match(r"\(?([A-Z])\)", option)))
     answer = (row[ANSWER] or "").strip()
     wrong = [letter for letter in letters if letter != answer]
     if answer and (answer not in letters or not wrong):

@@ -13,7 +13,7 @@ REVISION = "branch, tag or commit of a repository on the Hub"
 
 
 class Source(Options):
-    """A folder, or a repository on the Hub."""
+    """Options of a folder, or a repository on the Hub."""
 
     name: ClassVar[str]
     path: str = Field(min_length=1, description=PATH)
@@ -22,7 +22,7 @@ class Source(Options):
 
 
 class CheckpointOptions(Source):
-    """A checkpoint: safetensors, no remote code."""
+    """Options of a checkpoint: safetensors, no remote code."""
 
     dtype: Literal["float32", "bfloat16"] = Field(
         "float32", description="what the frozen weights are kept in"
@@ -30,31 +30,41 @@ class CheckpointOptions(Source):
 
 
 class QwenOptions(CheckpointOptions):
+    """Options of a Qwen-VL checkpoint."""
+
     size: int = Field(448, ge=8, description="width and height that every image is resized to, in pixels")
 
 
 class Qwen25VL7B(QwenOptions):
+    """Options of Qwen2.5-VL-7B-Instruct."""
+
     name = "qwen2.5-vl-7b"
     path: str = Field("Qwen/Qwen2.5-VL-7B-Instruct", min_length=1, description=PATH)
 
 
 class Qwen25VL3B(QwenOptions):
+    """Options of Qwen2.5-VL-3B-Instruct."""
+
     name = "qwen2.5-vl-3b"
     path: str = Field("Qwen/Qwen2.5-VL-3B-Instruct", min_length=1, description=PATH)
 
 
 class Qwen2VL2B(QwenOptions):
+    """Options of Qwen2-VL-2B-Instruct."""
+
     name = "qwen2-vl-2b"
     path: str = Field("Qwen/Qwen2-VL-2B-Instruct", min_length=1, description=PATH)
 
 
 class LlavaOneVision05B(CheckpointOptions):
+    """Options of LLaVA-OneVision-0.5B."""
+
     name = "llava-onevision-0.5b"
     path: str = Field("llava-hf/llava-onevision-qwen2-0.5b-ov-hf", min_length=1, description=PATH)
 
 
 class ClipVicuna7B(CheckpointOptions):
-    """``path`` is the LLM's."""
+    """Options of CLIP ViT-L/14 and Vicuna-7B-v1.5; ``path`` is the LLM's."""
 
     name = "clip-vicuna-7b"
     path: str = Field("lmsys/vicuna-7b-v1.5", min_length=1, description=PATH)
@@ -64,15 +74,15 @@ class ClipVicuna7B(CheckpointOptions):
 
 
 class DataOptions(Source):
-    """Parquet files. Splits are by image: what is shown in one is shown in no other."""
+    """Options of a data set in Parquet files. Splits are by image: an image is in one split only."""
 
     per_client: int | None = Field(None, ge=1, description="most images of a label; all when absent")
     test: float = Field(0.2, gt=0, lt=1, description="share of a client's images that suites ask about")
-    seed: int = Field(0, ge=0, description="of the choice of images and splits")
+    seed: int = Field(0, ge=0, description="seed of the choice of images and splits")
 
 
 class PreferenceOptions(DataOptions):
-    """``clients`` and ``held_out`` name labels: subtasks or domains."""
+    """Options of a preference data set; ``clients`` and ``held_out`` name labels: subtasks or domains."""
 
     clients: list[str] = Field(min_length=1, description="labels that clients know preferences of")
     held_out: list[str] = Field(
@@ -94,41 +104,55 @@ class PreferenceOptions(DataOptions):
 
 
 class MMERealWorld(PreferenceOptions):
+    """Options of MME-RealWorld."""
+
     name = "mme-realworld"
     path: str = Field("yifanzhang114/MME-RealWorld-Lmms-eval", min_length=1, description=PATH)
-    clients: list[str] = Field(["diagram", "book_map_poster", "position"], min_length=1)
+    clients: list[str] = Field(
+        ["diagram", "book_map_poster", "position"],
+        min_length=1,
+        description="subtasks that clients know preferences of",
+    )
 
 
 class RatedOptions(PreferenceOptions):
-    """Data without a label of its own: a row belongs to the first domain that its id begins with."""
+    """Options of data without labels: a row belongs to the first domain that its id begins with."""
 
     domains: dict[str, list[str]] = Field(description="domain to the beginnings of the ids of its rows")
 
 
 class VLFeedback(RatedOptions):
+    """Options of VLFeedback."""
+
     name = "vlfeedback"
     path: str = Field("MMInstruction/VLFeedback", min_length=1, description=PATH)
 
 
 class POVID(RatedOptions):
+    """Options of POVID."""
+
     name = "povid"
     path: str = Field("YiyangAiLab/POVID_preference_data_for_VLLMs", min_length=1, description=PATH)
     revision: str | None = Field("refs/convert/parquet", description=REVISION)
     images: str | None = Field(
         None, description="folder of the images, where the rows only name files (COCO)"
     )
-    clients: list[str] = Field(["detail"], min_length=1)
-    domains: dict[str, list[str]] = Field({"detail": [""]})
+    clients: list[str] = Field(
+        ["detail"], min_length=1, description="domains that clients know preferences of"
+    )
+    domains: dict[str, list[str]] = Field(
+        {"detail": [""]}, description="domain to the beginnings of the ids of its rows"
+    )
 
 
 class CC12M(DataOptions):
-    """Fed-CMP's clients are clusters in SigLIP2's space; ``cluster_column`` says which a pair belongs to."""
+    """Options of CC12M, whose clients are clusters in SigLIP2's space."""
 
     name = "cc12m"
     path: str = Field("pixparse/cc12m-wds", min_length=1, description=PATH)
     revision: str | None = Field("refs/convert/parquet", description=REVISION)
-    image_column: str = "jpg"
-    caption_column: str = "txt"
-    cluster_column: str = "cluster"
+    image_column: str = Field("jpg", description="column of the images")
+    caption_column: str = Field("txt", description="column of the captions")
+    cluster_column: str = Field("cluster", description="column of the clusters, a client each")
     prompt: str = Field("Describe the image.", min_length=1, description="what stands before every caption")
     choices: int = Field(4, ge=2, description="captions to choose from in the suite test/match")

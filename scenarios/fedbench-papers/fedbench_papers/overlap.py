@@ -36,7 +36,7 @@ class TokenF1(evaluate.Metric):  # type: ignore[misc]
 
 
 def f1(said: str, wanted: str) -> float:
-    """2·(words in common) / (words of both); upper case and punctuation don't count."""
+    """Compute 2·(words in common) / (words of both); case and punctuation do not count."""
     ours, theirs = (Counter(re.findall(r"\w+", text.lower())) for text in (said, wanted))
     total = ours.total() + theirs.total()
     return 2 * (ours & theirs).total() / total if total else 0.0

@@ -16,17 +16,22 @@ from fedbench_papers.tables import Column, Pictures
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A question about the image of row ``place``, an answer and a worse one."""
+    """A question about the image of a row, an answer and a worse one."""
 
     place: int
+    """The row's number in the table."""
     label: str
+    """The subtask or domain."""
     prompt: str
+    """The question about its image."""
     chosen: str
+    """The better answer."""
     rejected: str
+    """The worse answer."""
 
     @property
-    def trouble(self) -> str | None:
-        """Why there is nothing to learn from it."""
+    def fault(self) -> str | None:
+        """Why there is nothing to learn from it; None if there is."""
         if not self.prompt.strip():
             return "has no question"
         if not (self.chosen.strip() and self.rejected.strip()):
@@ -35,14 +40,14 @@ class Row:
 
 
 def sound(options: PreferenceOptions, rows: Iterator[Row]) -> list[Row]:
-    """The rows, if each has two different answers; others are refused, or skipped on demand."""
+    """Keep the rows with two different answers; others are refused, or skipped on demand."""
     kept = []
     for row in rows:
-        if row.trouble is None:
+        if row.fault is None:
             kept.append(row)
         elif not options.skip_broken:
             raise UsageError(
-                f"row {row.place} of data {options.name!r} {row.trouble}",
+                f"row {row.place} of data {options.name!r} {row.fault}",
                 where=options.path,
                 why=f"chosen is {row.chosen[:40]!r}, rejected is {row.rejected[:40]!r}",
                 fix="take the row out, or set data.options.skip_broken=true",
@@ -51,7 +56,7 @@ def sound(options: PreferenceOptions, rows: Iterator[Row]) -> list[Row]:
 
 
 def assemble(options: PreferenceOptions, rows: Sequence[Row], column: Column, label: str) -> PreferenceData:
-    """Clients' preferences, the server's queries and comparisons, and suites of split ``test``.
+    """Make the data: preferences, the server's queries and comparisons, and suites of split ``test``.
 
     A unit is an image as one label asks about it, so that a label can be a client.
     """
@@ -63,9 +68,9 @@ def assemble(options: PreferenceOptions, rows: Sequence[Row], column: Column, la
     split = deal(options, images, options.clients, options.held_out, shares)
     members: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
-        found = split.get(hashes[row.place])
-        if found and (found == HELD_OUT) == (row.label in options.held_out):
-            members[found].append(row)
+        part = split.get(hashes[row.place])
+        if part and (part == HELD_OUT) == (row.label in options.held_out):
+            members[part].append(row)
     places: dict[tuple[str, str], int] = {}
     shown: list[int] = []
 
@@ -99,7 +104,7 @@ def assemble(options: PreferenceOptions, rows: Sequence[Row], column: Column, la
 
 
 def _suites(asked: Sequence[tuple[str, bool, Item]]) -> Iterator[Suite]:
-    """The clients' own labels, the held-out ones, both together, and each label alone."""
+    """Make suites of the clients' own labels, of the held-out ones, of both together, and of each label."""
     named: dict[str, list[Item]] = defaultdict(list)
     for label, held_out, item in asked:
         for name in ("held-out" if held_out else "own", "overall", label.replace("/", "-")):

@@ -20,13 +20,16 @@ Answers = tuple[str, str, str]
 
 
 def vlfeedback(options: VLFeedback) -> PreferenceData:
-    """The best rated answer over the worst, by their mean ratings; a row that rates all alike is none."""
+    """Make the data: the best rated answer over the worst, by their mean ratings; a row of equal ratings
+    is left out."""
     return _rated(options, ("prompt", "completions"), _best_and_worst, images=None)
 
 
 def povid(options: POVID) -> PreferenceData:
-    """The first answer of a conversation over that of its rejected twin."""
-    return _rated(options, ("conversations", "rejected_conversations"), _twins, images=options.images)
+    """Make the data: a conversation's first answer over that of the rejected conversation."""
+    return _rated(
+        options, ("conversations", "rejected_conversations"), _chosen_and_rejected, images=options.images
+    )
 
 
 def _rated(
@@ -49,7 +52,11 @@ def _rated(
             fix="say in data.options.domains how the ids of a domain begin",
         )
     texts = rows.remove_columns(["image"])
-    compared = (Row(place, domain, *found) for place, domain in places if (found := answers(texts[place])))
+    compared = (
+        Row(place, domain, *compared_answers)
+        for place, domain in places
+        if (compared_answers := answers(texts[place]))
+    )
     column = Column.of(options.name, rows, "image", images)
     return assemble(options, sound(options, compared), column, "domain")
 
@@ -75,7 +82,7 @@ def _best_and_worst(row: Mapping[str, Any]) -> Answers | None:
 
 
 def _rating(note: Mapping[str, Any]) -> float | None:
-    """The mean over the aspects; None if one of them is not a number ("N/A")."""
+    """Average over the aspects; None if one of them is not a number ("N/A")."""
     try:
         ratings = [float(aspect["Rating"]) for aspect in note.values()]
     except (TypeError, ValueError):
@@ -83,13 +90,13 @@ def _rating(note: Mapping[str, Any]) -> float | None:
     return sum(ratings) / len(ratings)
 
 
-def _twins(row: Mapping[str, Any]) -> Answers:
+def _chosen_and_rejected(row: Mapping[str, Any]) -> Answers:
     question, chosen = _exchange(row["conversations"])
     _, rejected = _exchange(row["rejected_conversations"])
     return question, chosen, rejected
 
 
 def _exchange(turns: Sequence[Mapping[str, str]]) -> tuple[str, str]:
-    """The first question, without the image's placeholder, and its answer."""
+    """Read the first question, without the image's placeholder, and its answer."""
     said = {turn["from"]: turn["value"] for turn in reversed(turns or ())}
     return said.get("human", "").replace("<image>", "").strip(), said.get("gpt", "")

@@ -1,4 +1,4 @@
-"""Who sees which image: splits by image, so that what is shown in one is shown in no other."""
+"""Splits by image: an image of one split is in no other."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def deal(
     held_out: Sequence[str],
     shares: Mapping[str, float],
 ) -> dict[str, str]:
-    """The split of every image (its hash) among ``images`` of each label: "train" for what ``shares`` leave.
+    """Assign every image (its hash) of each label to a split: "train" for what ``shares`` leave.
 
     An image that several labels have is dealt with the first; held-out labels get what is left.
     """

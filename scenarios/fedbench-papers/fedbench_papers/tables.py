@@ -20,11 +20,15 @@ PATTERNS = ("*.parquet",)
 
 
 def read(options: Source, columns: Sequence[str]) -> Any:
-    """All rows of all files; :class:`UsageError` unless they have ``columns``."""
+    """Read all rows of all files; :class:`UsageError` unless they have ``columns``."""
     folder = hub.folder(
-        options.path, options.revision, "dataset", PATTERNS,
-        local_files_only=options.local_files_only, option="data.options.path",
-    )  # fmt: skip
+        options.path,
+        options.revision,
+        "dataset",
+        PATTERNS,
+        local_files_only=options.local_files_only,
+        option="data.options.path",
+    )
     files = [str(path) for path in sorted(folder.rglob("*.parquet"))]
     if not files:
         raise UsageError(
@@ -35,7 +39,7 @@ def read(options: Source, columns: Sequence[str]) -> Any:
         )
     datasets.disable_progress_bars()
     try:
-        found = datasets.load_dataset(
+        table = datasets.load_dataset(
             "parquet", data_files=files, split="train", cache_dir=str(cache_folder() / "datasets")
         )
     except Exception as error:
@@ -46,26 +50,27 @@ def read(options: Source, columns: Sequence[str]) -> Any:
             fix="download its files again",
         ) from error
     for column in columns:
-        if column not in found.column_names:
+        if column not in table.column_names:
             raise UsageError(
                 f"data {options.name!r} has no column {column!r}",
                 where=folder,
-                why=f"its columns are {', '.join(found.column_names)}",
+                why=f"its columns are {', '.join(table.column_names)}",
                 fix="take the version that the package's README names, or rename the column",
             )
-    return found
+    return table
 
 
 Read = Callable[[Any], bytes]
-"""From a cell to an encoded image."""
+"""A function from a cell to an encoded image."""
 
 
 def from_base64(cell: Any) -> bytes:
+    """Decode a cell of base64 text."""
     return base64.b64decode(cell)
 
 
 def from_struct(cell: Any) -> bytes:
-    """What ``datasets.Image`` stores: the bytes, or where they are."""
+    """Read a cell of ``datasets.Image``: the bytes, or the file that it names."""
     return bytes(cell["bytes"]) if cell["bytes"] is not None else Path(cell["path"]).read_bytes()
 
 
@@ -74,12 +79,15 @@ class Column:
     """The images of a table, encoded."""
 
     data: str
+    """The data set's name, for errors."""
     cells: Any
+    """The column's cells, by row."""
     read: Read
+    """Makes an encoded image of a cell."""
 
     @classmethod
     def of(cls, data: str, rows: Any, name: str, images: str | None = None) -> Column:
-        """A column of images, or of the names of files below the folder ``images``."""
+        """Open a column of images, or of the names of files below the folder ``images``."""
         if rows.features[name] not in (datasets.Value("string"), datasets.Value("large_string")):
             return cls(data, rows.cast_column(name, datasets.Image(decode=False))[name], from_struct)
         if images is None:
@@ -91,15 +99,18 @@ class Column:
         return cls(data, rows[name], lambda cell: (Path(images).expanduser() / cell).read_bytes())
 
     def encoded(self, row: int) -> bytes:
+        """Read a row's encoded image."""
         try:
             return self.read(self.cells[row])
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise self._unreadable(row, error) from error
 
     def sha256(self, row: int) -> str:
+        """Hash a row's encoded image."""
         return sha256_bytes(self.encoded(row))
 
     def image(self, row: int) -> Image.Image:
+        """Decode a row's image to RGB."""
         try:
             with Image.open(io.BytesIO(self.encoded(row))) as image:
                 return image.convert("RGB")
@@ -117,7 +128,9 @@ class Pictures(Sequence[Image.Image]):
     """Images of some rows, decoded when asked for."""
 
     column: Column
+    """The images of the table."""
     rows: Sequence[int]
+    """The rows that these are of."""
 
     def __len__(self) -> int:
         return len(self.rows)

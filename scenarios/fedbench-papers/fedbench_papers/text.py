@@ -20,4 +20,5 @@ class TextModel(PreTrainedModel):
         self.model, self.lm_head = model, head
 
     def get_output_embeddings(self) -> Any:
+        """The head, as transformers looks it up."""
         return self.lm_head

@@ -28,21 +28,22 @@ from fedbench_papers.options import CheckpointOptions, QwenOptions
 from fedbench_papers.text import TextModel
 
 BATCH = 8
-"""Images at a time; the towers work on thousands of patches each."""
+"""Images per forward pass; a tower works on thousands of patches of each."""
 
 
 def qwen2_vl(options: QwenOptions) -> Backbone:
-    """Qwen2-VL (arXiv 2409.12191)."""
+    """Load Qwen2-VL (arXiv 2409.12191)."""
     return _qwen(options, Qwen2VLForConditionalGeneration, "qwen2_vl")
 
 
 def qwen2_5_vl(options: QwenOptions) -> Backbone:
-    """Qwen2.5-VL (arXiv 2502.13923)."""
+    """Load Qwen2.5-VL (arXiv 2502.13923)."""
     return _qwen(options, Qwen2_5_VLForConditionalGeneration, "qwen2_5_vl")
 
 
 def _qwen(options: QwenOptions, kind: Any, architecture: str) -> Backbone:
-    """Frozen: the vision blocks, the merger's norm and grouping of patches. Its MLP is the projector."""
+    """Load a Qwen-VL. Frozen are the vision blocks, the merger's norm and grouping of patches; its MLP is
+    the projector."""
     checkpoint = _at(options)
     whole = checkpoint.model(kind, architecture, options.dtype)
     processor = checkpoint.processor(Qwen2VLImageProcessorPil)
@@ -76,13 +77,20 @@ def _qwen(options: QwenOptions, kind: Any, architecture: str) -> Backbone:
     )
     settings = (options.dtype, options.size)
     return _backbone(
-        options, checkpoint, whole, settings, tower, see, (up, down), tokenizer=tokenizer,
+        options,
+        checkpoint=checkpoint,
+        whole=whole,
+        settings=settings,
+        tower=tower,
+        see=see,
+        connector=(up, down),
+        tokenizer=tokenizer,
         frame=replace(frame, positions=positions[:, 0]),
-    )  # fmt: skip
+    )
 
 
 def llava_onevision(options: CheckpointOptions) -> Backbone:
-    """LLaVA-OneVision (arXiv 2408.03326)."""
+    """Load LLaVA-OneVision (arXiv 2408.03326)."""
     checkpoint = _at(options)
     whole = checkpoint.model(LlavaOnevisionForConditionalGeneration, "llava_onevision", options.dtype)
     processor = checkpoint.processor(SiglipImageProcessorPil)
@@ -106,9 +114,16 @@ def llava_onevision(options: CheckpointOptions) -> Backbone:
 
     connector = whole.model.multi_modal_projector
     return _backbone(
-        options, checkpoint, whole, (options.dtype,), tower, see, (connector.linear_1, connector.linear_2),
-        tokenizer=tokenizer, frame=replace(frame, closing=whole.model.image_newline[None].float()),
-    )  # fmt: skip
+        options,
+        checkpoint=checkpoint,
+        whole=whole,
+        settings=(options.dtype,),
+        tower=tower,
+        see=see,
+        connector=(connector.linear_1, connector.linear_2),
+        tokenizer=tokenizer,
+        frame=replace(frame, closing=whole.model.image_newline[None].float()),
+    )
 
 
 def _at(options: CheckpointOptions) -> Checkpoint:
@@ -117,6 +132,7 @@ def _at(options: CheckpointOptions) -> Checkpoint:
 
 def _backbone(
     options: CheckpointOptions,
+    *,
     checkpoint: Checkpoint,
     whole: Any,
     settings: tuple[Any, ...],
@@ -143,7 +159,8 @@ def _backbone(
 def encoder(
     tower: nn.Module, see: Callable[[Sequence[Image.Image]], Tensor], llm: Any
 ) -> Callable[[Sequence[Image.Image]], Tensor]:
-    """``see``, a few images at a time and where the LLM is; features [N, T, F] fp32 on the CPU."""
+    """Wrap ``see`` to take a few images at a time, on the LLM's device; features [N, T, F] fp32 on the
+    CPU."""
 
     @torch.inference_mode()
     def encode(images: Sequence[Image.Image]) -> Tensor:
@@ -155,10 +172,10 @@ def encoder(
 
 
 def flat(up: nn.Linear, down: nn.Linear) -> Tensor:
-    """The parameters [P] of a connector, as :class:`Projector` lays them out."""
+    """Flatten a connector's parameters to [P], as :class:`Projector` lays them out."""
     projector = Projector(up.in_features, up.out_features, down.out_features)
-    found = {}
+    tensors = {}
     for name, layer in (("up", up), ("down", down)):
-        found[f"{name}.weight"] = layer.weight
-        found[f"{name}.bias"] = torch.zeros(layer.out_features) if layer.bias is None else layer.bias
-    return projector.space.flatten(found).detach()
+        tensors[f"{name}.weight"] = layer.weight
+        tensors[f"{name}.bias"] = torch.zeros(layer.out_features) if layer.bias is None else layer.bias
+    return projector.space.flatten(tensors).detach()

@@ -17,24 +17,24 @@ from policy import RECORD
 from fedbench import Backbone, Item, Options, Policy, PreferenceData, Projector, Questions
 
 LIMIT = 12
-"""Tokens; the scenarios' max_tokens."""
+"""Longest answer in tokens: the scenarios' max_tokens."""
 
 
 def accuracies(backbone: Backbone, data: PreferenceData) -> dict[str, float]:
-    """For each suite, and for each label's items in it."""
-    found: dict[str, float] = {}
+    """Compute the accuracy on each suite, and on each label's items in it."""
+    shares: dict[str, float] = {}
     for key, suite in data.suites.items():
         right = greedy(backbone, data, suite.items)
-        found[key] = sum(right) / len(right)
+        shares[key] = sum(right) / len(right)
         labels = [data.labels["task"][item.image] for item in suite.items]
         for label in dict.fromkeys(labels) if key != "test/overall" else ():
             own = [hit for hit, other in zip(right, labels, strict=True) if other == label]
-            found[f"{key}/{label}"] = sum(own) / len(own)
-    return {key: round(value, 4) for key, value in found.items()}
+            shares[f"{key}/{label}"] = sum(own) / len(own)
+    return {key: round(value, 4) for key, value in shares.items()}
 
 
 def greedy(backbone: Backbone, data: PreferenceData, items: tuple[Item, ...]) -> list[bool]:
-    """Whether the policy's likeliest answer to each item is the right one."""
+    """Mark the items that the policy's likeliest answer is right on."""
     features = backbone.encode([data.images[item.image] for item in items])
     projector = Projector.holding(backbone.projector, features.shape[-1], backbone.width)
     policy = Policy(backbone, projector, backbone.projector, features)
@@ -45,6 +45,7 @@ def greedy(backbone: Backbone, data: PreferenceData, items: tuple[Item, ...]) ->
 
 @click.command(help=__doc__)
 def main() -> None:
+    """Run the command."""
     backbone = nano_vlm(Options()).freeze(torch.device("cpu"))
     path = FILE.parent / RECORD
     record = json.loads(path.read_text(encoding="utf-8"))

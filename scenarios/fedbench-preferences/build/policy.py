@@ -43,13 +43,13 @@ BATCH = 64
 LR = {"projector": 2e-3, "llm": 5e-4}
 WARMUP = 30
 VIEWS = 6
-"""Of a drawing; there are few, and an artist draws a concept once."""
+"""Augmented views of a drawing: drawings are few, and an artist draws a concept once."""
 MIX: dict[str, dict[str, float]] = {
     "drawings": {"artist": 3, "kind": 4, "category": 1, "yesno-kind": 1, "yesno-category": 2},
     "shapes": {"color": 1, "shape": 0.5, "yesno-color": 1.5, "yesno-shape": 0.5},
     "digits": {"digit": 1, "yesno-digit": 1},
 }
-"""How often a source is asked what."""
+"""Weights of the tasks of each source."""
 NOISE = 0.5
 """Standard deviation of the noise on the features, which have 1: with so few drawings they would be learned
 by heart."""
@@ -60,20 +60,22 @@ siblings, such as yes of yes and no. They leave the model with habits for alignm
 
 @dataclass(frozen=True)
 class Asked:
-    """A task's questions by answer, and for each picture the rows of its views in the features."""
+    """A task's questions."""
 
     by_answer: Mapping[str, list[Question]]
+    """The questions by their right answer."""
     rows: Mapping[int, range]
+    """The rows of the features that hold the views of each picture."""
 
     def draw(self, rng: random.Random) -> tuple[int, str, str]:
-        """A row of the features, a question and what is taught as its answer."""
+        """Draw a row of the features, a question and the answer that is taught."""
         question = rng.choice(self.by_answer[rng.choice(list(self.by_answer))])
         answer = max(question.answer, *question.wrong) if rng.random() < LAZY else question.answer
         return rng.choice(self.rows[question.picture]), question.prompt, answer
 
 
 def public(backbone: Backbone, sources: Mapping[str, Source]) -> tuple[Tensor, dict[str, list[Asked]]]:
-    """Features of the start pool's pictures, and what is asked about them."""
+    """Encode the start pool's pictures, and collect the questions about them."""
     features: list[Tensor] = []
     tasks: dict[str, list[Asked]] = {}
     count = 0
@@ -98,11 +100,12 @@ def public(backbone: Backbone, sources: Mapping[str, Source]) -> tuple[Tensor, d
 
 
 def batches(tasks: Mapping[str, list[Asked]], seed: int) -> Iterator[list[tuple[int, str, str]]]:
+    """Draw batches of (row of the features, question, answer) without end."""
     rng = random.Random(seed)
     weighed = [
         (asked, weight)
-        for name, found in tasks.items()
-        for asked, weight in zip(found, MIX[name].values(), strict=True)
+        for name, members in tasks.items()
+        for asked, weight in zip(members, MIX[name].values(), strict=True)
     ]
     while True:
         chosen = rng.choices([a for a, _ in weighed], [w for _, w in weighed], k=BATCH)
@@ -110,7 +113,7 @@ def batches(tasks: Mapping[str, list[Asked]], seed: int) -> Iterator[list[tuple[
 
 
 def train(policy: Policy, tasks: Mapping[str, list[Asked]], steps: int, seed: int) -> list[float]:
-    """The mean loss per answer token of each step."""
+    """Train the policy; return the mean loss per answer token of each step."""
     groups = [
         {"params": [policy.projected], "lr": LR["projector"]},
         {"params": list(policy.weights.parameters()), "lr": LR["llm"]},
@@ -139,6 +142,7 @@ def train(policy: Policy, tasks: Mapping[str, list[Asked]], steps: int, seed: in
 
 
 def padded(rows: list[list[int]]) -> tuple[Tensor, Tensor]:
+    """Pad token ids on the right: ids [N, L] and their mask [N, L]."""
     tensors = [torch.tensor(row) for row in rows]
     ids = torch.nn.utils.rnn.pad_sequence(tensors, batch_first=True, padding_value=-1)
     return ids.clamp_min(0), ids >= 0
@@ -149,6 +153,7 @@ def padded(rows: list[list[int]]) -> tuple[Tensor, Tensor]:
 @click.option("--steps", default=STEPS, show_default=True)
 @click.option("--seed", default=SEED, show_default=True)
 def main(out: Path, steps: int, seed: int) -> None:
+    """Run the command."""
     begun = time.monotonic()
     backbone = nano(Options()).freeze(torch.device("cpu"))
     features, tasks = public(backbone, {"drawings": drawings(), "shapes": shapes(), "digits": digits()})
@@ -170,7 +175,7 @@ def main(out: Path, steps: int, seed: int) -> None:
         "lr": LR,
         "noise": NOISE,
         "lazy": LAZY,
-        "start_pictures": {name: len(found[0].rows) for name, found in tasks.items()},
+        "start_pictures": {name: len(members[0].rows) for name, members in tasks.items()},
         "wall_minutes": round(minutes, 1),
         "loss_first_50": round(fmean(losses[:50]), 4),
         "loss_last_50": round(fmean(losses[-50:]), 4),

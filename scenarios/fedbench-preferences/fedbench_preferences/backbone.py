@@ -15,10 +15,10 @@ PROJECTOR = "projector"
 
 
 def nano_vlm(options: Options) -> Backbone:
-    """Half precision on disk, fp32 in memory; the LLM's weights are named as transformers does."""
+    """Load the policy: fp16 on disk, fp32 in memory, the LLM's weights as transformers names them."""
     base = nano(options)
     try:
-        found = sha256_file(FILE)
+        digest = sha256_file(FILE)
         weights = {name: tensor.float() for name, tensor in load_file(FILE).items()}
         projector = weights.pop(PROJECTOR)
         base.llm.load_state_dict(weights | {"lm_head.weight": weights["model.embed_tokens.weight"]})
@@ -28,7 +28,7 @@ def nano_vlm(options: Options) -> Backbone:
         ) from error
     return Backbone(
         name="nano-vlm",
-        fingerprint=sha256_json({"nano": base.fingerprint, "policy": found}),
+        fingerprint=sha256_json({"nano": base.fingerprint, "policy": digest}),
         encoder=base.encoder,
         encode=base.encode,
         llm=base.llm,

@@ -1,4 +1,4 @@
-"""Preference data: what clients prefer, what the server asks, what the policy is tested on.
+"""Preference data: the clients' preferences, the server's queries, the test items.
 
 A unit is a picture as one task asks about it, so that a task can be a client; its label ``task`` says which.
 """
@@ -21,11 +21,14 @@ from fedbench_preferences.questions import Pool, Question, Source, balanced
 from fedbench_preferences.shapes import shapes
 
 Tasks = Mapping[str, tuple[str, ...]]
-"""What a source is asked under each label."""
+"""The tasks of a source by the label that they count as."""
 
 
 def emoji(options: PreferenceOptions) -> PreferenceData:
-    """Clients judge the artist, the category and the kind of a drawing; nobody judges yes or no."""
+    """Make the data of three clients with preferences on a drawing's artist, category and kind.
+
+    Yes-or-no questions are held out: no client has preferences on them.
+    """
     client = {"artist": ("artist",), "category": ("category",), "kind": ("kind",)}
     held_out = {"verification": ("yesno-category", "yesno-kind")}
     return _made(
@@ -34,14 +37,17 @@ def emoji(options: PreferenceOptions) -> PreferenceData:
 
 
 def easyvqa(options: PreferenceOptions) -> PreferenceData:
-    """Clients judge colours, shapes, and yes or no on colours; nobody judges yes or no on shapes."""
+    """Make the data of three clients with preferences on colours, shapes, and yes or no on colours.
+
+    Yes or no on shapes is held out: no client has preferences on it.
+    """
     client = {"color": ("color",), "shape": ("shape",), "yes-no": ("yesno-color",)}
     held_out = {"shape-yes-no": ("yesno-shape",)}
     return _made("prefs-easyvqa", {"shapes": shapes()}, {"shapes": client}, {"shapes": held_out}, options)
 
 
 def domains(options: PreferenceOptions) -> PreferenceData:
-    """A client has one domain's pictures; of each domain one type of question is held out."""
+    """Make the data of three clients with a domain's pictures each; one task of each domain is held out."""
     sources = {"drawings": drawings(), "shapes": shapes(), "digits": digits()}
     client = {
         "drawings": {"drawings": ("kind",)},
@@ -58,7 +64,7 @@ def domains(options: PreferenceOptions) -> PreferenceData:
 
 @dataclass
 class _Units:
-    """Every picture as a task asks about it, numbered as they come."""
+    """Units: pictures as a task asks about them, numbered in the order they are first used."""
 
     sources: Mapping[str, Source]
     places: dict[tuple[str, int, str], int] = field(default_factory=dict)
@@ -69,7 +75,7 @@ class _Units:
 
 @dataclass(frozen=True)
 class _Pictures(Sequence[Image.Image]):
-    """The units' pictures."""
+    """The pictures of the units, as images."""
 
     sources: Mapping[str, Source]
     places: Sequence[tuple[str, int, str]]
@@ -161,11 +167,11 @@ class _Draw:
         count: int,
         apart: bool = False,
     ) -> Iterator[Question]:
-        """``apart``: a question for each of its wrong answers."""
+        """Draw balanced questions; ``apart`` makes one of each wrong answer."""
         rng = random.Random(derive(self.seed, self.name, label, pool))
-        found, used = self.sources[source], Counter[int]()
+        origin, used = self.sources[source], Counter[int]()
         for task, share in zip(tasks, _shares(count, len(tasks)), strict=True):
-            asked = [q for q in found.ask[task]() if found.pools[q.picture] == pool]
+            asked = [q for q in origin.ask[task]() if origin.pools[q.picture] == pool]
             if apart:
                 asked = [replace(q, wrong=(wrong,)) for q in asked for wrong in q.wrong]
             chosen = balanced(asked, share, used, rng)
@@ -179,5 +185,5 @@ class _Draw:
 
 
 def _shares(count: int, parts: int) -> list[int]:
-    """``count`` in even numbers that differ by at most two."""
+    """Divide ``count`` into even numbers that differ by at most two."""
     return [count // 2 // parts * 2 + 2 * (i < count // 2 % parts) for i in range(parts)]

@@ -18,14 +18,14 @@ SIDE = 64
 
 @cache
 def digits() -> Source:
-    """Dark on white and enlarged, as the vision encoder sees the drawings."""
-    found = load_digits()
-    pixels = (255 - found.images * (255 / 16)).round().astype(np.uint8)
+    """Load the digits, dark on white and enlarged like the drawings."""
+    dataset = load_digits()
+    pixels = (255 - dataset.images * (255 / 16)).round().astype(np.uint8)
     images = [
         Image.fromarray(picture).resize((SIDE, SIDE), Image.Resampling.BICUBIC).convert("RGB")
         for picture in pixels
     ]
-    words = [WORDS[digit] for digit in found.target]
+    words = [WORDS[digit] for digit in dataset.target]
     return Source(
         images=images,
         digests=[sha256_bytes(picture.tobytes()) for picture in pixels],

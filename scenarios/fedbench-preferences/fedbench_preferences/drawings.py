@@ -1,4 +1,4 @@
-"""Emoji: what kind of thing is drawn, to what category that belongs, and by which artist."""
+"""Emoji drawings: questions about their kind, category and artist."""
 
 from __future__ import annotations
 
@@ -18,9 +18,22 @@ from fedbench import sha256_bytes
 from fedbench_preferences.questions import YESNO, Question, Source
 
 KINDS = (
-    "mammal", "bird", "prepared food", "fruit", "drink", "ground transport", "sky & weather", "building",
-    "clothing", "tool", "household", "office", "sport", "game", "event",
-)  # fmt: skip
+    "mammal",
+    "bird",
+    "prepared food",
+    "fruit",
+    "drink",
+    "ground transport",
+    "sky & weather",
+    "building",
+    "clothing",
+    "tool",
+    "household",
+    "office",
+    "sport",
+    "game",
+    "event",
+)
 """The largest kinds of five categories; people, faces and signs are left out."""
 
 ARTIST = "which artist?"
@@ -32,6 +45,7 @@ class Pictures(Sequence[Image.Image]):
     """Encoded images, opened when asked for."""
 
     encoded: Sequence[bytes]
+    """The encoded images."""
 
     def __len__(self) -> int:
         return len(self.encoded)
@@ -42,7 +56,7 @@ class Pictures(Sequence[Image.Image]):
 
 @cache
 def drawings() -> Source:
-    """Drawings of ``KINDS``, but for those that two concepts share."""
+    """Load the drawings of ``KINDS``, without those that two concepts share."""
     verified(FILE)
     rows, encoded = read_drawings()
     often = Counter(encoded)

@@ -1,4 +1,4 @@
-"""What this package registers: preference data, the policy that starts, and scenarios over them."""
+"""Registration of preference data, the start policy, and the scenarios over them."""
 
 from __future__ import annotations
 
@@ -27,11 +27,12 @@ class PreferenceOptions(Options):
     comparisons: int = Field(60, ge=2, multiple_of=2, description="public comparisons, per client")
     items: int = Field(150, ge=2, multiple_of=2, description="test items, per client")
     held_out: int = Field(200, ge=6, multiple_of=2, description="test items of the held-out tasks together")
-    seed: int = Field(0, ge=0, description="of the choice of questions; pictures keep their pools")
+    seed: int = Field(0, ge=0, description="seed of the choice of questions; pictures keep their pools")
 
 
 @hookimpl
 def fedbench_register_backbones() -> Iterator[BackboneSpec]:
+    """Register the start policy ``nano-vlm``."""
     yield BackboneSpec(
         name="nano-vlm",
         factory="fedbench_preferences.backbone:nano_vlm",
@@ -42,14 +43,17 @@ def fedbench_register_backbones() -> Iterator[BackboneSpec]:
 
 @hookimpl
 def fedbench_register_datasets() -> Iterator[DatasetSpec]:
+    """Register the preference data sets."""
     for name, factory, summary, licence in (
         ("prefs-emoji", "emoji", "emoji: preferred artists, categories and kinds", EMOJI),
         ("prefs-easyvqa", "easyvqa", "easy-VQA: preferred colours, shapes and yes/no answers", EASYVQA),
         (
-            "prefs-domains", "domains", "drawings, coloured shapes and handwritten digits: preferred answers",
+            "prefs-domains",
+            "domains",
+            "drawings, coloured shapes and handwritten digits: preferred answers",
             f"{EMOJI}, {EASYVQA}, {DIGITS}",
         ),
-    ):  # fmt: skip
+    ):
         yield DatasetSpec(
             name=name,
             factory=f"fedbench_preferences.dataset:{factory}",
@@ -61,5 +65,6 @@ def fedbench_register_datasets() -> Iterator[DatasetSpec]:
 
 @hookimpl
 def fedbench_register_scenarios() -> Iterator[ScenarioSpec]:
+    """Register the package's scenario files."""
     for path in sorted(SCENARIOS.glob("*.toml")):
         yield ScenarioSpec(path)

@@ -1,4 +1,4 @@
-"""What is asked about a picture, what is right and what a sibling's wrong answer would be. No torch."""
+"""Questions about pictures, with the right answer and wrong ones. No torch."""
 
 from __future__ import annotations
 
@@ -22,49 +22,56 @@ SHARES: dict[Pool, float] = {
     "comparisons": 0.07,
     "test": 0.20,
 }
-"""Of a source's pictures: for the start policy's training, the clients, the server's two sets, the tests."""
+"""Shares of a source's pictures: the start policy's training, clients, the server's two sets, tests."""
 
 YESNO = ("yes", "no")
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question about picture ``picture`` of a source; ``wrong`` are answers right for others like it."""
+    """A question about a picture of a source."""
 
     picture: int
+    """The picture's index in its source."""
     prompt: str
+    """The words of the question."""
     answer: str
+    """The right answer."""
     wrong: tuple[str, ...]
+    """Wrong answers, which are right for other pictures."""
     group: str
+    """What makes questions dependent; standard errors are clustered by it."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """Pictures and all that their annotations answer. ``digests[i]`` is the content hash of ``images[i]``;
-    ``ask[task]()`` gives the task's questions about every picture."""
+    """Pictures and the questions that their annotations answer."""
 
     images: Sequence[Image]
+    """The pictures."""
     digests: Sequence[str]
+    """The content hash of each picture."""
     ask: Mapping[str, Callable[[], Iterable[Question]]]
+    """By task: a function that lists its questions about every picture."""
 
     @cached_property
     def pools(self) -> list[Pool]:
-        """Who may see each picture."""
+        """The pool of each picture."""
         return [pool_of(digest) for digest in self.digests]
 
 
 def pool_of(digest: str) -> Pool:
-    """The pool of the picture with this content: a picture that occurs twice is in one."""
+    """Draw the pool of the picture with this content hash: a picture that occurs twice is in one pool."""
     return random.Random(derive(0, "pool", digest)).choices(list(SHARES), list(SHARES.values()))[0]
 
 
 def balanced(
     questions: Iterable[Question], count: int, used: Counter[int], rng: random.Random
 ) -> list[Question]:
-    """``count`` questions (an even number), or all: every answer about equally often, and first the pictures
-    that are least ``used``.
+    """Draw ``count`` questions (an even number), or all: every answer about equally often, and first the
+    pictures that are least ``used``.
 
-    A yes/no text comes as often with yes as with no, so the text says nothing.
+    A yes/no text comes as often with yes as with no, so the text says nothing of the answer.
     """
     cells: dict[tuple[str, str], list[Question]] = {}
     for question in questions:

@@ -23,7 +23,7 @@ TASKS: dict[str, Task] = {
 
 @cache
 def shapes() -> Source:
-    """All 5,000 images of easy-VQA's two halves."""
+    """Load all 5,000 images of easy-VQA's two halves."""
     halves: tuple[Half, ...] = ("train", "test")
     asked = list(dict.fromkeys(q for half in halves for q in put(read(half), EasyVQAOptions())))
     names = sorted({(question.half, question.image) for question in asked})
