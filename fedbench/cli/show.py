@@ -63,9 +63,9 @@ def _record(path: Path) -> Shown:
     if not path.is_file():
         raise UsageError(f"no such record: {path}", fix="give the path of a record.json")
     record = read_record(path)
-    found = record.model_dump(mode="json")
-    controls = (f"control: {name}\n{_measures(values)}" for name, values in found["controls"].items())
-    return found, [_brief(found), _measures(found["final"]), *controls, _rounds(record)]
+    content = record.model_dump(mode="json")
+    controls = (f"control: {name}\n{_measures(values)}" for name, values in content["controls"].items())
+    return content, [_brief(content), _measures(content["final"]), *controls, _rounds(record)]
 
 
 def _method(app: App, name: str) -> Shown:

@@ -87,13 +87,17 @@ def main(parquet: Path, out: Path, work: Path, steps: int, minutes: float, early
             (work / "log.json").parent.mkdir(parents=True, exist_ok=True)
             (work / "log.json").write_text(json.dumps(log, indent=1))
         if (pending and elapsed > min(pending)) or step % 500 == 499:
-            record = facts(model, seed, step + 1, samples, elapsed, log, final=False)
+            record = facts(
+                model, seed=seed, steps=step + 1, samples=samples, minutes=elapsed, log=log, final=False
+            )
             export(model, tokenizer, work / f"step{step + 1:05d}", record)
             if pending and elapsed > min(pending):
                 pending.clear()
                 export(model, tokenizer, out, record)
     elapsed = (time.monotonic() - start) / 60
-    export(model, tokenizer, out, facts(model, seed, samples // BATCH, samples, elapsed, log, final=True))
+    steps = samples // BATCH
+    record = facts(model, seed=seed, steps=steps, samples=samples, minutes=elapsed, log=log, final=True)
+    export(model, tokenizer, out, record)
 
 
 def train_concepts(parquet: Path) -> list[Concept]:
