@@ -50,21 +50,21 @@ def on_scenario(standing: ScenarioStanding) -> list[dict[str, str]]:
 
 
 def _on_scenario(score: Score) -> dict[str, str]:
-    told = score.summary
-    some = f" ({told.reached} of {told.curves})" if 0 < told.reached < told.curves else ""
+    summary = score.summary
+    some = f" ({summary.reached} of {summary.curves})" if 0 < summary.reached < summary.curves else ""
     trials = f", {score.trials} trials" if score.trials > 1 else ""
     return {
         "rank": _rank(score),
         "method": score.contender.label + trials,
         "measure": _interval(score.value, 3),
         "gap closed": _interval(score.gap),
-        "worst client": _number(told.worst_client),
-        "drop": _number(told.instability),
-        "rounds to target": _number(told.rounds_to_target, 1) + some,
-        "MB to target": _number(told.uplink_megabytes_to_target, 1),
-        "MB up": _number(told.uplink_megabytes, 1),
-        "seconds": _number(told.seconds, 0),
-        "seeds": ", ".join(map(str, told.seeds)),
+        "worst client": _number(summary.worst_client),
+        "drop": _number(summary.instability),
+        "rounds to target": _number(summary.rounds_to_target, 1) + some,
+        "MB to target": _number(summary.uplink_megabytes_to_target, 1),
+        "MB up": _number(summary.uplink_megabytes, 1),
+        "seconds": _number(summary.seconds, 0),
+        "seeds": ", ".join(map(str, summary.seeds)),
         "checked": score.level.name,
         "why unranked": score.reason,
     }

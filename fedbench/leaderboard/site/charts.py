@@ -121,15 +121,25 @@ class Charts:
         if standing.target is not None and abs(standing.target) < HUGE:
             axes.axhline(standing.target, color=QUIET, linewidth=0.8, dashes=(2, 3), zorder=1)
             axes.annotate(
-                "target", (1, standing.target), (-2, 3), xycoords=axes.get_yaxis_transform(),
-                textcoords="offset points", ha="right", fontsize=SMALL - 1, color=QUIET,
-            )  # fmt: skip
+                "target",
+                (1, standing.target),
+                (-2, 3),
+                xycoords=axes.get_yaxis_transform(),
+                textcoords="offset points",
+                ha="right",
+                fontsize=SMALL - 1,
+                color=QUIET,
+            )
         text = f"{metric} after each round, for {len(drawn)} entries; the table has the final values."
         return self._chart(
-            figure, f"curves-{standing.scenario.name}", f"Learning curves on {standing.scenario.title}", text,
-            "Mean over seeds; a coloured line's band reaches from the worst seed to the best.", drawn,
-            len(lines),
-        )  # fmt: skip
+            figure=figure,
+            name=f"curves-{standing.scenario.name}",
+            title=f"Learning curves on {standing.scenario.title}",
+            text=text,
+            caption="Mean over seeds; a coloured line's band reaches from the worst seed to the best.",
+            drawn=drawn,
+            there=len(lines),
+        )
 
     def costs(self, standing: ScenarioStanding) -> Chart | None:
         """What was sent until the target was reached, and how far an entry came in the end."""
@@ -137,9 +147,12 @@ class Charts:
             (score.contender, _sent(score), score.gap) for score in standing.scores if score.gap is not None
         ]
         return self._scatter(
-            points, f"costs-{standing.scenario.name}", f"Cost and quality on {standing.scenario.title}",
-            "Uplink until the target, halfway between the anchors, was first reached. Bars: 95 % intervals.",
-        )  # fmt: skip
+            points=points,
+            name=f"costs-{standing.scenario.name}",
+            title=f"Cost and quality on {standing.scenario.title}",
+            caption="Uplink until the target, halfway between the anchors, was first reached."
+            " Bars: 95 % intervals.",
+        )
 
     @cached_property
     def overall_costs(self) -> Chart | None:
@@ -152,9 +165,12 @@ class Charts:
             if row.gap is not None:
                 points.append((row.contender, fmean(known) if len(known) == len(sent) else None, row.gap))
         return self._scatter(
-            points, "costs", "Cost and quality",
-            "Uplink until the target was reached, mean over all open scenarios. Bars: 95 % intervals.",
-        )  # fmt: skip
+            points=points,
+            name="costs",
+            title="Cost and quality",
+            caption="Uplink until the target was reached, mean over all open scenarios."
+            " Bars: 95 % intervals.",
+        )
 
     @cached_property
     def profile(self) -> Chart | None:
@@ -168,17 +184,26 @@ class Charts:
             if row.contender in drawn:
                 look = self._look(row.contender)
                 (steps,) = axes.step(
-                    THRESHOLDS, row.profile, where="post", color=look.colour, linestyle=look.linestyle,
-                    linewidth=look.width, zorder=look.above,
-                )  # fmt: skip
+                    THRESHOLDS,
+                    row.profile,
+                    where="post",
+                    color=look.colour,
+                    linestyle=look.linestyle,
+                    linewidth=look.width,
+                    zorder=look.above,
+                )
                 steps.set_gid(SERIES + row.contender.key)
         axes.set(xlim=(0, 1.01), ylim=(-0.02, 1.02))
         text = f"Performance profiles of {len(drawn)} entries; further up and to the right is better."
         return self._chart(
-            figure, "profile", "Performance profile", text,
-            "In how many of the runs (scenario × seed) an entry closed at least so much of the gap.", drawn,
-            len(rows),
-        )  # fmt: skip
+            figure=figure,
+            name="profile",
+            title="Performance profile",
+            text=text,
+            caption="In how many of the runs (scenario × seed) an entry closed at least so much of the gap.",
+            drawn=drawn,
+            there=len(rows),
+        )
 
     def spread(self, standing: ScenarioStanding) -> Chart | None:
         """What each client got in the end: a dot a client, the mean over seeds; the bar is their mean."""
@@ -199,17 +224,30 @@ class Charts:
             dots.set_gid(SERIES + contender.key)
             axes.plot([fmean(found)] * 2, [place - 0.32, place + 0.32], color=INK, linewidth=1.4, zorder=4)
             axes.text(
-                -0.02, place, _shortened(contender.label), transform=axes.get_yaxis_transform(), ha="right",
-                va="center", fontsize=SMALL, color=INK, parse_math=False,
-            )  # fmt: skip
+                -0.02,
+                place,
+                _shortened(contender.label),
+                transform=axes.get_yaxis_transform(),
+                ha="right",
+                va="center",
+                fontsize=SMALL,
+                color=INK,
+                parse_math=False,
+            )
         axes.set(ylim=(len(drawn) - 0.4, -0.6), yticks=[])
         axes.grid(axis="x", color=GRID, linewidth=0.8)
         text = f"{standing.scenario.metric} of each client's own held-out items, for {len(drawn)} entries."
         return self._chart(
-            figure, f"spread-{standing.scenario.name}", f"Clients on {standing.scenario.title}", text,
-            "A dot is a client on its own held-out items, mean over seeds; the bar is the clients' mean.",
-            drawn, len(clients), legend=False,
-        )  # fmt: skip
+            figure=figure,
+            name=f"spread-{standing.scenario.name}",
+            title=f"Clients on {standing.scenario.title}",
+            text=text,
+            caption="A dot is a client on its own held-out items, mean over seeds;"
+            " the bar is the clients' mean.",
+            drawn=drawn,
+            there=len(clients),
+            legend=False,
+        )
 
     def _scatter(
         self, points: Sequence[tuple[Contender, float | None, Interval]], name: str, title: str, caption: str
@@ -233,20 +271,33 @@ class Charts:
                 [at], [gap.mean], yerr=np.abs(reach), color=look.colour, elinewidth=1, zorder=look.above
             )
             dot = axes.scatter(
-                [at], [gap.mean], s=42 if look is not REST else 22, zorder=look.above + 1, linewidth=1.4,
-                edgecolor=look.colour, facecolor=look.colour if not look.dash else "none",
-            )  # fmt: skip
+                [at],
+                [gap.mean],
+                s=42 if look is not REST else 22,
+                zorder=look.above + 1,
+                linewidth=1.4,
+                edgecolor=look.colour,
+                facecolor=look.colour if not look.dash else "none",
+            )
             for artist in (bar, dot):
                 artist.set_gid(SERIES + contender.key)
         axes.axvline(1.11 * end, color=GRID, linewidth=0.8)
         axes.annotate(
-            "not reached", (1.22 * end, 1.0), (0, 4), xycoords=axes.get_xaxis_transform(),
-            textcoords="offset points", ha="center", fontsize=SMALL - 1, color=QUIET,
-        )  # fmt: skip
+            "not reached",
+            (1.22 * end, 1.0),
+            (0, 4),
+            xycoords=axes.get_xaxis_transform(),
+            textcoords="offset points",
+            ha="center",
+            fontsize=SMALL - 1,
+            color=QUIET,
+        )
         axes.set_xlim(-0.05 * end, 1.33 * end)
         axes.set_xticks([tick for tick in axes.get_xticks() if 0 <= tick <= end])
         text = f"{len(reached)} of {len(sound)} entries reached the target; left and up is better."
-        return self._chart(figure, name, title, text, caption, drawn, len(sound))
+        return self._chart(
+            figure=figure, name=name, title=title, text=text, caption=caption, drawn=drawn, there=len(sound)
+        )
 
     def _line(self, axes: Any, contender: Contender, curves: Sequence[Curve]) -> None:
         look = self._look(contender)
@@ -280,16 +331,26 @@ class Charts:
             Key(contender, self.looks[contender.key]) for contender in drawn if contender.key in self.looks
         ]
         return Chart(
-            inline(figure, name, title, text, NAMES, tips), caption, tuple(keys) if legend else (),
-            others=len(drawn) - len(keys) if legend else 0, undrawn=there - len(drawn),
-        )  # fmt: skip
+            inline(figure=figure, name=name, title=title, description=text, colours=NAMES, tips=tips),
+            caption,
+            tuple(keys) if legend else (),
+            others=len(drawn) - len(keys) if legend else 0,
+            undrawn=there - len(drawn),
+        )
 
 
 def bars(held: Heterogeneity, title: str) -> Chart:
     """What each client holds, as ``fedbench show scenario`` draws it."""
     count = len(held.units)
     text = f"{count} clients' training units" + (f", by {held.label}" if held.label else "")
-    svg = inline(client_bars(held, title), "clients", f"Clients of {title}", text, NAMES, {})
+    svg = inline(
+        figure=client_bars(held, title),
+        name="clients",
+        title=f"Clients of {title}",
+        description=text,
+        colours=NAMES,
+        tips={},
+    )
     return Chart(svg, f"{text[0].upper()}{text[1:]}.")
 
 

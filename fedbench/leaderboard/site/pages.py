@@ -59,18 +59,25 @@ class Site:
     def _board(self, standings: Standings) -> Iterator[Page]:
         board, charts = standings.contest.board, Charts(standings)
         shown = {
-            "standings": standings, "board": board, "contest": standings.contest, "charts": charts,
+            "standings": standings,
+            "board": board,
+            "contest": standings.contest,
+            "charts": charts,
             "curves": {s.scenario.title: charts.curves(s) for s in standings.scenarios},
-        }  # fmt: skip
+        }
         yield self._page(urls.board(board.name), "board.html", **shown)
         for standing in standings.scenarios:
             address = urls.standing(board.name, standing.scenario.name)
             yield self._page(address, "standing.html", **shown, standing=standing)
         for row in standings.rows:
             yield self._page(
-                urls.entry(board.name, row.contender.key), "entry.html", **shown, row=row,
-                option_sets=option_sets(standings.contest, row), environments=environments(row.runs),
-            )  # fmt: skip
+                urls.entry(board.name, row.contender.key),
+                "entry.html",
+                **shown,
+                row=row,
+                option_sets=option_sets(standings.contest, row),
+                environments=environments(row.runs),
+            )
 
     @cached_property
     def scenarios(self) -> Mapping[str, Scenario]:
@@ -89,11 +96,14 @@ class Site:
                 yield urls.sample(name, sample.client), sample.image
             settings = scenario.model_dump(mode="json", exclude={"name", "version", "summary"})
             yield self._page(
-                urls.scenario(name), "scenario.html", scenario=scenario, clients=clients,
+                urls.scenario(name),
+                "scenario.html",
+                scenario=scenario,
+                clients=clients,
                 chart=bars(clients.held, scenario.title) if clients else None,
                 settings=formats.flat(settings),
                 boards=[s for s in self.boards if name in [b.name for b in s.contest.scenarios]],
-            )  # fmt: skip
+            )
         yield self._page(urls.SCENARIOS, "scenarios.html")
 
     def _clients(self, load: ClientLoader, scenario: Scenario) -> Clients | None:
@@ -113,9 +123,12 @@ class Site:
                 if (row.contender.method, row.contender.plugin) == (entry.name, entry.plugin.name)
             ]
             yield self._page(
-                urls.method(entry.plugin.name, entry.name), "method.html", entry=entry,
-                options=self._options(entry), ranked=ranked,
-            )  # fmt: skip
+                urls.method(entry.plugin.name, entry.name),
+                "method.html",
+                entry=entry,
+                options=self._options(entry),
+                ranked=ranked,
+            )
         yield self._page(urls.METHODS, "methods.html", entries=entries)
 
     def _options(self, entry: Entry[MethodSpec]) -> list[dict[str, Any]] | None:
@@ -134,14 +147,23 @@ class Site:
 
 def _made() -> Environment:
     made = Environment(
-        loader=PackageLoader(__package__), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True, keep_trailing_newline=True,
-    )  # fmt: skip
+        loader=PackageLoader(__package__),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
     made.filters |= {
-        "number": formats.number, "duration": formats.duration, "counted": formats.counted,
-        "ranges": formats.ranges, "short": formats.short, "value": formats.value, "flat": formats.flat,
+        "number": formats.number,
+        "duration": formats.duration,
+        "counted": formats.counted,
+        "ranges": formats.ranges,
+        "short": formats.short,
+        "value": formats.value,
+        "flat": formats.flat,
         "shell": shlex.join,
-    }  # fmt: skip
+    }
     made.globals |= {
         "urls": urls,
         "Level": Level,
