@@ -1,4 +1,4 @@
-"""A backbone's frame: what stands around image and question, positions along several axes, other dtypes."""
+"""A backbone's chat template: text around image and question, positions along several axes, other dtypes."""
 
 import copy
 from dataclasses import replace
@@ -33,20 +33,22 @@ def drawn(*shape):
 
 def test_without_a_frame_an_image_is_its_tokens(nano):
     llm, visual = LanguageModel(nano), drawn(2, 4, nano.width)
-    assert llm.framed(visual) is visual
+    assert llm.with_template(visual) is visual
     assert llm.position_ids(torch.arange(5)).tolist() == [0, 1, 2, 3, 4]
 
 
 def test_a_frame_is_the_same_as_writing_it_out(nano):
     """Text before the image, an embedding after it, text around question and answer: as one sequence."""
     closing = drawn(1, nano.width)
-    frame = ChatTemplate("a drawing of", " so: ", " go: ", "the ", closing)
-    llm, plain = LanguageModel(replace(nano, frame=frame)), LanguageModel(nano)
+    template = ChatTemplate("a drawing of", " so: ", " go: ", "the ", closing)
+    llm, plain = LanguageModel(replace(nano, chat_template=template)), LanguageModel(nano)
     visual = drawn(2, 4, nano.width)
     before = plain.embed(torch.tensor(plain.prompt_ids(["a drawing of"]))).expand(2, -1, -1)
     written = torch.cat([before, visual, closing.expand(2, -1, -1)], dim=1)
-    assert torch.equal(llm.framed(visual), written)
-    assert torch.equal(llm.framed(visual[None]), written[None]), "whatever stands in front of the tokens"
+    assert torch.equal(llm.with_template(visual), written)
+    assert torch.equal(llm.with_template(visual[None]), written[None]), (
+        "whatever stands in front of the tokens"
+    )
     assert llm.prompt_ids(["what?"]) == plain.prompt_ids([" so: what? go: "])
     assert llm.answer_ids(["cat"]) == [[*plain.prompt_ids(["the cat"])[0], plain.eos]]
     found = likelihoods(llm, pack(ITEMS, llm), visual)
@@ -56,18 +58,20 @@ def test_a_frame_is_the_same_as_writing_it_out(nano):
 
 
 def test_a_frame_may_be_evaluated_before_it_is_trained_with(nano):
-    llm = LanguageModel(replace(nano, llm=copy.deepcopy(nano.llm), frame=ChatTemplate("a drawing of")))
+    llm = LanguageModel(
+        replace(nano, llm=copy.deepcopy(nano.llm), chat_template=ChatTemplate("a drawing of"))
+    )
     visual = drawn(2, 4, nano.width)
     with torch.inference_mode():
-        llm.framed(visual)
+        llm.with_template(visual)
     llm.backbone.llm.requires_grad_(True)
-    llm.framed(visual).sum().backward()
+    llm.with_template(visual).sum().backward()
     assert llm.backbone.llm.get_input_embeddings().weight.grad.abs().sum() > 0
 
 
 def test_positions_are_looked_up_in_the_image_and_counted_behind_it(nano):
     table = torch.tensor([[0, 1, 1, 1, 1], [0, 1, 1, 2, 2], [0, 1, 2, 1, 2]])
-    llm = LanguageModel(replace(nano, frame=ChatTemplate(positions=table)))
+    llm = LanguageModel(replace(nano, chat_template=ChatTemplate(positions=table)))
     found = llm.position_ids(torch.arange(8).expand(2, -1))
     assert found.shape == (3, 2, 8)
     assert torch.equal(found[:, 1, :5], table)

@@ -179,8 +179,8 @@ def test_the_projector_on_the_features_gives_the_models_own_visual_tokens(case):
 
 
 def test_a_question_is_the_same_tokens_that_the_chat_template_gives(case):
-    frame = case.backbone.frame
-    before = case.truth.tokenizer(frame.before, add_special_tokens=False)["input_ids"]
+    template = case.backbone.chat_template
+    before = case.truth.tokenizer(template.before, add_special_tokens=False)["input_ids"]
     shown = [case.truth.model.config.image_token_id] * (case.tokens + case.truth.closing)
     for question, _ in ASKED:
         (prompt,) = case.llm.prompt_ids([question])
@@ -301,13 +301,13 @@ def test_the_fingerprint_is_the_contents(case, tmp_path):
 def test_a_processors_own_chat_template_is_preferred(tmp_path):
     """As LLaVA-OneVision's repository has it: in a file of its own, and none with the tokenizer."""
     options = LlavaOneVision05B(path=str(tiny.llava_onevision(tmp_path)))
-    frame = llava_onevision(options).frame
+    expected = llava_onevision(options).chat_template
     template = tmp_path / "chat_template.jinja"
     (tmp_path / "chat_template.json").write_text(json.dumps({"chat_template": template.read_text()}))
     template.unlink()
-    found = llava_onevision(options).frame
-    assert (found.before, found.after, found.turn) == (frame.before, frame.after, frame.turn)
-    assert found.before == "<|im_start|>user " and found.after == "\n"
+    loaded = llava_onevision(options).chat_template
+    assert (loaded.before, loaded.after, loaded.turn) == (expected.before, expected.after, expected.turn)
+    assert loaded.before == "<|im_start|>user " and loaded.after == "\n"
 
 
 def test_tied_embeddings_stay_tied(tmp_path):

@@ -43,7 +43,7 @@ class AlignmentTask:
 
     def loss(self, params: Tensor, index: Tensor) -> Tensor:
         """Mean cross-entropy over each client's answer tokens in nats, [C]."""
-        visual = self.llm.framed(self._visual(params, index))
+        visual = self.llm.with_template(self._visual(params, index))
         clients, per_client, tokens, _ = visual.shape
         ids, text_mask, answer = self.table.gather(index.flatten())
         text = self.llm.embed(ids)

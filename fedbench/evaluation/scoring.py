@@ -38,7 +38,7 @@ def likelihoods(llm: LanguageModel, batches: Sequence[PackedBatch], visual: Tens
     tokens, hits = [0] * count, [0] * count
     for batch in batches:
         text = llm.embed(batch.ids)
-        image = llm.framed(text[:, :0] if visual is None else visual[batch.items])
+        image = llm.with_template(text[:, :0] if visual is None else visual[batch.items])
         width = image.shape[1]
         before = torch.arange(width, device=text.device).expand(len(batch.items), -1)
         positions = torch.cat([before, batch.offsets + width], dim=1)

@@ -56,7 +56,7 @@ class Backbone:
     projector: Tensor | None = None
     """[P]: parameters, laid out as :class:`.projector.Projector`'s, of a backbone that can already see: a
     whole vision-language model, such as a policy has to be."""
-    frame: ChatTemplate = field(default_factory=ChatTemplate)
+    chat_template: ChatTemplate = field(default_factory=ChatTemplate)
     """The text and tokens around an image and a question."""
 
     @property

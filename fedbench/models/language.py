@@ -33,12 +33,12 @@ class LanguageModel:
 
     def prompt_ids(self, prompts: Sequence[str]) -> list[list[int]]:
         """Token ids of all that stands between an image and an answer."""
-        frame = self.backbone.frame
-        return self._ids([f"{frame.after}{prompt}{frame.turn}" for prompt in prompts])
+        template = self.backbone.chat_template
+        return self._ids([f"{template.after}{prompt}{template.turn}" for prompt in prompts])
 
     def answer_ids(self, answers: Sequence[str]) -> list[list[int]]:
         """Token ids of the answers, each closed by eos."""
-        lead = self.backbone.frame.lead
+        lead = self.backbone.chat_template.lead
         return [[*ids, self.eos] for ids in self._ids([f"{lead}{answer}" for answer in answers])]
 
     def _ids(self, texts: Sequence[str]) -> list[list[int]]:
@@ -51,9 +51,9 @@ class LanguageModel:
         """[..., L] token ids to [..., L, D] input embeddings."""
         return self.backbone.llm.get_input_embeddings()(ids).float()  # type: ignore[no-any-return]
 
-    def framed(self, visual: Tensor) -> Tensor:
+    def with_template(self, visual: Tensor) -> Tensor:
         """An image's tokens [..., T, D] with what the chat template puts around them, [..., W, D]."""
-        before, closing = self._before, self.backbone.frame.closing
+        before, closing = self._before, self.backbone.chat_template.closing
         around = [self.embed(torch.tensor(before, device=visual.device))] if before else []
         around += [visual]
         around += [] if closing is None else [closing.to(visual)]
@@ -64,12 +64,12 @@ class LanguageModel:
     @cached_property
     def _before(self) -> list[int]:
         """The ids of what stands before an image; a list, since a cached tensor keeps the inference mode."""
-        return self._ids([self.backbone.frame.before])[0]
+        return self._ids([self.backbone.chat_template.before])[0]
 
     def position_ids(self, index: Tensor) -> Tensor:
         """The LLM's position ids of tokens ``index`` [...] of a sequence that begins with an image: the
         numbers themselves, or [A, ...] if the chat template has positions along A axes."""
-        table = self.backbone.frame.positions
+        table = self.backbone.chat_template.positions
         if table is None:
             return index
         table = table.to(index.device)

@@ -128,7 +128,7 @@ class Policy(nn.Module):
         whatever the number of its answers: they stand after it in one row, each attending to the question and
         to itself.
         """
-        visual = self.llm.framed(self.visual(questions.images))
+        visual = self.llm.with_template(self.visual(questions.images))
         prompts, prompt_mask = _padded(questions.prompts, left=False, device=ids.device)
         question_mask = torch.cat([prompt_mask.new_ones(visual.shape[:2]), prompt_mask], dim=1)
         rows = Grouped.of(question_mask, mask)
@@ -180,7 +180,7 @@ def sample(
 ) -> Answers:
     """Sample ``group`` answers to each of Q questions about ``visual`` [Q, T, D], [Q·G, L ≤ limit], from
     ``stream`` (a CPU generator). A temperature of 0 takes the likeliest token."""
-    visual = llm.framed(visual)
+    visual = llm.with_template(visual)
     device, eos = visual.device, llm.eos
     prompt_ids, prompt_mask = _padded(prompts, left=True, device=device)
     # [padding][visual][prompt]: every row's answer begins after its last column.

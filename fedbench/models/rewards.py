@@ -59,7 +59,7 @@ class VLMReward:
 
     def __call__(self, params: Tensor, responses: ResponseBatch) -> Tensor:
         size = self.projector.space.size
-        visual = self.llm.framed(self.projector(params[:, :size], responses.visual)).flatten(0, 1)
+        visual = self.llm.with_template(self.projector(params[:, :size], responses.visual)).flatten(0, 1)
         mask = responses.mask.flatten(0, 1)
         ragged = Ragged(F.pad(mask, (visual.shape[1], 0), value=True))
         inputs = torch.cat([visual, responses.text.flatten(0, 1)], dim=1)

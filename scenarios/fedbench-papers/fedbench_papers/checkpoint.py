@@ -127,7 +127,7 @@ class Checkpoint:
             raise self.wrong("the checkpoint's tokenizer has no eos token", "answers could not end")
         return tokenizer
 
-    def frame(self, tokenizer: Any, image_token: int) -> ChatTemplate:
+    def chat_template(self, tokenizer: Any, image_token: int) -> ChatTemplate:
         """Take the text around one image and one question from the tokenizer's chat template."""
         token = tokenizer.convert_ids_to_tokens(image_token) if image_token < len(tokenizer) else None
         if token is None:

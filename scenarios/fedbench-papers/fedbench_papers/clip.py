@@ -47,5 +47,5 @@ def clip_llama(options: ClipVicuna7B) -> Backbone:
         encode=encoder(tower, see, llm),
         llm=llm,
         tokenizer=tokenizer,
-        frame=ChatTemplate(before=tokenizer.bos_token or "", turn="\n", lead=""),
+        chat_template=ChatTemplate(before=tokenizer.bos_token or "", turn="\n", lead=""),
     )

@@ -48,7 +48,7 @@ def _qwen(options: QwenOptions, kind: Any, architecture: str) -> Backbone:
     whole = checkpoint.model(kind, architecture, options.dtype)
     processor = checkpoint.processor(Qwen2VLImageProcessorPil)
     tokenizer = checkpoint.tokenizer(whole)
-    frame = checkpoint.frame(tokenizer, whole.config.image_token_id)
+    template = checkpoint.chat_template(tokenizer, whole.config.image_token_id)
     tower, merged = whole.model.visual, processor.patch_size * processor.merge_size
     if options.size % merged:
         raise checkpoint.wrong(
@@ -70,7 +70,7 @@ def _qwen(options: QwenOptions, kind: Any, architecture: str) -> Backbone:
         ).pooler_output
         return features.view(len(images), tokens, -1)
 
-    words = tokenizer(frame.before, add_special_tokens=False)["input_ids"]
+    words = tokenizer(template.before, add_special_tokens=False)["input_ids"]
     ids = torch.tensor([[*words, *[whole.config.image_token_id] * tokens]])
     positions, _ = whole.model.get_rope_index(
         ids, mm_token_type_ids=(ids == whole.config.image_token_id).int(), image_grid_thw=grid
@@ -85,7 +85,7 @@ def _qwen(options: QwenOptions, kind: Any, architecture: str) -> Backbone:
         see=see,
         connector=(up, down),
         tokenizer=tokenizer,
-        frame=replace(frame, positions=positions[:, 0]),
+        chat_template=replace(template, positions=positions[:, 0]),
     )
 
 
@@ -95,7 +95,7 @@ def llava_onevision(options: CheckpointOptions) -> Backbone:
     whole = checkpoint.model(LlavaOnevisionForConditionalGeneration, "llava_onevision", options.dtype)
     processor = checkpoint.processor(SiglipImageProcessorPil)
     tokenizer = checkpoint.tokenizer(whole)
-    frame = checkpoint.frame(tokenizer, whole.config.image_token_id)
+    template = checkpoint.chat_template(tokenizer, whole.config.image_token_id)
     config, tower = whole.config, whole.model.vision_tower
     if config.projector_hidden_act != "gelu":
         raise checkpoint.wrong(
@@ -122,7 +122,7 @@ def llava_onevision(options: CheckpointOptions) -> Backbone:
         see=see,
         connector=(connector.linear_1, connector.linear_2),
         tokenizer=tokenizer,
-        frame=replace(frame, closing=whole.model.image_newline[None].float()),
+        chat_template=replace(template, closing=whole.model.image_newline[None].float()),
     )
 
 
