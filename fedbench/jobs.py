@@ -1,4 +1,4 @@
-"""What is asked for: the matrix of scenarios, methods and seeds, checked before anything is loaded."""
+"""Jobs: the matrix of scenarios, methods and seeds, checked before anything is loaded."""
 
 from __future__ import annotations
 
@@ -21,40 +21,51 @@ class Job:
     """One run that was asked for: everything resolved and checked, nothing loaded yet."""
 
     scenario: Scenario
+    """The scenario with its changes."""
     scenario_entry: Entry[ScenarioSpec]
+    """The scenario's file and who provides it."""
     method_entry: Entry[MethodSpec]
+    """The method and the plugin that provides it."""
     options: Options
-    changes: Mapping[str, Any]
+    """The method's options, validated."""
     seed: int
+    """The seed of every random stream."""
     output: Path
-    label: str
+    """The folder below which records lie."""
 
     @property
     def run_id(self) -> str:
-        """The same for every issue of the same request, on any machine."""
+        """The identity of the request: the same whenever and wherever it is made."""
         method = self.method_entry
         options = self.options.model_dump(mode="json")
         return run_id(self.scenario.fingerprint, method.name, method.plugin.name, options, self.seed)
 
     @property
+    def label(self) -> str:
+        """The method's name in paths; its provider belongs to it where it is no part of the suite."""
+        plugin = self.method_entry.plugin
+        return method_label(self.method_entry.name, plugin.name, plugin.distribution)
+
+    @property
     def folder(self) -> Path:
-        """``output/scenario@version/method/seed-N``; a hash marks what isn't as published."""
+        """``output/scenario@version/method/seed-N``; a hash marks changed scenarios and options."""
         unusual = self.options.model_dump(exclude_defaults=True)
         return self.output / run_folder(
             self.scenario.title,
             self.label,
             self.seed,
-            changed=self.scenario.fingerprint if self.changes else "",
+            changed=self.scenario.fingerprint if self.scenario.modified else "",
             options=self.options.model_dump(mode="json") if unusual else None,
         )
 
     @property
     def record(self) -> Path:
+        """The path of its completed record."""
         return self.folder / RECORD
 
     @property
     def done(self) -> bool:
-        """Whether its record is there; a record of another request in its place is an error."""
+        """Whether its record is there; :class:`UsageError` if another request's is in its place."""
         if not self.record.exists():
             return False
         if read_record(self.record).run_id != self.run_id:
@@ -77,7 +88,7 @@ def plan_jobs(
     changes: Mapping[str, Any],
     output: Path,
 ) -> list[Job]:
-    """The matrix scenarios × methods × seeds, all names and values checked; no run twice.
+    """Plan the matrix scenarios × methods × seeds, all names and values checked; no run twice.
 
     A scenario is a name, the path of a ``.toml`` file, installed or not, or a :class:`Scenario`. An option
     ``method.key`` goes to that method only, ``key`` to every method.
@@ -104,14 +115,12 @@ def plan_jobs(
             checked = validated(entry.options, chosen, f"method {entry.name!r}")
             jobs += [
                 Job(
-                    scenario,
-                    scenario_entry,
-                    entry,
-                    checked,
-                    scenario.changes,
-                    seed,
-                    output,
-                    method_label(entry.name, entry.plugin.name, entry.plugin.distribution),
+                    scenario=scenario,
+                    scenario_entry=scenario_entry,
+                    method_entry=entry,
+                    options=checked,
+                    seed=seed,
+                    output=output,
                 )
                 for seed in dict.fromkeys(seeds)
             ]
@@ -121,20 +130,20 @@ def plan_jobs(
 def _scenarios(
     catalog: Catalog, wanted: Sequence[str | Path | Scenario], changes: Mapping[str, Any]
 ) -> list[tuple[Scenario, Entry[ScenarioSpec]]]:
-    """Each scenario once, with ``changes`` made to it, and its entry in the catalog."""
-    found: dict[Path | str, tuple[Scenario, Entry[ScenarioSpec]]] = {}
+    """List each scenario once, with ``changes`` made to it, and its entry in the catalog."""
+    chosen: dict[Path | str, tuple[Scenario, Entry[ScenarioSpec]]] = {}
     for one in wanted:
         if isinstance(one, Scenario):
             scenario = one.changed(changes)
-            found.setdefault(scenario.fingerprint, (scenario, _entry_of(catalog, scenario)))
+            chosen.setdefault(scenario.fingerprint, (scenario, _entry_of(catalog, scenario)))
         else:
             entry = catalog.scenario(str(one))
-            found.setdefault(entry.spec.path, (load_scenario(entry.spec.path, changes), entry))
-    return list(found.values())
+            chosen.setdefault(entry.spec.path, (load_scenario(entry.spec.path, changes), entry))
+    return list(chosen.values())
 
 
 def _entry_of(catalog: Catalog, scenario: Scenario) -> Entry[ScenarioSpec]:
-    """The installed scenario that ``scenario`` is, changes aside; else a file that no plugin provides."""
+    """Look up the installed scenario that ``scenario`` is, changes aside; else make the entry of a file."""
     for entry in catalog.scenarios.entries:
         if entry.name == scenario.name:
             try:

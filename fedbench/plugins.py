@@ -22,25 +22,35 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 @dataclass(frozen=True, slots=True)
 class Plugin:
-    """One entry point. ``key`` is ``distribution:name``; ``problem`` says why it is not in use."""
+    """An installed entry point of the group ``fedbench``, loaded or not."""
 
     distribution: str
+    """The distribution that installs it."""
     version: str
+    """The distribution's version."""
     name: str
+    """The entry point's name."""
     module: str
+    """The module that implements its hooks, as the entry point names it."""
     status: str = "active"
+    """``active``, ``blocked``, ``duplicate`` or ``broken``; only an active one is used."""
     problem: str = ""
+    """Why it is not in use; empty if it is."""
     hooks: tuple[str, ...] = ()
+    """The hooks that it implements, sorted."""
 
     @property
     def key(self) -> str:
+        """The name that no other plugin has, ``distribution:name``."""
         return f"{self.distribution}:{self.name}"
 
     @property
     def title(self) -> str:
+        """The key and the version, for messages."""
         return f"{self.key} {self.version}"
 
     def answers_to(self, name: str) -> bool:
+        """Say whether ``name`` is its name, its key or its distribution."""
         return name in (self.name, self.key, self.distribution)
 
 
@@ -65,8 +75,8 @@ class Plugins:
         self._plugins: dict[str, Plugin] = {}
         listed = [name.strip() for name in os.environ.get(DISABLE_VARIABLE, "").split(",")]
         self._blocked = {*blocked, *filter(None, listed)}
-        found = [*entry_points(group=GROUP), *extra]
-        for entry in sorted(found, key=lambda e: (_distribution(e)[0], e.name)):
+        entries = [*entry_points(group=GROUP), *extra]
+        for entry in sorted(entries, key=lambda e: (_distribution(e)[0], e.name)):
             self._load(entry)
         unknown = [b for b in self._blocked if not any(p.answers_to(b) for p in self._plugins.values())]
         if unknown:
@@ -78,11 +88,12 @@ class Plugins:
 
     @property
     def all(self) -> tuple[Plugin, ...]:
+        """Every plugin that is installed, in use or not, in the order of loading."""
         return tuple(self._plugins.values())
 
     def collect(self, hook: str, kind: type) -> list[tuple[Any, Plugin]]:
-        """Every spec of type ``kind`` that active plugins register through ``hook``, in fixed order."""
-        found: list[tuple[Any, Plugin]] = []
+        """Collect the specs of type ``kind`` that active plugins register by ``hook``, in fixed order."""
+        collected: list[tuple[Any, Plugin]] = []
         for key, plugin in list(self._plugins.items()):
             if plugin.status != "active" or hook not in plugin.hooks:
                 continue
@@ -92,11 +103,11 @@ class Plugins:
             except Exception as error:
                 self._reject(plugin, error)
                 continue
-            found += [(spec, plugin) for spec in specs]
-        return found
+            collected += [(spec, plugin) for spec in specs]
+        return collected
 
     def emit(self, hook: str, event: object) -> None:
-        """Tell every observer; one that fails is reported and the others still hear."""
+        """Call every observer with ``event``; one that fails is reported and the others are still called."""
         self._call_each(hook, event=event)
 
     def add_commands(self, cli: Any) -> None:
@@ -104,7 +115,7 @@ class Plugins:
         self._call_each("fedbench_register_commands", cli=cli)
 
     def complain(self, plugin: Plugin, what: str, error: BaseException) -> None:
-        """One line about a plugin that is at fault, and how to do without it; fatal under strict."""
+        """Warn in one line of a plugin that is at fault and say how to block it; fatal under ``strict``."""
         fix = f"block it with `fedbench -p no:{plugin.name} …`"
         line = f"plugin {plugin.title}: {what}: {_reason(error)} — {fix}"
         if self._strict:
@@ -130,9 +141,9 @@ class Plugins:
         if any(plugin.answers_to(name) for name in self._blocked):
             self._plugins[plugin.key] = replace(plugin, status="blocked", problem="blocked by the user")
             return
-        for twin in self._plugins.values():
-            if twin.module == plugin.module and twin.status != "blocked":
-                reason = f"the same module as {twin.key}"
+        for other in self._plugins.values():
+            if other.module == plugin.module and other.status != "blocked":
+                reason = f"the same module as {other.key}"
                 self._plugins[plugin.key] = replace(plugin, status="duplicate", problem=reason)
                 return
         try:
@@ -160,7 +171,7 @@ class Plugins:
 
 
 def _check(specs: Sequence[Any], kind: type, hook: str) -> None:
-    """What a plugin registers must be of the right type, under names that a command line can hold."""
+    """Refuse specs of another type and names that a command line can't hold."""
     names = set()
     for spec in specs:
         if not isinstance(spec, kind):
@@ -178,7 +189,7 @@ def _distribution(entry: EntryPoint) -> tuple[str, str]:
 
 
 def _reason(error: BaseException) -> str:
-    """One line; our own errors say it all, of others the type belongs to it."""
+    """Describe an error in one line: our own by their message, others with their type."""
     if isinstance(error, FedbenchError):
         return str(error)
     return " ".join(f"{type(error).__name__}: {error}".split())

@@ -1,7 +1,7 @@
-"""Running a record again: its first rounds, or all of it, with what is installed here and nothing else.
+"""Replaying a record: running its first rounds, or all of them, with what is installed here.
 
-On the same hardware class (processor, device, threads, torch) the parameters must come out the same,
-bit by bit. Elsewhere every measure must come out within its standard error, as the run has it.
+On the same hardware class (processor, device, threads, torch) the parameters must be the same bits.
+Elsewhere every measure must agree within the standard error that the new run gives.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from fedbench.runner import Observer, Runner, Silent, choose_device
 from fedbench.runs.protocol import ProgressCallbacks
 
 FIRST = 2
-"""Rounds that a replay runs."""
+"""Rounds after round 0 that a replay runs."""
 
 
 @dataclass
@@ -36,16 +36,19 @@ class Replayer:
     """Runs records again; the bench of the last scenario stays ready for the next record."""
 
     catalog: Catalog
+    """Methods and scenarios, by the names that records use."""
     rounds: int = FIRST
+    """Rounds after round 0 that :meth:`replay` runs."""
     observer: Observer = field(default_factory=Silent)
+    """Follows the training."""
     _runners: dict[str, Runner] = field(default_factory=dict)
 
     def replay(self, path: Path) -> str:
-        """What comes out otherwise in the first rounds of the record at ``path``; empty if nothing."""
+        """Run the first rounds of the record at ``path``; the first difference, empty if there is none."""
         return self._again(path, self._first_rounds)
 
     def reproduce(self, path: Path) -> str:
-        """What comes out otherwise in all rounds, at the end and in the controls; empty if nothing."""
+        """Run the whole record at ``path``; the first difference in rounds, final measures or controls."""
         return self._again(path, self._everything)
 
     def _again(self, path: Path, compare: Callable[[Record, bool], str]) -> str:
@@ -56,7 +59,7 @@ class Replayer:
                 return compare(record, same)
         except FedbenchError as error:
             return f"it can't be run here: {error}"
-        except Exception as error:  # of somebody's plugin: the other records are still to be checked
+        except Exception as error:  # a plugin's; the other records are still to be checked
             return f"it can't be run here: {type(error).__name__}: {error}"
 
     def _first_rounds(self, record: Record, same: bool) -> str:
@@ -79,22 +82,22 @@ class Replayer:
             or next(
                 (
                     problem
-                    for name, found in again.controls.items()
-                    if (problem := _measures(f"control {name}", record.controls[name], found, same))
+                    for name, measures in again.controls.items()
+                    if (problem := _measures(f"control {name}", record.controls[name], measures, same))
                 ),
                 "",
             )
         )
 
     def _runner(self, record: Record) -> Runner:
-        """On the record's kind of device, if it is here."""
+        """The runner for the record's kind of device; for the one that is here if that is missing."""
         name = "cpu" if record.environment.get("device") == "cpu" else "auto"
         if name not in self._runners:
             self._runners[name] = Runner(self.catalog, choose_device(name), observer=self.observer)
         return self._runners[name]
 
     def _hardware_class(self, record: Record) -> tuple[Any, ...]:
-        """This machine's, with as many threads as the record's run had."""
+        """The hardware class here, with as many threads as the record's run had."""
         device = self._runner(record).device
         here = describe() | {"device": device_name(device), "threads": record.environment.get("threads")}
         return hardware_class(here)
@@ -114,23 +117,23 @@ class Replayer:
 
 
 def hardware_class(environment: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Where runs of the same request give the same bits."""
+    """What must agree for two runs of a request to give the same bits."""
     torch_version = version_of(environment, "torch")
     return *(environment.get(key) for key in ("processor", "device", "threads")), torch_version
 
 
 def _executor(record: Record) -> Mapping[str, object] | None:
-    """The recorded executor, if it is one; another may round differently."""
-    found = record.environment.get("executor")
-    if not isinstance(found, dict) or found.get("name") not in ("serial", "batched"):
+    """The recorded executor, if it is a known one; another may round differently."""
+    recorded = record.environment.get("executor")
+    if not isinstance(recorded, dict) or recorded.get("name") not in ("serial", "batched"):
         return None
-    chunk, most = found.get("chunk"), len(record.data.client_examples)
-    return found if isinstance(chunk, int) and 1 <= chunk <= most else None
+    chunk, most = recorded.get("chunk"), len(record.data.client_examples)
+    return recorded if isinstance(chunk, int) and 1 <= chunk <= most else None
 
 
 @contextmanager
 def _threads(count: object) -> Iterator[None]:
-    """Sums over other numbers of threads round differently."""
+    """Run with ``count`` threads, if there are so many: sums over another number round differently."""
     before = torch.get_num_threads()
     if isinstance(count, int) and 1 <= count <= (os.cpu_count() or 1):
         torch.set_num_threads(count)
@@ -141,7 +144,7 @@ def _threads(count: object) -> Iterator[None]:
 
 
 def _rounds(recorded: Sequence[RoundEntry], fresh: Sequence[RoundEntry], same: bool) -> str:
-    """The first difference between rounds as recorded and as run now; empty if there is none."""
+    """The first difference between recorded and fresh rounds; empty if there is none."""
     for old, new in zip(recorded, fresh, strict=False):
         where = f"round {old.round}"
         for what in ("uplink_bytes", "downlink_bytes", "client_examples"):
@@ -160,10 +163,10 @@ def _measures(where: str, old: Mapping[str, Measure], new: Mapping[str, Measure]
     if sorted(old) != sorted(new):
         return f"{where}: it measures other things than a run does"
     for name, measure in old.items():
-        found = new[name]
-        if (measure.n, measure.unit, measure.better) != (found.n, found.unit, found.better):
-            return f"{where}: {name} is not of what a run measures: {found.n} items"
-        tolerance = 0.0 if same else max(found.se or 0.0, 1 / found.n)
-        if abs(measure.value - found.value) > tolerance:
-            return f"{where}: {name} is {measure.value:.6g}, a run gives {found.value:.6g}"
+        fresh = new[name]
+        if (measure.n, measure.unit, measure.better) != (fresh.n, fresh.unit, fresh.better):
+            return f"{where}: {name} is not of what a run measures: {fresh.n} items"
+        tolerance = 0.0 if same else max(fresh.se or 0.0, 1 / fresh.n)
+        if abs(measure.value - fresh.value) > tolerance:
+            return f"{where}: {name} is {measure.value:.6g}, a run gives {fresh.value:.6g}"
     return ""

@@ -107,7 +107,7 @@ class Runner:
 
         Once it has begun, on Ctrl-C a record with status ``cancelled`` is left and KeyboardInterrupt goes on;
         on any other error one with status ``failed``. Errors are :class:`FedbenchError`, what asks for what
-        can't be :class:`Refused`.
+        can't be :class:`RunRefused`.
         """
         if not job.done:
             bench = self.bench(job.scenario)
@@ -117,7 +117,7 @@ class Runner:
                     try:
                         return _Attempt(self, job, bench).run()
                     except UsageError as error:
-                        raise Refused(str(error)) from error
+                        raise RunRefused(str(error)) from error
                     except FedbenchError:
                         raise
                     except Exception as error:
@@ -132,7 +132,7 @@ class Busy(FedbenchError):
     exit_code = 2
 
 
-class Refused(FedbenchError):
+class RunRefused(FedbenchError):
     """A run can't be made as it was asked for; the others of a matrix can."""
 
     exit_code = 2
@@ -163,7 +163,11 @@ class _Attempt:
         self.checkpoints = job.folder / CHECKPOINTS
         self.resumed = False
         self.executor: Executor | None = None
-        self.names = (job.scenario.title, job.method_entry.name, job.seed)
+        self.about: dict[str, Any] = {
+            "scenario": job.scenario.title,
+            "method": job.method_entry.name,
+            "seed": job.seed,
+        }
         if runner.device.type == "cuda":  # the most that this run takes, not the one before it
             torch.cuda.reset_peak_memory_stats(runner.device)
 
@@ -172,7 +176,9 @@ class _Attempt:
         method = job.method_entry.create(job.options)
         run = self.bench.run(method, job.seed, self.runner.executor)
         rounds = job.scenario.federation.rounds
-        start = RunStart(*self.names, rounds, job.scenario.evaluation.primary, job.folder)
+        start = RunStart(
+            **self.about, rounds=rounds, primary=job.scenario.evaluation.primary, folder=job.folder
+        )
         plugins.emit("fedbench_run_start", start)
         observer.run_started(start, run.examples)
         try:
@@ -183,7 +189,7 @@ class _Attempt:
             raise
         except Exception as error:
             self._leave("failed", f"{type(error).__name__}: {error}")
-            plugins.emit("fedbench_run_error", RunError(*self.names, str(error)))
+            plugins.emit("fedbench_run_error", RunError(**self.about, error=str(error)))
             raise
         checkpoint.discard(self.checkpoints)
         return path
@@ -231,14 +237,14 @@ class _Attempt:
                 ),
             )
             write_round_log(job.folder, self.entries)
-            event = RoundEnd(*self.names, entry.round, rounds, dumped[-1])
+            event = RoundEnd(**self.about, round=entry.round, rounds=rounds, entry=dumped[-1])
             plugins.emit("fedbench_round_end", event)
             observer.round_ended(event)
         assert state is not None, "a run begins with round 0"
         return state
 
     def _stepped(self, step: int, steps: int, figures: Mapping[str, float]) -> None:
-        event = PolicyStep(*self.names, step, steps, figures)
+        event = PolicyStep(**self.about, step=step, steps=steps, entry=figures)
         self.runner.catalog.plugins.emit("fedbench_policy_step", event)
 
     def _seconds(self) -> float:
@@ -268,7 +274,7 @@ class _Attempt:
                 version=job.scenario.version,
                 track=job.scenario.track,
                 fingerprint=job.scenario.fingerprint,
-                changes=dict(job.changes),
+                changes=dict(job.scenario.changes),
                 provider=_provider(job.scenario_entry),
             ),
             method=MethodInfo(
@@ -293,7 +299,7 @@ class _Attempt:
         ).sealed()
         write_round_log(job.folder, self.entries)
         path = write_record(job.folder, record)
-        event = RunEnd(*self.names, status, path)
+        event = RunEnd(**self.about, status=status, record=path)
         self.runner.catalog.plugins.emit("fedbench_run_end", event)
         self.runner.observer.run_ended(event)
         return path

@@ -45,7 +45,7 @@ def test_options_changes_and_scenarios_of_ones_own_are_in_the_record(here, tiny)
 
 def folder_of(scenario, **more):
     (job,) = plan_matrix(methods="fedavg", scenarios=scenario, **more)
-    return job.run_id, job.folder, dict(job.changes), job.scenario_entry.plugin.name
+    return job.run_id, job.folder, dict(job.scenario.changes), job.scenario_entry.plugin.name
 
 
 def test_a_scenario_object_is_the_scenario_that_it_was_read_from(tiny):

@@ -30,32 +30,47 @@ from fedbench.runs.protocol import Run
 
 @dataclass(frozen=True)
 class AlignmentBench:
-    """Clients learn a projector; the LLM and the vision tower stay as they are."""
+    """Clients train a projector; the LLM and the vision tower are frozen.
+
+    An :class:`~fedbench.runs.aggregation.AggregationProblem`.
+    """
 
     scenario: Scenario
+    """The scenario of all runs."""
     loaded: Loaded
+    """Backbone, partition and image features."""
     data: AlignmentData
+    """The scenario's data."""
     task: AlignmentTask
+    """The projector and its loss."""
     evaluator: Evaluator
+    """Measures projectors on the scenario's suites."""
     shards: Shards
+    """Each client's training pairs."""
     baseline_params: Tensor | None = None
+    """None: final answers are compared with no other projector's."""
 
     @property
     def training(self) -> Training:
+        """The clients' optimiser and batches."""
         return self.scenario.training
 
     @property
     def label_flip_offset(self) -> int:
+        """The number of pairs: their wrongly labelled copies follow them in the same order."""
         return len(self.data.pairs)
 
     def init(self, seed: int) -> Tensor:
+        """The projector's first parameters [P] under ``seed``."""
         return self.task.projector.init(torch_stream(seed, "init"))
 
     def run(self, method: Any, seed: int, executor: ExecutorName) -> Run:
+        """Begin a run of an aggregator."""
         return AggregationRun(self, method, seed, executor)
 
     @property
     def info(self) -> DataInfo:
+        """Data, backbone and partition as a record names them."""
         return self.loaded.info(self.shards, self.task.space.size)
 
 
@@ -73,6 +88,19 @@ def prepare(
     if scenario.faults and scenario.faults.attack == "label-flip":
         pairs += flipped(pairs)
     task = AlignmentTask(llm, projector, loaded.features, TokenTable.build(pairs, llm))
-    units = data.units.tolist()
-    evaluator = Evaluator(llm, task.project, data.suites, loaded.metrics, units, loaded.partition)
-    return AlignmentBench(scenario, loaded, data, task, evaluator, loaded.partition.shards(data))
+    evaluator = Evaluator(
+        llm=llm,
+        project=task.project,
+        suites=data.suites,
+        metrics=loaded.metrics,
+        units=data.units.tolist(),
+        partition=loaded.partition,
+    )
+    return AlignmentBench(
+        scenario=scenario,
+        loaded=loaded,
+        data=data,
+        task=task,
+        evaluator=evaluator,
+        shards=loaded.partition.shards(data),
+    )

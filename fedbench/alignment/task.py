@@ -19,22 +19,25 @@ from fedbench.params import ParamSpace
 
 @dataclass(frozen=True)
 class AlignmentTask:
-    """min_ψ −Σ_j log p(x^t_j | ψ(f(v)), x^t_<j) (Fed-CMP, arXiv 2603.26786, §3); only answers count.
-
-    ``features`` [images, T, F]: the frozen encoder's output for every image view.
-    """
+    """min_ψ −Σ_j log p(x^t_j | ψ(f(v)), x^t_<j) (Fed-CMP, arXiv 2603.26786, §3); only answer tokens count."""
 
     llm: LanguageModel
+    """The frozen LLM."""
     projector: Projector
+    """ψ: maps image features to the LLM's visual tokens."""
     features: Tensor
+    """[images, T, F]: the frozen vision tower's output for every image view."""
     table: TokenTable
+    """The tokens of every training pair."""
 
     @property
     def space(self) -> ParamSpace:
+        """The projector's named parameters."""
         return self.projector.space
 
     @property
     def device(self) -> torch.device:
+        """The device of the LLM and the features."""
         return self.llm.device
 
     def project(self, params: Tensor, images: Sequence[int]) -> Tensor:
@@ -57,7 +60,7 @@ class AlignmentTask:
         return torch.where(owner, losses, 0.0).sum(1) / owner.sum(1).clamp_min(1)
 
     def signals(self, params: Tensor, index: Tensor) -> Signals:
-        """Projected visual tokens and the mean embedding of the answer's tokens (eos left out)."""
+        """Projected visual tokens and the mean embedding of the answers' tokens (without eos)."""
         ids, _, answer = self.table.gather(index)
         words = answer & F.pad(answer[..., 1:], (0, 1))
         text = self.llm.embed(ids)

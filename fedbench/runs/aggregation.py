@@ -26,7 +26,7 @@ from fedbench.runs.protocol import MeasuredRound, ProgressCallbacks
 
 
 class AggregationProblem(Protocol):
-    """What is learned by an exchange of parameters, and how it is measured."""
+    """What an aggregation run trains and how it is measured."""
 
     @property
     def scenario(self) -> Scenario:
@@ -50,7 +50,7 @@ class AggregationProblem(Protocol):
 
     @property
     def label_flip_offset(self) -> int:
-        """How far behind an example its wrongly labelled copy lies."""
+        """Added to an example's index, the index of its wrongly labelled copy."""
         ...
 
     @property
@@ -60,7 +60,7 @@ class AggregationProblem(Protocol):
 
     @property
     def baseline_params(self) -> Tensor | None:
-        """The parameters [P] that the final answers are compared with, if they are."""
+        """The parameters [P] that final answers are compared with; None if they are not compared."""
         ...
 
     def init(self, seed: int) -> Tensor:
@@ -98,13 +98,13 @@ class AggregationRun:
 
     @property
     def examples(self) -> int:
-        """All examples of every client that takes part."""
+        """Examples of every client that takes part in at least one round."""
         rounds = range(1, self.setup.federation.rounds + 1)
         taking_part = {client for number in rounds for client in self._cohort(number)}
         return sum(len(self.setup.shards[client]) for client in taking_part)
 
     def executor(self, saved: Mapping[str, object] | None) -> Executor:
-        """The saved one, or one chosen for cohorts like the first."""
+        """The saved executor, or one chosen for cohorts like the first."""
         if saved:
             return Executor.as_saved(saved)
         clients = self._cohort(1)
@@ -141,7 +141,7 @@ class AggregationRun:
 
 
 def _entry(done: Round) -> RoundEntry:
-    """A finished round as the record has it, not yet measured."""
+    """Make the record's entry of a finished round, without measures."""
     return RoundEntry(
         round=done.after.round,
         cohort=list(done.cohort),

@@ -1,4 +1,4 @@
-"""What a method says of itself, as it may stand in a record."""
+"""A method's diagnostics as JSON values for a record."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from fedbench.errors import FedbenchError
 
 
 def plain(value: Any, name: str = "diagnostics") -> Any:
-    """JSON values: tensors and arrays as lists, NaN and infinity as None."""
+    """Convert to JSON values: tensors and arrays to lists, NaN and infinity to None.
+
+    :class:`FedbenchError` if a value is neither numbers nor text.
+    """
     if isinstance(value, Tensor | np.ndarray | np.generic):
         value = value.tolist()
     if isinstance(value, Mapping):

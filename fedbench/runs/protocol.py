@@ -1,4 +1,4 @@
-"""What the runner needs of a track: a bench that its runs share, and a run that goes round by round."""
+"""The protocol between runner and track: a bench that runs share, and a run that goes round by round."""
 
 from __future__ import annotations
 
@@ -15,19 +15,22 @@ from fedbench.runs.evaluation import FinalMeasures
 
 @dataclass(frozen=True)
 class ProgressCallbacks:
-    """Called as a run goes on within a round: ``tick(examples, loss)`` with the examples since the last call
-    and their loss; ``step(number, steps, figures)`` after a policy step, of so many in the whole run."""
+    """Functions that a run calls within a round."""
 
     tick: Tick = no_tick
+    """``tick(examples, loss)``: the examples trained on since the last call, and their loss."""
     step: Callable[[int, int, Mapping[str, float]], None] = lambda number, steps, figures: None
+    """``step(number, steps, figures)``, after a policy step: which one of how many in the run, and figures."""
 
 
 @dataclass(frozen=True)
 class MeasuredRound:
-    """A finished round as the record has it, and where the run stands after it."""
+    """A finished round with its measures."""
 
     entry: RoundEntry
+    """The round as the record has it."""
     state: RunState
+    """The run after the round."""
 
 
 class Run(Protocol):
@@ -54,7 +57,7 @@ class Run(Protocol):
 
 
 class Bench(Protocol):
-    """What every method and seed of a scenario shares; one lives per process and scenario."""
+    """Data, backbone and partition, shared by all methods and seeds of a scenario; one per process."""
 
     @property
     def info(self) -> DataInfo:
@@ -62,5 +65,5 @@ class Bench(Protocol):
         ...
 
     def run(self, method: Any, seed: int, executor: ExecutorName) -> Run:
-        """A run of a method as its plugin made it."""
+        """Begin a run of ``method``, an aggregator or a reward fuser that its plugin made."""
         ...
