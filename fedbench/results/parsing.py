@@ -14,8 +14,8 @@ from typing import Any, NoReturn
 from fedbench.errors import UsageError
 from fedbench.fingerprint import sha256_json
 
-MOST_BYTES = 8_000_000
-"""Largest submitted record; a hundred clients over ten rounds take 0.4 MB."""
+MOST_BYTES = 2_000_000
+"""Largest submitted record; a hundred clients over ten rounds take 0.08 MB."""
 
 OWN_BYTES = 1_000_000_000
 """Largest record that a user names: a long run of thousands of clients is large."""
