@@ -9,6 +9,7 @@ from importlib import invalidate_caches
 from pathlib import Path
 
 import pytest
+from browser import chromium, visit  # noqa: F401  (fixtures)
 
 # Two cores, many small products: threads cost more than they give, and one makes timings steady.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

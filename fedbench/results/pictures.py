@@ -123,8 +123,14 @@ def _literal(panels: Panels) -> Panels:
     }
 
 
+LONGEST = 60
+"""Characters of a name in a picture; a longer one would leave no room for the curves."""
+
+
 def _text(text: str) -> str:
-    return visible(text).replace("$", r"\$")
+    """Return a name as a picture can hold it: cut to size, and without matplotlib's mathematics."""
+    short = text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+    return visible(short).replace("$", r"\$")
 
 
 DASHES = ("-", "--", ":", "-.")
