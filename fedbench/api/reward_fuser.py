@@ -51,7 +51,12 @@ class ResponseBatch:
         words = [self.words[i] for i in index.tolist()] if self.words else ()
         index = index.to(self.ids.device)
         return ResponseBatch(
-            self.visual[index], self.ids[index], self.text[index], self.mask[index], self.images[index], words
+            visual=self.visual[index],
+            ids=self.ids[index],
+            text=self.text[index],
+            mask=self.mask[index],
+            images=self.images[index],
+            words=words,
         )
 
 

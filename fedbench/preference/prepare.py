@@ -49,7 +49,7 @@ def prepare(
         view=view,
         chosen=chosen,
         rejected=rejected,
-        tasks=_reward_tasks(scenario, catalog, loaded, chosen, rejected, say),
+        tasks=_reward_tasks(scenario, catalog, loaded, chosen=chosen, rejected=rejected, say=say),
         shards=loaded.partition.shards(data),
         comparisons=_comparisons(loaded, data, view),
         gold=_gold(data),
@@ -123,12 +123,12 @@ def _evaluator(scenario: Scenario, loaded: Loaded) -> Evaluator:
         return policy.visual(torch.tensor(images, device=loaded.features.device))
 
     return Evaluator(
-        policy.llm,
-        project,
-        loaded.data.suites,
-        loaded.metrics,
-        loaded.data.units.tolist(),
-        loaded.partition,
+        llm=policy.llm,
+        project=project,
+        suites=loaded.data.suites,
+        metrics=loaded.metrics,
+        units=loaded.data.units.tolist(),
+        partition=loaded.partition,
         limit=scenario.policy.max_tokens if scenario.policy else 0,
     )
 
@@ -137,6 +137,7 @@ def _reward_tasks(
     scenario: Scenario,
     catalog: Catalog,
     loaded: Loaded,
+    *,
     chosen: TokenizedResponses,
     rejected: TokenizedResponses,
     say: Callable[[str], None],

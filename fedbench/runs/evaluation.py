@@ -82,7 +82,7 @@ class RunEvaluator:
         return self._last
 
     def final(self, models: Tensor) -> FinalMeasures:
-        """Measure every final suite, each control on the suites of every round, and the primary suite's items."""
+        """Measure the final suites, each control on the suites of every round, and the primary suite's items."""
         last = self._last.metrics if self._last is not None else {}
         measures: dict[str, Measure] = {}
         for key in self.spec.final:
@@ -145,7 +145,7 @@ def defined(measures: Mapping[str, Measure]) -> tuple[dict[str, Measure], list[s
 
 
 def _win_rate(rows: Rows, baseline: Rows, models: int) -> Measure:
-    """How often an answer is right where the baseline's is not, against the other way round; a tie is half a win."""
+    """Share of answers that are right where the baseline's is not; a tie is half a win."""
     wins = (matches(rows).astype(float) - np.tile(matches(baseline), models) + 1) / 2
     return Measure(**mean(wins).measure(rows["group"], "share"))
 

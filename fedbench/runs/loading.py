@@ -9,17 +9,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fedbench.api.aggregator import Shards
+from fedbench.api.scenario import Scenario
+from fedbench.api.specs import MetricSpec
 from fedbench.catalog import Catalog, Entry
 from fedbench.data.features import FeatureCache, cache_folder
 from fedbench.data.items import FederatedData
 from fedbench.data.loading import load_data, load_partition
 from fedbench.data.partition import Partition
 from fedbench.errors import UsageError
-from fedbench.api.aggregator import Shards
 from fedbench.models.backbone import Backbone
 from fedbench.results.records import DataInfo
-from fedbench.api.scenario import Scenario
-from fedbench.api.specs import MetricSpec
 
 ENCODE_BATCH = 256
 
@@ -36,6 +36,7 @@ class Loaded:
     features: Tensor
 
     def info(self, shards: Shards, parameters: int) -> DataInfo:
+        """Describe what is federated: content hashes, and examples of each client."""
         return DataInfo(
             name=self.data.name,
             fingerprint=self.data.fingerprint,
@@ -57,7 +58,14 @@ def load(scenario: Scenario, catalog: Catalog, device: torch.device, say: Callab
     _check_evaluation(scenario, data, [entry.spec for entry in metrics])
     partition = load_partition(scenario, catalog, data)
     backbone.freeze(device)
-    return Loaded(scenario, data, partition, backbone, metrics, encoded(backbone, data, device, say))
+    return Loaded(
+        scenario=scenario,
+        data=data,
+        partition=partition,
+        backbone=backbone,
+        metrics=metrics,
+        features=encoded(backbone, data, device, say),
+    )
 
 
 def encoded(

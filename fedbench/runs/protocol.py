@@ -20,7 +20,7 @@ class ProgressCallbacks:
     tick: Tick = no_tick
     """``tick(examples, loss)``: the examples trained on since the last call, and their loss."""
     step: Callable[[int, int, Mapping[str, float]], None] = lambda number, steps, figures: None
-    """``step(number, steps, figures)``, after a policy step: which one of how many in the run, and figures."""
+    """``step(number, steps, figures)``, after a policy step: which one of how many, and its figures."""
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,12 @@ LEVELS = [level.name for level in Level if level > Level.unverified]
 @click.command("verify")
 @click.argument("records", nargs=-1, required=True)
 @click.option(
-    "--level", type=click.Choice(LEVELS), default=Level.consistent.name, show_default=True,
+    "--level",
+    type=click.Choice(LEVELS),
+    default=Level.consistent.name,
+    show_default=True,
     help="The rung of the ladder that is asked for.",
-)  # fmt: skip
+)
 @click.option("--against", metavar="REF", help="Refuse records that the merge base with REF has otherwise.")
 @click.option(
     "--sample", type=click.IntRange(min=1), help="Run only so many records again, of installed methods."
@@ -71,11 +74,11 @@ def command(
         verdicts += tampered(paths, against, verdicts)
     if badges is not None:
         add_badges(badges, verdicts)
-    told = notes(app.catalog, verdicts)
+    why_not_counted = notes(app.catalog, verdicts)
     if format == "markdown":
-        click.echo(comment(verdicts, told, asked), nl=False)
+        click.echo(comment(verdicts, why_not_counted, asked), nl=False)
     else:
-        print_rows(rows(verdicts, told), format)
+        print_rows(rows(verdicts, why_not_counted), format)
     click.get_current_context().exit(1 if any(verdict.fails(asked) for verdict in verdicts) else 0)
 
 

@@ -18,26 +18,32 @@ STYLE, SCRIPT, ICON = "assets/site.css", "assets/site.js", "assets/icon.svg"
 
 
 def board(name: str) -> str:
+    """Locate the page of a board, below the site's root."""
     return f"boards/{slug(name)}/index.html"
 
 
 def standing(board: str, scenario: str) -> str:
+    """Locate a board's page of one scenario."""
     return f"boards/{slug(board)}/scenario-{slug(scenario)}.html"
 
 
 def entry(board: str, key: str) -> str:
+    """Locate a board's page of one contender."""
     return f"boards/{slug(board)}/entry-{slug(key)}.html"
 
 
 def scenario(name: str) -> str:
+    """Locate the page of a scenario."""
     return f"scenarios/{slug(name)}/{INDEX}"
 
 
 def sample(name: str, client: int) -> str:
+    """Locate the picture of what a client of a scenario holds."""
     return f"scenarios/{slug(name)}/client-{client}.webp"
 
 
 def method(plugin: str, name: str) -> str:
+    """Locate the page of a plugin's method."""
     return f"methods/{slug(plugin)}/{slug(name)}.html"
 
 
