@@ -82,7 +82,7 @@ class RunEvaluator:
         return self._last
 
     def final(self, models: Tensor) -> FinalMeasures:
-        """Measure the final suites, each control on the suites of every round, and the primary suite's items."""
+        """Measure final suites, controls on the suites of every round, and the primary suite's items."""
         last = self._last.metrics if self._last is not None else {}
         measures: dict[str, Measure] = {}
         for key in self.spec.final:
