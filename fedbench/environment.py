@@ -53,6 +53,22 @@ def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
 
 
+def device_class(device: torch.device) -> str:
+    """Name what rounds alike: devices of one class give a run the same bits under the same versions.
+
+    A processor's class is its vendor and the instruction set that torch computes with, as in
+    ``AuthenticAMD AVX2``: the name of its model doesn't tell a processor with AVX-512 from one without. An
+    accelerator's is its model and compute capability, as in ``NVIDIA H100 80GB HBM3 sm_90``.
+    """
+    import torch
+
+    if device.type == "cuda":
+        major, minor = torch.cuda.get_device_capability(device)
+        return f"{torch.cuda.get_device_name(device)} sm_{major}{minor}"
+    vendor = _cpuinfo("vendor_id", "CPU implementer") or platform.machine()
+    return f"{vendor} {torch.backends.cpu.get_cpu_capability()}"
+
+
 def version_of(environment: Mapping[str, Any], package: str) -> str | None:
     """Read a package's version from a recorded :func:`describe`; None where a foreign record has none."""
     packages = environment.get("packages")
@@ -67,11 +83,16 @@ def _version(name: str) -> str | None:
 
 
 def _processor() -> str:
+    return _cpuinfo("model name") or platform.processor()
+
+
+def _cpuinfo(*fields: str) -> str:
+    """Read Linux's first line about the processor that begins with one of ``fields``; empty if none does."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor()
+    except OSError:
+        return ""
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith(fields)), "")
 
 
 def _git() -> dict[str, Any] | None:
