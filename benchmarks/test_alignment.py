@@ -24,7 +24,7 @@ def bench(tmp_path_factory):
         installed(), methods=["fedavg"], scenarios=["emoji-ii"], seeds=[0], options={}, changes={},
         output=tmp_path_factory.mktemp("runs"),
     )  # fmt: skip
-    return Runner(installed(), choose_device("auto")).bench(job.scenario)
+    return Runner(installed(), choose_device("auto")).bench(job.resolved)
 
 
 @pytest.mark.benchmark(group="local training: 5 clients, 4 steps of 16 each")

@@ -31,7 +31,7 @@ def run(tmp_path_factory):
         installed(), methods=["gold-reward"], scenarios=["prefs-emoji-tasks"], seeds=[0], options={},
         changes={}, output=tmp_path_factory.mktemp("runs"),
     )  # fmt: skip
-    bench = Runner(installed(), choose_device("auto")).bench(job.scenario)
+    bench = Runner(installed(), choose_device("auto")).bench(job.resolved)
     run = bench.run(created("gold-reward"), 0, "serial")
     run.sources = [bench.gold]
     return bench, run

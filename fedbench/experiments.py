@@ -336,7 +336,7 @@ def validate(path: str | Path, *, catalog: Catalog | None = None) -> None:
     """
     path = Path(path)
     if path.suffix == ".toml":
-        (catalog or installed_catalog()).check(load_scenario(path))
+        (catalog or installed_catalog()).resolve(load_scenario(path))
     elif path.suffix == ".json":
         record = read_record(path)
         if record.record_id != record.sealed().record_id:
@@ -448,8 +448,9 @@ def _runner(
     for what, name, names in (("device", device, DEVICES), ("executor", executor, EXECUTORS)):
         if name not in names:
             raise UsageError(f"unknown {what} {name!r}", fix=suggest(str(name), names))
+    from fedbench.observers import Silent
     from fedbench.progress import Progress
-    from fedbench.runner import Runner, Silent, choose_device
+    from fedbench.runner import Runner, choose_device
 
     return Runner(
         catalog=catalog,

@@ -10,8 +10,10 @@ from typing import Any
 from fedbench.api.options import Options, validated
 from fedbench.api.scenario import Scenario, load_scenario
 from fedbench.api.specs import MethodSpec, ScenarioSpec
-from fedbench.catalog import FILE, Catalog, Entry
+from fedbench.catalog import FILE, Catalog
 from fedbench.errors import UsageError
+from fedbench.registry import Entry
+from fedbench.resolution import ResolvedScenario
 from fedbench.results.layout import method_label, run_folder, run_id
 from fedbench.results.store import RECORD, read_record
 
@@ -20,8 +22,8 @@ from fedbench.results.store import RECORD, read_record
 class Job:
     """One run that was asked for: everything resolved and checked, nothing loaded yet."""
 
-    scenario: Scenario
-    """The scenario with its changes."""
+    resolved: ResolvedScenario
+    """The scenario, with its changes and all that it names."""
     scenario_entry: Entry[ScenarioSpec]
     """The scenario's file and who provides it."""
     method_entry: Entry[MethodSpec]
@@ -32,6 +34,11 @@ class Job:
     """The seed of every random stream."""
     output: Path
     """The folder below which records lie."""
+
+    @property
+    def scenario(self) -> Scenario:
+        """The scenario, with its changes."""
+        return self.resolved.scenario
 
     @property
     def run_id(self) -> str:
@@ -100,7 +107,7 @@ def plan_jobs(
             raise UsageError(f"option {key!r} is for method {prefix!r}, which is not among --method")
     jobs = []
     for scenario, scenario_entry in _scenarios(catalog, scenarios, changes):
-        catalog.check(scenario)
+        resolved = catalog.resolve(scenario)
         for entry in method_entries:
             if entry.spec.track not in (scenario.track, "any"):
                 raise UsageError(
@@ -115,7 +122,7 @@ def plan_jobs(
             checked = validated(entry.options, chosen, f"method {entry.name!r}")
             jobs += [
                 Job(
-                    scenario=scenario,
+                    resolved=resolved,
                     scenario_entry=scenario_entry,
                     method_entry=entry,
                     options=checked,

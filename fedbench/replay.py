@@ -22,9 +22,10 @@ from fedbench.catalog import Catalog
 from fedbench.environment import describe, device_name, version_of
 from fedbench.errors import FedbenchError
 from fedbench.jobs import Job, plan_jobs
+from fedbench.observers import Observer, Silent
 from fedbench.results.records import Record, RoundEntry
 from fedbench.results.store import read_record
-from fedbench.runner import Observer, Runner, Silent, choose_device
+from fedbench.runner import Runner, choose_device
 from fedbench.runs.protocol import ProgressCallbacks
 
 FIRST = 2
@@ -64,7 +65,7 @@ class Replayer:
 
     def _first_rounds(self, record: Record, same: bool) -> str:
         runner, job = self._runner(record), self._job(record, Path())
-        run = runner.bench(job.scenario).run(job.method_entry.create(job.options), job.seed, "auto")
+        run = runner.bench(job.resolved).run(job.method_entry.create(job.options), job.seed, "auto")
         executor = run.executor(_executor(record))
         rounds = run.rounds(executor, None, ProgressCallbacks(tick=self.observer.tick))
         entries = [done.entry for done in islice(rounds, 1 + self.rounds)]

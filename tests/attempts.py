@@ -29,9 +29,9 @@ PHASES = {
     "aggregate": ("fedbench.federation.loop", "aggregate"),
     "evaluate": ("fedbench.runs.evaluation", "RunEvaluator.measured"),
     "checkpoint": ("fedbench.federation.checkpoint", "save"),
-    "log": ("fedbench.runner", "write_round_log"),
+    "log": ("fedbench.attempt", "write_round_log"),
     "final": ("fedbench.runs.evaluation", "RunEvaluator.final"),
-    "record": ("fedbench.runner", "write_record"),
+    "record": ("fedbench.attempt", "write_record"),
     "discard": ("fedbench.federation.checkpoint", "discard"),
 }
 """The phases of a run, each with the function that it begins with."""
@@ -166,10 +166,15 @@ def _benches(scenario: str, prepared: list[Mapping[str, Any]]) -> dict[str, Any]
     catalog, benches = Catalog(Plugins()), {}
     for changes in prepared:
         (job,) = plan_jobs(
-            catalog, methods=["start"], scenarios=[scenario], seeds=[0], options={}, changes=changes,
+            catalog,
+            methods=["start"],
+            scenarios=[scenario],
+            seeds=[0],
+            options={},
+            changes=changes,
             output=Path("nowhere"),
-        )  # fmt: skip
-        bench = prepare(job.scenario, catalog, torch.device("cpu"), print)
+        )
+        bench = prepare(job.resolved, torch.device("cpu"), print)
         for suite in job.scenario.evaluation.each_round:  # what the first use of a suite computes is kept
             bench.evaluator.rows(torch.zeros(bench.info.parameters), suite)
         benches[job.scenario.fingerprint] = bench
@@ -185,14 +190,15 @@ def _command(
     file = os.open(asked.said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(file, 1)
     os.dup2(file, 2)
+    import fedbench.run_record
     import fedbench.runner
     from fedbench.cli.main import main
 
     prepare = fedbench.runner.prepare
-    fedbench.runner.prepare = lambda scenario, *rest: (
-        benches.get(scenario.fingerprint) or prepare(scenario, *rest)
+    fedbench.runner.prepare = lambda resolved, *rest: (
+        benches.get(resolved.scenario.fingerprint) or prepare(resolved, *rest)
     )
-    fedbench.runner.describe = lambda: environment  # someone may commit while the tests run
+    fedbench.run_record.describe = lambda: environment  # someone may commit while the tests run
     entered: list[str] = []
 
     def enter(phase: str) -> None:

@@ -21,12 +21,12 @@ CORE = ROOT / "fedbench"
 FLOORS = (
     "errors rng fingerprint files params",
     "api",
-    "plugins catalog environment",
+    "plugins registry resolution catalog environment",
     "data models evaluation",
     "federation results",
     "runs verification",
     "alignment preference leaderboard",
-    "jobs runner progress replay board_runs builtins experiments",
+    "jobs observers run_record attempt runner progress replay board_runs builtins experiments",
     "cli testing __main__",
 )
 FLOOR = {part: floor for floor, parts in enumerate(FLOORS) for part in parts.split()}

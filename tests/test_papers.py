@@ -533,8 +533,9 @@ def test_a_client_is_a_subtask(shelf):
     changes = {"data.options.path": str(shelf / "mme"), "data.options.held_out": HELD_OUT}
     scenario = load_scenario(SCENARIOS / "mor-mme-realworld.toml", changes)
     catalog = Catalog(Plugins(strict=True))
-    data = load_data(scenario, catalog)
-    partition = load_partition(scenario, catalog, data)
+    resolved = catalog.resolve(scenario)
+    data = load_data(resolved)
+    partition = load_partition(resolved, data)
     subtasks = np.array(data.labels["subtask"])
     for units, held, name in zip(
         partition.train, partition.evaluation, sorted(scenario.data.options["clients"]), strict=True
@@ -580,9 +581,10 @@ def test_the_scenarios_backbone_and_data_from_folders_of_ones_own(shelf, tmp_pat
         load_scenario(SCENARIOS / "mor-mme-realworld.toml", changes),
         Catalog(Plugins(strict=True)),
     )
-    backbone = catalog.make(scenario, "backbone").freeze(torch.device("cpu"))
+    resolved = catalog.resolve(scenario)
+    backbone = resolved.backbone.make().freeze(torch.device("cpu"))
     assert backbone.llm.dtype == torch.bfloat16 and backbone.name == "qwen2.5-vl-7b"
-    data = load_data(scenario, catalog)
+    data = load_data(resolved)
     features = backbone.encode(list(data.images))
     projector = Projector.holding(backbone.projector, features.shape[2], backbone.width)
     policy = Policy(backbone, projector, backbone.projector, features)

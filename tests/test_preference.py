@@ -70,7 +70,7 @@ def run(runner, catalog, tmp_path_factory):
 @pytest.fixture(scope="module")
 def bench(catalog, toy_preferences):
     scenario = load_scenario(toy_preferences / "toy-preferences.toml")
-    return prepare(scenario, catalog, torch.device("cpu"), lambda line: None)
+    return prepare(catalog.resolve(scenario), torch.device("cpu"), lambda line: None)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -273,7 +273,7 @@ def test_who_refuses_a_scenario_does_not_stop_the_others(fedbench, toy_preferenc
 def test_noise_swaps_a_share_of_a_clients_preferences(bench, catalog, toy_preferences):
     assert (bench.signs(0) == 1).all()
     noisy = load_scenario(toy_preferences / "toy-preferences.toml", {"rewards.noise": [0.0, 0.5, 0.25]})
-    signs = prepare(noisy, catalog, torch.device("cpu"), lambda line: None).signs(0)
+    signs = prepare(catalog.resolve(noisy), torch.device("cpu"), lambda line: None).signs(0)
     wrong = [int((signs[shard] < 0).sum()) for shard in bench.shards]
     assert wrong[0] == 0 and wrong[1] > wrong[2] > 0
 

@@ -173,9 +173,10 @@ def test_questions_are_balanced(made, name):
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_a_client_is_a_task_and_the_pins_are_right(path, catalog, policy):
     scenario = load_scenario(path)
-    scenario.check_pin("backbone", policy.fingerprint)
-    data = load_data(scenario, catalog)
-    partition = load_partition(scenario, catalog, data)
+    resolved = catalog.resolve(scenario)
+    resolved.backbone.check_pin(policy.fingerprint)
+    data = load_data(resolved)
+    partition = load_partition(resolved, data)
     assert all(part.sha256 for part in scenario.parts.values())
     tasks = np.array(data.labels["task"])
     names = CLIENTS[data.name]

@@ -405,13 +405,13 @@ def test_worst_client_follows_the_measures_direction(run):
 
 def test_the_round_log_is_made_whole_again(run, runner, tmp_path, monkeypatch):
     """A run stopped between a round's checkpoint and its line in the log."""
-    import fedbench.runner
+    import fedbench.attempt
 
     def stop(folder, entries):
         if len(entries) == 3:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(fedbench.runner, "write_round_log", stop)
+    monkeypatch.setattr(fedbench.attempt, "write_round_log", stop)
     with pytest.raises(KeyboardInterrupt):
         run("fedavg")
     monkeypatch.undo()
@@ -444,6 +444,6 @@ def test_a_resumed_run_keeps_the_chunk_that_fitted(run, runner, tmp_path, monkey
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("fedbench.runner.write_round_log", stop)
+        patch.setattr("fedbench.attempt.write_round_log", stop)
         run("scaffold")
     assert failed and run("scaffold").without_times() == whole.without_times()

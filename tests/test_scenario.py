@@ -272,14 +272,14 @@ def test_the_examples_of_the_docs_are_scenarios(tmp_path, track):
         path.write_text(f"{kept}\n{sections}")
     scenario = load_scenario(path)
     assert scenario.track == track
-    Catalog(Plugins()).check(scenario)
+    Catalog(Plugins()).resolve(scenario)
 
 
 def test_every_installed_scenario_names_only_what_is_installed():
     catalog = Catalog(Plugins(strict=True))
     assert catalog.scenarios.entries
     for entry in catalog.scenarios.entries:
-        catalog.check(load_scenario(entry.spec.path))
+        catalog.resolve(load_scenario(entry.spec.path))
 
 
 BAD_NAMES = {
@@ -301,5 +301,5 @@ BAD_NAMES = {
 def test_what_a_scenario_names_must_be_installed(write, old, new, said):
     scenario = load_scenario(write(old, new))
     with pytest.raises(UsageError, match="scenario small@1: ") as raised:
-        Catalog(Plugins()).check(scenario)
+        Catalog(Plugins()).resolve(scenario)
     assert said in str(raised.value)

@@ -74,8 +74,9 @@ def test_the_numbers_of_the_tiny_scenario_are_the_manifests(tiny, shown):
 def test_the_numbers_of_a_shipped_scenario_are_its_partitions(shown):
     catalog = Catalog(Plugins())
     scenario = load_scenario(catalog.scenarios["emoji-dirichlet"].spec.path)
-    data = load_data(scenario, catalog)
-    partition = load_partition(scenario, catalog, data)
+    resolved = catalog.resolve(scenario)
+    data = load_data(resolved)
+    partition = load_partition(resolved, data)
     found = shown("emoji-dirichlet")
     for client, units, shard in zip(found["clients"], partition.train, partition.shards(data), strict=True):
         assert +Counter(client["histogram"]) == Counter(data.labels["category"][unit] for unit in units)

@@ -12,7 +12,6 @@ from torch import Tensor
 from fedbench.alignment.task import AlignmentTask
 from fedbench.api.aggregator import Shards
 from fedbench.api.scenario import Scenario, Training
-from fedbench.catalog import Catalog
 from fedbench.data.items import AlignmentData
 from fedbench.data.label_flip import flipped
 from fedbench.data.tokens import TokenTable
@@ -21,6 +20,7 @@ from fedbench.evaluation.evaluator import Evaluator
 from fedbench.federation.executors import ExecutorName
 from fedbench.models.language import LanguageModel
 from fedbench.models.projector import Projector
+from fedbench.resolution import ResolvedScenario
 from fedbench.results.records import DataInfo
 from fedbench.rng import torch_stream
 from fedbench.runs.aggregation import AggregationRun
@@ -74,12 +74,10 @@ class AlignmentBench:
         return self.loaded.info(self.shards, self.task.space.size)
 
 
-def prepare(
-    scenario: Scenario, catalog: Catalog, device: torch.device, say: Callable[[str], None]
-) -> AlignmentBench:
+def prepare(resolved: ResolvedScenario, device: torch.device, say: Callable[[str], None]) -> AlignmentBench:
     """Load and check everything the scenario names; encode its images if the cache has not got them."""
-    loaded = load(scenario, catalog, device, say)
-    data, backbone = loaded.data, loaded.backbone
+    loaded = load(resolved, device, say)
+    scenario, data, backbone = loaded.scenario, loaded.data, loaded.backbone
     if not isinstance(data, AlignmentData):
         raise UsageError(f"scenario {scenario.name!r}: data {data.name!r} has no answers to learn")
     llm = LanguageModel(backbone)

@@ -314,11 +314,6 @@ class Scenario(Section):
         """The backbone, the data and the partition, by section."""
         return {"backbone": self.backbone, "data": self.data, "partition": self.partition}
 
-    def check_pin(self, what: PartName, fingerprint: str) -> None:
-        """Refuse a part whose content has another ``fingerprint`` than the scenario pins, if it pins one."""
-        mend = f"if --set is why, add --set {what}.sha256=none" if self.modified else ""
-        self.parts[what].check(what, fingerprint, mend)
-
     @cached_property
     def fingerprint(self) -> str:
         """sha256 of every value that can change a number, so not of the summary."""

@@ -9,21 +9,20 @@ from typing import Any
 import numpy as np
 from tabulate import SEPARATING_LINE, tabulate
 
-from fedbench.api.scenario import Scenario
-from fedbench.catalog import Catalog
 from fedbench.cli.main import warn
 from fedbench.data.heterogeneity import Heterogeneity, default_label, heterogeneity
 from fedbench.data.loading import load_data, load_partition
+from fedbench.resolution import ResolvedScenario
 
 MOST_CLIENTS = 24
 """Most clients with a row each in the table; more are summarised."""
 
 
-def load(scenario: Scenario, catalog: Catalog, label: str | None) -> Heterogeneity:
+def load(resolved: ResolvedScenario, label: str | None) -> Heterogeneity:
     """Load what the clients hold, counted by ``label`` or by default by :func:`default_label`'s."""
-    data = load_data(scenario, catalog)
-    chosen = label or default_label(scenario, data)
-    return heterogeneity(data, load_partition(scenario, catalog, data), chosen)
+    data = load_data(resolved)
+    chosen = label or default_label(resolved.scenario, data)
+    return heterogeneity(data, load_partition(resolved, data), chosen)
 
 
 def draw(clients: Heterogeneity, title: str, picture: Path) -> None:

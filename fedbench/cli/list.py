@@ -5,10 +5,10 @@ from __future__ import annotations
 import click
 
 from fedbench.api.scenario import load_scenario
-from fedbench.catalog import Entry
 from fedbench.cli.main import App
 from fedbench.cli.tables import Format, format_option, print_rows
 from fedbench.errors import UsageError
+from fedbench.registry import Entry
 
 KINDS = ("methods", "scenarios", "backbones", "datasets", "partitioners", "metrics")
 

@@ -107,7 +107,7 @@ def _scenario(app: App, name: str, label: str | None, picture: Path | None) -> S
     content = scenario.model_dump(mode="json") | {"fingerprint": scenario.fingerprint}
     tables = [_brief(content)]
     try:
-        held = clients.load(scenario, app.catalog, label)
+        held = clients.load(app.catalog.resolve(scenario), label)
     except Unavailable as error:
         if label or picture:
             raise

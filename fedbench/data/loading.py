@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from fedbench.api.scenario import Scenario
-from fedbench.catalog import Catalog
 from fedbench.data.items import FederatedData
 from fedbench.data.partition import Partition, Partitioner, checked
+from fedbench.resolution import ResolvedScenario
 
 
-def load_data(scenario: Scenario, catalog: Catalog) -> FederatedData:
+def load_data(resolved: ResolvedScenario) -> FederatedData:
     """Load the scenario's data; refuses data whose fingerprint is not the pinned one."""
-    data: FederatedData = catalog.make(scenario, "data")
-    scenario.check_pin("data", data.fingerprint)
+    data: FederatedData = resolved.data.make()
+    resolved.data.check_pin(data.fingerprint)
     return data
 
 
-def load_partition(scenario: Scenario, catalog: Catalog, data: FederatedData) -> Partition:
+def load_partition(resolved: ResolvedScenario, data: FederatedData) -> Partition:
     """Deal ``data`` to the scenario's clients; refuses a partition that is not the pinned one."""
-    deal: Partitioner = catalog.make(scenario, "partition")
+    deal: Partitioner = resolved.partition.make()
+    scenario = resolved.scenario
     clients = scenario.federation.clients
     partition = checked(deal(data, clients, scenario.folder), data, clients, scenario.partition.name)
-    scenario.check_pin("partition", partition.fingerprint)
+    resolved.partition.check_pin(partition.fingerprint)
     return partition

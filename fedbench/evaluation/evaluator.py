@@ -11,12 +11,12 @@ from torch import Tensor
 
 from fedbench.api.metrics import Measure
 from fedbench.api.specs import MetricSpec
-from fedbench.catalog import Entry
 from fedbench.data.items import Suite
 from fedbench.data.partition import Partition
 from fedbench.evaluation.packing import PackedBatch, pack
 from fedbench.evaluation.scoring import generate, likelihoods
 from fedbench.models.language import LanguageModel
+from fedbench.registry import Entry
 from fedbench.rng import numpy_stream
 
 Rows = dict[str, list[Any]]

@@ -11,10 +11,11 @@ from pydantic import ValidationError
 
 from fedbench.api.scenario import load_scenario
 from fedbench.api.specs import MethodSpec
-from fedbench.catalog import Catalog, Entry
+from fedbench.catalog import Catalog
 from fedbench.errors import FedbenchError, UsageError
 from fedbench.fingerprint import canonical_json
 from fedbench.leaderboard.boards import Board
+from fedbench.registry import Entry
 from fedbench.results.anchors import ANCHORS, Anchors, sole_provider
 
 

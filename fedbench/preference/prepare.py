@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from fedbench.api.scenario import Scenario
-from fedbench.catalog import Catalog
 from fedbench.data.items import Preference, PreferenceData
 from fedbench.errors import UsageError
 from fedbench.evaluation.evaluator import Evaluator
@@ -21,15 +20,14 @@ from fedbench.preference.audit import Comparisons
 from fedbench.preference.bench import PreferenceBench
 from fedbench.preference.responses import BackboneView, TokenizedResponses
 from fedbench.preference.reward_models import GoldAnswerReward, RewardTask
+from fedbench.resolution import ResolvedScenario
 from fedbench.runs.loading import Loaded, encoded, load
 
 
-def prepare(
-    scenario: Scenario, catalog: Catalog, device: torch.device, say: Callable[[str], None]
-) -> PreferenceBench:
+def prepare(resolved: ResolvedScenario, device: torch.device, say: Callable[[str], None]) -> PreferenceBench:
     """Load and check everything the scenario names; encode its images if the cache has not got them."""
-    loaded = load(scenario, catalog, device, say)
-    data = loaded.data
+    loaded = load(resolved, device, say)
+    scenario, data = loaded.scenario, loaded.data
     if not isinstance(data, PreferenceData):
         raise UsageError(f"scenario {scenario.name!r}: data {data.name!r} has no preferences to learn")
     if loaded.backbone.projector is None:
@@ -49,7 +47,7 @@ def prepare(
         view=view,
         chosen=chosen,
         rejected=rejected,
-        tasks=_reward_tasks(scenario, catalog, loaded, chosen=chosen, rejected=rejected, say=say),
+        tasks=_reward_tasks(resolved, loaded, chosen=chosen, rejected=rejected, say=say),
         shards=loaded.partition.shards(data),
         comparisons=_comparisons(loaded, data, view),
         gold=_gold(data),
@@ -134,8 +132,7 @@ def _evaluator(scenario: Scenario, loaded: Loaded) -> Evaluator:
 
 
 def _reward_tasks(
-    scenario: Scenario,
-    catalog: Catalog,
+    resolved: ResolvedScenario,
     loaded: Loaded,
     *,
     chosen: TokenizedResponses,
@@ -143,6 +140,7 @@ def _reward_tasks(
     say: Callable[[str], None],
 ) -> list[RewardTask]:
     """Client k's task, without label noise; clients with the same kind of reward model share one."""
+    scenario = loaded.scenario
     assert scenario.rewards and isinstance(loaded.data, PreferenceData)
     kinds, clients = scenario.rewards.models, scenario.federation.clients
     sign = torch.ones(len(chosen), device=chosen.ids.device)
@@ -152,8 +150,9 @@ def _reward_tasks(
             continue
         view, sides = None, (chosen, rejected)
         if spec.backbone is not None:
-            backbone: Backbone = catalog.backbone(spec.backbone)
-            spec.backbone.check("a reward model's backbone", backbone.fingerprint)
+            part = resolved.reward_backbone(spec.backbone)
+            backbone: Backbone = part.make()
+            part.check_pin(backbone.fingerprint)
             backbone.freeze(sign.device)
             view = BackboneView(LanguageModel(backbone), encoded(backbone, loaded.data, sign.device, say))
             sides = _sides(loaded.data.pairs, view)

@@ -12,13 +12,14 @@ from torch import Tensor
 from fedbench.api.aggregator import Shards
 from fedbench.api.scenario import Scenario
 from fedbench.api.specs import MetricSpec
-from fedbench.catalog import Catalog, Entry
 from fedbench.data.features import FeatureCache, cache_folder
 from fedbench.data.items import FederatedData
 from fedbench.data.loading import load_data, load_partition
 from fedbench.data.partition import Partition
 from fedbench.errors import UsageError
 from fedbench.models.backbone import Backbone
+from fedbench.registry import Entry
+from fedbench.resolution import ResolvedScenario
 from fedbench.results.records import DataInfo
 
 ENCODE_BATCH = 256
@@ -26,14 +27,20 @@ ENCODE_BATCH = 256
 
 @dataclass(frozen=True)
 class Loaded:
-    """``features`` [images, T, F]: the frozen vision tower's, of every image view."""
+    """What a scenario names, loaded and checked."""
 
     scenario: Scenario
+    """The scenario."""
     data: FederatedData
+    """The data set."""
     partition: Partition
+    """Which units each client holds."""
     backbone: Backbone
+    """The frozen vision encoder and LLM."""
     metrics: Sequence[Entry[MetricSpec]]
+    """The metrics of the scenario's evaluation."""
     features: Tensor
+    """[images, T, F]: the vision tower's, of every image view."""
 
     def info(self, shards: Shards, parameters: int) -> DataInfo:
         """Describe what is federated: content hashes, and examples of each client."""
@@ -49,21 +56,20 @@ class Loaded:
         )
 
 
-def load(scenario: Scenario, catalog: Catalog, device: torch.device, say: Callable[[str], None]) -> Loaded:
+def load(resolved: ResolvedScenario, device: torch.device, say: Callable[[str], None]) -> Loaded:
     """Load and check everything the scenario names; encode its images if the cache has not got them."""
-    metrics = [catalog.metrics[name] for name in scenario.evaluation.metrics]
-    backbone: Backbone = catalog.make(scenario, "backbone")
-    scenario.check_pin("backbone", backbone.fingerprint)
-    data = load_data(scenario, catalog)
-    _check_evaluation(scenario, data, [entry.spec for entry in metrics])
-    partition = load_partition(scenario, catalog, data)
+    backbone: Backbone = resolved.backbone.make()
+    resolved.backbone.check_pin(backbone.fingerprint)
+    data = load_data(resolved)
+    _check_evaluation(resolved.scenario, data, [entry.spec for entry in resolved.metrics])
+    partition = load_partition(resolved, data)
     backbone.freeze(device)
     return Loaded(
-        scenario=scenario,
+        scenario=resolved.scenario,
         data=data,
         partition=partition,
         backbone=backbone,
-        metrics=metrics,
+        metrics=resolved.metrics,
         features=encoded(backbone, data, device, say),
     )
 

@@ -13,9 +13,10 @@ from safetensors.torch import load, save
 from fedbench.api.aggregator import Aggregator, Cohort, Context
 from fedbench.api.options import validated
 from fedbench.api.specs import MethodSpec
-from fedbench.catalog import Catalog, Entry
+from fedbench.catalog import Catalog
 from fedbench.federation.client_state import fresh
 from fedbench.plugins import Plugins
+from fedbench.registry import Entry
 from fedbench.rng import torch_stream
 from fedbench.testing.toy import ToyTask, toy_rounds
 

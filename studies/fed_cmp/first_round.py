@@ -28,7 +28,7 @@ SEEDS = range(3)
 def first_cohorts(runner: Runner, name: str) -> Iterator[Cohort]:
     """What FedAvg's clients send after round 1, for a few seeds."""
     scenario = load_scenario(runner.catalog.scenarios[name].spec.path)
-    bench, clients = runner.bench(scenario), range(scenario.federation.clients)
+    bench, clients = runner.bench(runner.catalog.resolve(scenario)), range(scenario.federation.clients)
     fedavg = WeightedMean()
     for seed in SEEDS:
         start = bench.task.projector.init(torch_stream(seed, "init")).repeat(len(clients), 1)

@@ -172,8 +172,9 @@ def heterogeneity_table(runner: Runner, agreement: Mapping[str, float]) -> str:
     rows = []
     for name in SCENARIOS:
         scenario = load_scenario(runner.catalog.scenarios[name].spec.path)
-        data = load_data(scenario, runner.catalog)
-        partition = load_partition(scenario, runner.catalog, data)
+        resolved = runner.catalog.resolve(scenario)
+        data = load_data(resolved)
+        partition = load_partition(resolved, data)
         embeddings = load_file(scenario.folder / scenario.partition.options["file"])
         rows.append(
             {

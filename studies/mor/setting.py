@@ -40,8 +40,9 @@ class Setting:
 def setting_of(catalog: Catalog, name: str) -> Setting:
     """The clients of the installed scenario ``name``."""
     scenario = load_scenario(catalog.scenarios[name].spec.path)
-    data = load_data(scenario, catalog)
-    partition, rewards = load_partition(scenario, catalog, data), scenario.rewards
+    resolved = catalog.resolve(scenario)
+    data = load_data(resolved)
+    partition, rewards = load_partition(resolved, data), scenario.rewards
     assert rewards
     label = data.label(scenario.partition.options["label"])
     clients = (

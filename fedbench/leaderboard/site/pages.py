@@ -16,13 +16,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from fedbench.api.options import described
 from fedbench.api.scenario import Scenario, load_scenario
 from fedbench.api.specs import MethodSpec
-from fedbench.catalog import Catalog, Entry
+from fedbench.catalog import Catalog
 from fedbench.errors import FedbenchError
 from fedbench.leaderboard.site import formats, urls
 from fedbench.leaderboard.site.charts import Charts, bars
 from fedbench.leaderboard.site.reproduce import environments, option_sets
 from fedbench.leaderboard.site.samples import ClientLoader, Clients
 from fedbench.leaderboard.standings import Standings
+from fedbench.registry import Entry
 from fedbench.verification.ladder import Level
 
 GENERATOR = "fedbench leaderboard build"

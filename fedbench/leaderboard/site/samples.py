@@ -45,17 +45,21 @@ class ClientLoader:
     """Loads scenarios' clients, each data set once: many scenarios deal the same one."""
 
     catalog: Catalog
+    """What is installed."""
     loaded: dict[str, FederatedData] = field(default_factory=dict)
+    """The data sets loaded so far, by their parts' JSON."""
 
     def __call__(self, scenario: Scenario) -> Clients:
+        """Load what the scenario's clients hold, and a few of their images."""
+        resolved = self.catalog.resolve(scenario)
         which = scenario.data.model_dump_json()
         if which not in self.loaded:
-            self.loaded[which] = load_data(scenario, self.catalog)
+            self.loaded[which] = load_data(resolved)
         data = self.loaded[which]
-        partition = load_partition(scenario, self.catalog, data)
+        partition = load_partition(resolved, data)
         held = heterogeneity(data, partition, default_label(scenario, data))
         strips = [_sample(data, partition, held.label, k) for k in range(min(CLIENTS, len(held.units)))]
-        return Clients(held, tuple(strips), self.catalog.datasets[scenario.data.name].spec.licence)
+        return Clients(held, tuple(strips), resolved.data.entry.spec.licence)
 
 
 def _sample(data: FederatedData, partition: Partition, label: str | None, client: int) -> Sample:

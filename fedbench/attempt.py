@@ -1,0 +1,175 @@
+"""An attempt at a job: train, measure, checkpoint and announce every round, and leave a record at the end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fedbench.api.events import PolicyStep, RoundEnd, RunEnd, RunError, RunStart
+from fedbench.federation import checkpoint
+from fedbench.federation.executors import Executor, ExecutorName
+from fedbench.federation.run_state import RunState
+from fedbench.jobs import Job
+from fedbench.observers import Observer
+from fedbench.plugins import Plugins
+from fedbench.results.records import RoundEntry, Status
+from fedbench.results.store import write_record, write_round_log
+from fedbench.run_record import RunFacts, describe_place, make_record
+from fedbench.runs.protocol import Bench, MeasuredRound, ProgressCallbacks, Run
+
+CHECKPOINTS = "checkpoints"
+"""The folder of a run's checkpoints, in the run's own."""
+
+
+class Attempt:
+    """One attempt at a job, from its newest checkpoint if it has one. The caller holds the job's lock."""
+
+    def __init__(
+        self,
+        job: Job,
+        bench: Bench,
+        *,
+        device: torch.device,
+        plugins: Plugins,
+        observer: Observer,
+        command: Sequence[str],
+    ) -> None:
+        self.job, self.bench, self.device = job, bench, device
+        self.plugins, self.observer, self.command = plugins, observer, command
+        self.checkpoints = job.folder / CHECKPOINTS
+        self.started = datetime.now(UTC).isoformat(timespec="seconds")
+        self.begin = time.perf_counter()
+        self.entries: list[RoundEntry] = []
+        self.resumed = False
+        self.executor: Executor | None = None
+        self.about: dict[str, Any] = {
+            "scenario": job.scenario.title,
+            "method": job.method_entry.name,
+            "seed": job.seed,
+        }
+        if device.type == "cuda":  # the most that this run takes, not the one before it
+            torch.cuda.reset_peak_memory_stats(device)
+
+    def run(self, executor: ExecutorName) -> Path:
+        """Run the job to its end; the path of its completed record.
+
+        On Ctrl-C a record with status ``cancelled`` is left, on any other error one with status ``failed``.
+        """
+        job, rounds = self.job, self.job.scenario.federation.rounds
+        run = self.bench.run(job.method_entry.create(job.options), job.seed, executor)
+        start = RunStart(
+            **self.about, rounds=rounds, primary=job.scenario.evaluation.primary, folder=job.folder
+        )
+        self.plugins.emit("fedbench_run_start", start)
+        self.observer.run_started(start, run.examples)
+        try:
+            ending = vars(run.final(self._rounds(run))) | {"stopped": self._stopped()}
+            path = self._finish("completed", ending)
+        except KeyboardInterrupt:
+            self._leave("cancelled", "")
+            raise
+        except Exception as error:
+            self._leave("failed", f"{type(error).__name__}: {error}")
+            self.plugins.emit("fedbench_run_error", RunError(**self.about, error=str(error)))
+            raise
+        checkpoint.discard(self.checkpoints)
+        return path
+
+    def _rounds(self, run: Run) -> RunState:
+        """Run every round that is still to do; where the run ends."""
+        saved = checkpoint.load(self.checkpoints, self.job.run_id, self.device, self.observer.say)
+        self.executor = run.executor(saved.executor if saved else None)
+        if saved:
+            self._take_up(saved)
+        state = saved.state if saved else None
+        progress = ProgressCallbacks(tick=self.observer.tick, step=self._stepped)
+        for done in run.rounds(self.executor, state, progress):
+            state = done.state
+            self._keep(done)
+        assert state is not None, "a run begins with round 0"
+        return state
+
+    def _take_up(self, saved: checkpoint.Checkpoint) -> None:
+        """Go on from a checkpoint: its rounds, its start, its time."""
+        here = describe_place(self.device)
+        began = {key: saved.executor.get(key) for key in here}
+        if began != here:
+            self.observer.say(f"this run began on {began} and goes on, on {here}: its last bits may differ")
+        self.resumed = True
+        self.started = saved.started
+        self.begin -= saved.seconds
+        self.entries = [RoundEntry.model_validate(entry) for entry in saved.entries]
+        self.observer.say(f"taking up after round {saved.state.round}")
+        self.observer.tick(sum(entry.costs.client_examples for entry in self.entries), torch.zeros(1))
+
+    def _keep(self, done: MeasuredRound) -> None:
+        """Checkpoint a finished round, then log and announce it."""
+        assert self.executor
+        self.entries.append(done.entry)
+        dumped = [entry.model_dump(mode="json") for entry in self.entries]
+        checkpoint.save(
+            self.checkpoints,
+            checkpoint.Checkpoint(
+                run_id=self.job.run_id,
+                state=done.state,
+                entries=dumped,
+                # as it is now: a chunk shrinks when memory runs out
+                executor=asdict(self.executor) | describe_place(self.device),
+                started=self.started,
+                seconds=self._seconds(),
+            ),
+        )
+        write_round_log(self.job.folder, self.entries)
+        rounds = self.job.scenario.federation.rounds
+        event = RoundEnd(**self.about, round=done.entry.round, rounds=rounds, entry=dumped[-1])
+        self.plugins.emit("fedbench_round_end", event)
+        self.observer.round_ended(event)
+
+    def _stepped(self, step: int, steps: int, figures: Mapping[str, float]) -> None:
+        event = PolicyStep(**self.about, step=step, steps=steps, entry=figures)
+        self.plugins.emit("fedbench_policy_step", event)
+
+    def _seconds(self) -> float:
+        """Time taken, that of the earlier attempts this one goes on from included."""
+        return time.perf_counter() - self.begin
+
+    def _stopped(self) -> str:
+        """The scenario's limits, if the next round would have exceeded one and the rounds ended early."""
+        scenario = self.job.scenario
+        if self.entries[-1].round == scenario.federation.rounds:
+            return ""
+        limits = scenario.budget.model_dump(exclude_none=True)
+        return "budget: " + ", ".join(f"{limit} {name}" for name, limit in limits.items())
+
+    def _leave(self, status: Status, error: str) -> None:
+        """Leave a record of an attempt that did not complete; what ended it matters more than this."""
+        try:
+            self._finish(status, {"error": error})
+        except Exception as problem:
+            self.observer.say(f"the {status} attempt leaves no record: {problem}")
+
+    def _finish(self, status: Status, ending: Mapping[str, Any]) -> Path:
+        """Write the record and announce it; its path."""
+        facts = RunFacts(
+            data=self.bench.info,
+            rounds=self.entries,
+            executor=self.executor,
+            started=self.started,
+            seconds=self._seconds(),
+            resumed=self.resumed,
+        )
+        record = make_record(
+            self.job, facts, status=status, ending=ending, device=self.device, command=self.command
+        )
+        write_round_log(self.job.folder, self.entries)
+        path = write_record(self.job.folder, record)
+        event = RunEnd(**self.about, status=status, record=path)
+        self.plugins.emit("fedbench_run_end", event)
+        self.observer.run_ended(event)
+        return path

@@ -1,0 +1,93 @@
+"""Resolved scenarios: a scenario with everything it names looked up, its options and pins checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fedbench.api.options import Options, validated
+from fedbench.api.scenario import Part, PartName, Scenario
+from fedbench.api.specs import MetricSpec
+from fedbench.registry import Entry, Registry
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResolvedPart:
+    """A backbone, data set or partitioner that a scenario names. Nothing of it is loaded yet."""
+
+    title: str
+    """What errors call it: ``backbone``, ``data``, ``partition``, ``a reward model's backbone``."""
+    part: Part
+    """The part as the scenario has it, with its pin."""
+    entry: Entry[Any]
+    """The spec of that name and the plugin that provides it."""
+    options: Options
+    """The part's options, validated."""
+    pin_fix: str = ""
+    """What to do about content that is not the pinned one, where it isn't to install the package again."""
+
+    def make(self) -> Any:
+        """Call the plugin's factory with the options."""
+        return self.entry.create(self.options)
+
+    def check_pin(self, fingerprint: str) -> None:
+        """Refuse content whose ``fingerprint`` isn't the pinned one, if one is (:class:`UsageError`)."""
+        self.part.check(self.title, fingerprint, self.pin_fix)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResolvedScenario:
+    """A scenario whose every name and option is valid here; made by ``Catalog.resolve``."""
+
+    scenario: Scenario
+    """The scenario, with its changes."""
+    backbone: ResolvedPart
+    """The backbone of the projector or of the policy."""
+    data: ResolvedPart
+    """The data set; made, a ``FederatedData``."""
+    partition: ResolvedPart
+    """The partitioner; made, a function that deals the data to the clients."""
+    metrics: tuple[Entry[MetricSpec], ...]
+    """The metrics of its evaluation."""
+    reward_backbones: Mapping[str, ResolvedPart]
+    """By their parts' JSON: the backbones that reward models are built on, beside the policy's."""
+
+    def reward_backbone(self, part: Part) -> ResolvedPart:
+        """Look up the backbone ``part`` of one of the scenario's reward models."""
+        return self.reward_backbones[part.model_dump_json()]
+
+
+def resolve_parts(
+    scenario: Scenario, registries: Mapping[PartName, Registry[Any]]
+) -> dict[PartName, ResolvedPart]:
+    """Resolve the scenario's ``backbone``, ``data`` and ``partition``, each in the registry of its name."""
+    return {
+        name: ResolvedPart(
+            title=name,
+            part=part,
+            entry=registries[name][part.name],
+            options=_options(name, part, registries[name]),
+            pin_fix=f"if --set is why, add --set {name}.sha256=none" if scenario.modified else "",
+        )
+        for name, part in scenario.parts.items()
+    }
+
+
+def resolve_reward_backbones(scenario: Scenario, backbones: Registry[Any]) -> dict[str, ResolvedPart]:
+    """Resolve the backbones that the scenario's reward models are built on."""
+    models = scenario.rewards.models if scenario.rewards else ()
+    return {
+        part.model_dump_json(): ResolvedPart(
+            title="a reward model's backbone",
+            part=part,
+            entry=backbones[part.name],
+            options=_options("backbone", part, backbones),
+        )
+        for part in (model.backbone for model in models)
+        if part
+    }
+
+
+def _options(kind: PartName, part: Part, registry: Registry[Any]) -> Options:
+    return validated(registry[part.name].options, part.options, f"{kind} {part.name!r}")

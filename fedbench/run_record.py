@@ -1,0 +1,110 @@
+"""The record of a run: what was asked for, what came of it, where and how it ran."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import reduce
+from typing import Any
+
+import torch
+
+from fedbench.api.metrics import Costs
+from fedbench.environment import describe, device_name
+from fedbench.federation.executors import Executor
+from fedbench.jobs import Job
+from fedbench.registry import Entry
+from fedbench.results.records import (
+    DataInfo,
+    MethodInfo,
+    Provider,
+    Record,
+    RoundEntry,
+    ScenarioInfo,
+    Spread,
+    Status,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFacts:
+    """What happened in a run, beside its final measures."""
+
+    data: DataInfo
+    """Data, backbone and partition."""
+    rounds: Sequence[RoundEntry]
+    """Every finished round."""
+    executor: Executor | None
+    """What trained the clients; None if the run ended before it was chosen."""
+    started: str
+    """When its first attempt began (UTC, ISO 8601)."""
+    seconds: float
+    """Time taken, that of earlier attempts included."""
+    resumed: bool
+    """Whether it was taken up from a checkpoint."""
+
+
+def make_record(
+    job: Job,
+    facts: RunFacts,
+    *,
+    status: Status,
+    ending: Mapping[str, Any],
+    device: torch.device,
+    command: Sequence[str],
+) -> Record:
+    """Make the sealed record of ``job``; ``ending``: the fields that its end gives, measures or an error."""
+    rounds = list(facts.rounds)
+    return Record(
+        run_id=job.run_id,
+        status=status,
+        scenario=ScenarioInfo(
+            name=job.scenario.name,
+            version=job.scenario.version,
+            track=job.scenario.track,
+            fingerprint=job.scenario.fingerprint,
+            changes=dict(job.scenario.changes),
+            provider=_provider(job.scenario_entry),
+        ),
+        method=MethodInfo(
+            name=job.method_entry.name,
+            options=job.options.model_dump(mode="json"),
+            provider=_provider(job.method_entry),
+        ),
+        seed=job.seed,
+        primary=job.scenario.evaluation.primary,
+        data=facts.data,
+        rounds=rounds,
+        spread=Spread.of(rounds[-1].clients) if rounds else None,
+        costs=reduce(Costs.__add__, (entry.costs for entry in rounds), Costs()),
+        peak_memory_bytes=_peak_memory(device),
+        wall_seconds=facts.seconds,
+        started=facts.started,
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        resumed=facts.resumed,
+        environment=describe()
+        | describe_place(device)
+        | {"executor": asdict(facts.executor) if facts.executor else {}},
+        command=list(command),
+        **ending,
+    ).sealed()
+
+
+def describe_place(device: torch.device) -> dict[str, Any]:
+    """Name the device and count the threads that a run here computes with."""
+    return {"device": device_name(device), "threads": torch.get_num_threads()}
+
+
+def _provider(entry: Entry[Any]) -> Provider:
+    plugin = entry.plugin
+    return Provider(distribution=plugin.distribution, version=plugin.version, plugin=plugin.name)
+
+
+def _peak_memory(device: torch.device) -> int:
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
