@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _EXPORTS = {
+    "fedbench.analysis": "compare load load_all validate",
     "fedbench.api.aggregator": "Aggregator Clients Cohort Context LocalRound LocalRule Shards Signals State",
     "fedbench.api.events": "PolicyStep RoundEnd RunEnd RunError RunStart",
     "fedbench.api.hookspecs": "hookimpl",
@@ -30,9 +31,10 @@ _EXPORTS = {
     "fedbench.data.partition": "Partition Partitioner",
     "fedbench.errors": "FedbenchError PluginError Unavailable UsageError suggest",
     "fedbench.evaluation.estimates": "Estimate mean ratio",
-    "fedbench.experiments": "MatrixResult compare load load_all run run_matrix validate",
+    "fedbench.experiments": "run run_matrix",
     "fedbench.fingerprint": "sha256_bytes sha256_file sha256_json",
     "fedbench.leaderboard.publishing": "Changes Publication Publisher site_changes",
+    "fedbench.matrix": "MatrixResult",
     "fedbench.models.backbone": "Backbone load_llm",
     "fedbench.models.chat_template": "ChatTemplate",
     "fedbench.models.policy": "Policy Questions",
@@ -47,6 +49,10 @@ _HOME = {name: module for module, names in _EXPORTS.items() for name in names.sp
 __all__ = sorted([*_HOME, "__version__"])
 
 if TYPE_CHECKING:
+    from fedbench.analysis import compare as compare
+    from fedbench.analysis import load as load
+    from fedbench.analysis import load_all as load_all
+    from fedbench.analysis import validate as validate
     from fedbench.api.aggregator import Aggregator as Aggregator
     from fedbench.api.aggregator import Clients as Clients
     from fedbench.api.aggregator import Cohort as Cohort
@@ -102,13 +108,8 @@ if TYPE_CHECKING:
     from fedbench.evaluation.estimates import Estimate as Estimate
     from fedbench.evaluation.estimates import mean as mean
     from fedbench.evaluation.estimates import ratio as ratio
-    from fedbench.experiments import MatrixResult as MatrixResult
-    from fedbench.experiments import compare as compare
-    from fedbench.experiments import load as load
-    from fedbench.experiments import load_all as load_all
     from fedbench.experiments import run as run
     from fedbench.experiments import run_matrix as run_matrix
-    from fedbench.experiments import validate as validate
     from fedbench.fingerprint import sha256_bytes as sha256_bytes
     from fedbench.fingerprint import sha256_file as sha256_file
     from fedbench.fingerprint import sha256_json as sha256_json
@@ -116,6 +117,7 @@ if TYPE_CHECKING:
     from fedbench.leaderboard.publishing import Publication as Publication
     from fedbench.leaderboard.publishing import Publisher as Publisher
     from fedbench.leaderboard.publishing import site_changes as site_changes
+    from fedbench.matrix import MatrixResult as MatrixResult
     from fedbench.models.backbone import Backbone as Backbone
     from fedbench.models.backbone import load_llm as load_llm
     from fedbench.models.chat_template import ChatTemplate as ChatTemplate

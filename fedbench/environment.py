@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import platform
-import subprocess
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from fedbench.errors import FedbenchError
+from fedbench.git import run_git
 
 if TYPE_CHECKING:
     import torch
@@ -102,11 +104,9 @@ def _git() -> dict[str, Any] | None:
     if not (home / ".git").exists():
         return None
 
-    def git(*arguments: str) -> str:
-        command = ["git", "-C", str(home), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
-
     try:
-        return {"commit": git("rev-parse", "HEAD"), "clean": not git("status", "--porcelain", "--", *CODE)}
-    except (OSError, subprocess.SubprocessError):
+        commit = run_git(["rev-parse", "HEAD"], folder=home, seconds=10).decode().strip()
+        changed = run_git(["status", "--porcelain", "--", *CODE], folder=home, seconds=10)
+    except FedbenchError:
         return None
+    return {"commit": commit, "clean": not changed.strip()}

@@ -41,7 +41,7 @@ def verdict(gap: Interval | None) -> str:
     if gap is None:
         return "no runs yet"
     if gap.n < 2 or not (gap.clear or gap.low == gap.high):
-        return "can't be told here"
+        return "undecided here"
     return "holds here" if gap.clear and gap.mean > 0 else "does not hold here"
 
 

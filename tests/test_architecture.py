@@ -19,14 +19,15 @@ from fedbench.results.store import write_record
 ROOT = Path(__file__).parent.parent
 CORE = ROOT / "fedbench"
 FLOORS = (
-    "errors rng fingerprint files params",
+    "errors rng fingerprint files git params",
     "api",
     "plugins registry resolution catalog environment",
     "data models evaluation",
     "federation results",
     "runs verification",
     "alignment preference leaderboard",
-    "jobs observers run_record attempt runner progress replay board_runs builtins experiments",
+    "jobs observers run_record attempt runner progress replay board_runs builtins",
+    "installed matrix experiments analysis",
     "cli testing __main__",
 )
 FLOOR = {part: floor for floor, parts in enumerate(FLOORS) for part in parts.split()}
@@ -169,7 +170,7 @@ def test_the_core_names_no_scenario_data_set_or_backbone(catalog):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Constant) and node.value in names
     ]
-    usual = {("fedbench/experiments.py", name) for name in ("emoji-ii", "prefs-emoji-tasks")}
+    usual = {("fedbench/matrix.py", name) for name in ("emoji-ii", "prefs-emoji-tasks")}
     assert set(found) <= usual
 
 

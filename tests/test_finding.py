@@ -15,6 +15,7 @@ from fedbench.api.scenario import load_scenario
 from fedbench.catalog import Catalog
 from fedbench.cli.main import main
 from fedbench.errors import UsageError
+from fedbench.matrix import MatrixRequest
 from fedbench.plugins import Plugins
 from fedbench.results.statistics import interval
 from fedbench.runner import Runner
@@ -69,7 +70,7 @@ def test_only_records_of_the_installed_scenario_count(results, study, catalog):
         results(record(catalog), record(catalog))
 
 
-def test_options_are_told_apart(results, study, catalog):
+def test_other_options_are_other_runs(results, study, catalog):
     found = results(
         record(catalog, "fed-cmp", value=0.3),
         record(catalog, "fed-cmp", 0, 0.4, options={"rank": 16}),
@@ -100,8 +101,8 @@ def test_differences_are_paired_by_seed_with_the_intervals_of_compare(findings):
     [
         ([0.1, 0.11, 0.12], "holds here"),
         ([-0.1, -0.11, -0.12], "does not hold here"),
-        ([-0.1, 0.1, 0.2], "can't be told here"),
-        ([0.1], "can't be told here"),
+        ([-0.1, 0.1, 0.2], "undecided here"),
+        ([0.1], "undecided here"),
         ([0.0, 0.0, 0.0], "does not hold here"),
         ([2.0, 2.0], "holds here"),
     ],
@@ -125,10 +126,17 @@ def test_a_sentence_that_no_longer_holds_stops_the_report(findings):
 
 
 @pytest.mark.parametrize("finding", ["fed_cmp", "mor"])
-def test_every_recorded_command_can_be_typed(findings, finding, monkeypatch, capsys):
+def test_every_study_can_be_run_and_its_command_typed(findings, finding, catalog, monkeypatch, capsys):
     for study in findings(f"{finding}.studies").STUDIES:
-        command = study.command(study.methods[0], study.scenarios[0], 0)
-        monkeypatch.setattr(sys, "argv", [*command, "--dry-run"])
+        request = MatrixRequest.of(
+            catalog,
+            methods=study.methods,
+            scenarios=study.scenarios,
+            seeds=0,
+            options=study.options,
+            changes=study.changes,
+        )
+        monkeypatch.setattr(sys, "argv", [*request.command("auto", "batched"), "--dry-run"])
         with pytest.raises(SystemExit) as exit:
             main()
         assert exit.value.code == 0, capsys.readouterr().err
@@ -141,27 +149,27 @@ def preference_record(catalog, scenario, method, seed, options):
     """What a run of the preference track could have given."""
     made = load_scenario(catalog.scenarios[scenario].spec.path)
     own, value = "test/own/exact_match", 0.3 + GAINS.get(method, 0.15) + 0.01 * seed
-    judged = method not in ("start", "fedavg-dpo")
+    rewarded = method not in ("start", "fedavg-dpo")
     measures = {own: value, "test/held-out/exact_match": value, "test/overall/exact_match": value}
     own_client, entropy = (0.6, 0.7) if scenario == "prefs-skewed" else (1.0, 1.0)
     routing = {"router/pairwise_accuracy": 0.7, "router/own_client": own_client, "router/entropy": entropy}
     mixed = "rewards/membership_auc_mixed"
     audit = {"rewards/membership_auc": 0.5, mixed: 0.5 + 0.01 * (-1) ** seed, f"{mixed}_raw": 0.5}
-    told = {"policy/reward": 0.1, "policy/gold": 0.2, "policy/kl": 0.01} if judged else {}
+    policy = {"policy/reward": 0.1, "policy/gold": 0.2, "policy/kl": 0.01} if rewarded else {}
     model = {"accuracy": 0.6, "own_accuracy": 0.7, "mean": 0.0, "deviation": 1.0}
     good = {"informative": 10, "good": 10}
-    models = [model | {"client": k} for k in range(3)] if judged else []
+    models = [model | {"client": k} for k in range(3)] if rewarded else []
     megabytes = 100 if method == "fedavg-dpo" else 10
     found = example_record(
         method, seed, primary=own,
         rounds=[
             {
-                "round": number, "digest": f"{number}" * 64, "metrics": measured({own: value} | told),
+                "round": number, "digest": f"{number}" * 64, "metrics": measured({own: value} | policy),
                 "diagnostics": {"reward_models": models, "routing": routing} if number == 0 else good,
             }
             for number in range(3)
         ],
-        final=measured(measures | (routing | audit if judged else {})),
+        final=measured(measures | (routing | audit if rewarded else {})),
         costs=Costs(uplink_bytes=megabytes * 10**6),
     )  # fmt: skip
     info = {"name": scenario, "fingerprint": made.fingerprint}
@@ -206,7 +214,7 @@ def test_a_page_of_few_runs_says_what_is_missing(findings, mor):
     contents = mor(every=7)
     text = findings("reporting").rendered(TEMPLATE, contents)
     assert f"**{contents['missing']} of the runs asked for are missing so far**" in text
-    assert "0 seeds so far; `runs.py` asks for 5" in text and "no runs yet" in text
+    assert "0 seeds so far; `runs.py` makes 5" in text and "no runs yet" in text
 
 
 def test_verdicts_follow_from_the_runs(findings, mor):
@@ -218,9 +226,7 @@ def test_verdicts_follow_from_the_runs(findings, mor):
     assert lines["the online router helps, own tasks"].count("**does not hold here**") == 2
     assert lines["MoR moves less than an exchange of all parameters, MB"].count("**holds here**") == 2
     assert (
-        lines["normalisation lowers membership inference's AUC (clients mixed)"].count(
-            "**can't be told here**"
-        )
+        lines["normalisation lowers membership inference's AUC (clients mixed)"].count("**undecided here**")
         == 2
     )
     with pytest.raises(UsageError, match="no longer holds"):
@@ -232,4 +238,4 @@ def test_a_reward_is_overoptimised_if_it_rises_while_the_truth_falls(findings):
     up, down, nowhere = map(interval, ([0.1, 0.11, 0.12], [-0.1, -0.11, -0.12], [-0.1, 0.1, 0.2]))
     assert overoptimised(up, down) == "yes"
     assert overoptimised(up, up) == overoptimised(down, down) == "no"
-    assert overoptimised(up, nowhere) == overoptimised(None, down) == "can't be told"
+    assert overoptimised(up, nowhere) == overoptimised(None, down) == "undecided"

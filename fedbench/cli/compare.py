@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
+from fedbench.analysis import compare
 from fedbench.cli.main import App
 from fedbench.cli.tables import PageFormat, page_format_option, print_rows
-from fedbench.experiments import compare
 from fedbench.results.markdown import plain
 from fedbench.results.store import RECORDS
 

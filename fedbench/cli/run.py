@@ -14,18 +14,18 @@ from fedbench.api.metrics import Measure
 from fedbench.api.options import parse_assignments
 from fedbench.cli.main import DEBUG_VARIABLE, App
 from fedbench.cli.tables import Format, format_option, print_rows
-from fedbench.errors import UsageError
+from fedbench.errors import FedbenchError, UsageError
 from fedbench.experiments import (
     DEVICES,
     EXECUTORS,
     OUTPUT,
-    USUAL,
     Device,
     ExecutorName,
     plan_matrix,
     run_matrix,
 )
 from fedbench.jobs import Job
+from fedbench.matrix import USUAL
 from fedbench.results.records import Record
 
 MOST_SEEDS = 1000
@@ -47,6 +47,11 @@ def parse_seeds(ctx: click.Context, parameter: click.Parameter, value: str) -> t
     if not seeds:
         raise UsageError(f"--seeds {value!r} names no seed")
     return tuple(seeds)
+
+
+device_option = click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True)
+executor_option = click.option("--executor", type=click.Choice(EXECUTORS), default="auto", show_default=True)
+output_option = click.option("--output", type=click.Path(path_type=Path), default=OUTPUT, show_default=True)
 
 
 @click.command("run")
@@ -77,9 +82,9 @@ def parse_seeds(ctx: click.Context, parameter: click.Parameter, value: str) -> t
     multiple=True,
     help="Change the scenario; marks the record as modified.",
 )
-@click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True)
-@click.option("--executor", type=click.Choice(EXECUTORS), default="auto", show_default=True)
-@click.option("--output", type=click.Path(path_type=Path), default=OUTPUT, show_default=True)
+@device_option
+@executor_option
+@output_option
 @click.option("--dry-run", is_flag=True, help="Check everything and say what would run.")
 @format_option
 @click.pass_obj
@@ -100,38 +105,35 @@ def command(
 
     A matrix: issuing the same command again finishes what is missing and repeats nothing.
     """
+    matrix: dict[str, Any] = {
+        "methods": methods,
+        "scenarios": scenarios,
+        "seeds": seeds,
+        "options": parse_assignments(options, "-o"),
+        "changes": parse_assignments(changes, "--set"),
+        "output": output,
+        "device": device,
+        "catalog": app.catalog,
+    }
     if dry_run:
-        jobs = plan_matrix(
-            methods=methods,
-            scenarios=scenarios,
-            seeds=seeds,
-            options=parse_assignments(options, "-o"),
-            changes=parse_assignments(changes, "--set"),
-            output=output,
-            device=device,
-            catalog=app.catalog,
-        )
-        print_rows(list(map(_planned, jobs)), format)
+        print_rows([_planned(job) for job in plan_matrix(**matrix)], format)
         return
-    result = run_matrix(
-        methods=methods,
-        scenarios=scenarios,
-        seeds=seeds,
-        options=parse_assignments(options, "-o"),
-        changes=parse_assignments(changes, "--set"),
-        output=output,
-        device=device,
-        executor=executor,
-        catalog=app.catalog,
-        command=["fedbench", *_portable(app.arguments)],
-    )
+    result = run_matrix(**matrix, executor=executor, command=["fedbench", *_portable(app.arguments)])
     if result.records or not result.failures:
         shown = _brief if format == "json" else _shown
         print_rows([shown(*pair) for pair in zip(result.records, result.paths, strict=True)], format)
-    if result.failures and os.environ.get(DEBUG_VARIABLE):
-        raise result.failures[0]
-    if result.failures:  # each was reported at once
-        click.get_current_context().exit(result.failures[0].exit_code)
+    exit_with(result.failures)
+
+
+def exit_with(failures: Sequence[FedbenchError]) -> None:
+    """End the command with the first failure's exit code, or raise it under ``FEDBENCH_DEBUG``.
+
+    Does nothing without failures. Each was reported when it happened.
+    """
+    if failures and os.environ.get(DEBUG_VARIABLE):
+        raise failures[0]
+    if failures:
+        click.get_current_context().exit(failures[0].exit_code)
 
 
 def _planned(job: Job) -> dict[str, Any]:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import click
 
+from fedbench.analysis import validate as check
 from fedbench.cli.main import App
 from fedbench.cli.tables import Format, format_option, print_rows
 from fedbench.errors import FedbenchError, UsageError
-from fedbench.experiments import validate as check
 from fedbench.results.records import Record
 
 

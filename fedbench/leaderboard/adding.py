@@ -1,4 +1,4 @@
-"""Adding records to the boards' folder: checked first, copied whole, never over another."""
+"""Adding records to a folder of records: checked first, copied whole, never over another."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def add(paths: Sequence[Path], records: Path, catalog: Catalog) -> list[Added]:
     fresh, added = [], []
     for source in sources:
         if (same := known.get(content_id(migrate(read_values(source))))) is not None:
-            added.append(Added(source, same, new=False))
+            added.append(Added(source=source, target=same, new=False))
         else:
             fresh.append(source)
     together = verify([*there, *fresh], catalog)
@@ -54,7 +54,7 @@ def add(paths: Sequence[Path], records: Path, catalog: Catalog) -> list[Added]:
 
 
 def _contradicted(old: Sequence[Verdict], there: Sequence[Path], catalog: Catalog) -> Verdict | None:
-    """The first of the ``old`` records that is consistent without the new ones, and no longer with them."""
+    """The first of the ``old`` records that is consistent only without the new ones."""
     if not (fallen := [verdict for verdict in old if verdict.level == Level.valid]):
         return None
     before = {verdict.path for verdict in verify(there, catalog) if verdict.level == Level.consistent}
@@ -69,7 +69,9 @@ def _copied(verdict: Verdict, records: Path, installed: Installed) -> Added:
     for place in places_of(record, installed):
         target = records / place / RECORD
         if write_new(target, data):
-            return Added(verdict.path, target, new=True)
+            return Added(source=verdict.path, target=target, new=True)
         if read_record(target).run_id == record.run_id:
             break
-    raise FedbenchError("a record is never overwritten", where=target, why="somebody was faster")
+    raise FedbenchError(
+        "a record is never overwritten", where=target, why="another process has added one there"
+    )

@@ -19,7 +19,7 @@ Seed = Annotated[int, Field(ge=0)]
 
 
 class BoardModel(BaseModel):
-    """A part of a board file: no key that is not known, no number that is not finite, never changed."""
+    """A part of a board file: frozen, and refusing unknown keys, infinity and NaN."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -72,7 +72,7 @@ class Board(BoardModel):
     seeds: tuple[Seed, ...] = Field(
         (0, 1, 2, 3, 4), min_length=1, description="count in this order and without a gap"
     )
-    least_seeds: int = Field(3, ge=2, description="seeds that the anchors need before anybody is ranked")
+    least_seeds: int = Field(3, ge=2, description="seeds that the anchors need before any entry is ranked")
     budget: Budget = Field(Budget(), description="runs beyond it do not count")
     hardware: Literal["any", "cpu", "cuda"] = Field("any", description="runs on other devices do not count")
     anchors: Anchors | None = Field(None, description="instead of the track's")
@@ -92,11 +92,11 @@ class Board(BoardModel):
             raise ValueError("space says nothing without rules = 'tuned'")
         if not self.scenarios and not self.published:
             raise ValueError("a board needs scenarios or published figures")
-        if unknown := {name for found in self.without.values() for name in found} - set(names):
+        if unknown := {name for excluded in self.without.values() for name in excluded} - set(names):
             raise ValueError(f"without names {min(unknown)!r}, not one of its scenarios")
-        strangers = {table.scenario for table in self.published if table.scenario} - set(self.scenarios)
-        if strangers:
-            raise ValueError(f"published figures stand beside {min(strangers)!r}, not one of its scenarios")
+        others = {table.scenario for table in self.published if table.scenario} - set(self.scenarios)
+        if others:
+            raise ValueError(f"published figures stand beside {min(others)!r}, not one of its scenarios")
         return self
 
 
@@ -119,5 +119,5 @@ def load_board(path: Path) -> Board:
 
 
 def find_board(name: str, catalog: Catalog) -> Board:
-    """The installed board called ``name``, or the file of the user's own if it ends in ``.toml``."""
+    """Look up the installed board ``name``; one ending in ``.toml`` is a file of the user's own."""
     return load_board(Path(name) if name.endswith(".toml") else catalog.leaderboards[name].spec.path)

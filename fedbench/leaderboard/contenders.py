@@ -12,10 +12,10 @@ from fedbench.results.run_summary import RunSummary, unusual
 from fedbench.verification.safety import cut
 
 KEY_DIGITS = 16
-"""Digits of the hash in a contender's key, too many for anybody to find options that share another's."""
+"""Digits of the hash in a contender's key: enough that options with another's key can't be searched for."""
 
 LONGEST_OPTIONS = 200
-"""Characters of options in a row's name; methods of strangers may have any."""
+"""Most characters of options in a row's name; a foreign method's may be of any length."""
 
 Identity = tuple[str, ...]
 """Method, plugin and, under the rules ``default``, options."""

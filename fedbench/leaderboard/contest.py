@@ -24,7 +24,7 @@ class BoardScenario:
     """A scenario of a board as it is installed here.
 
     ``title`` is its ``name@version``, ``metric`` the measure to rank by. ``problem`` says why it can't be
-    run here, else empty; then the other fields may be empty.
+    run here; if there is one, the other fields may be empty.
     """
 
     name: str

@@ -77,8 +77,7 @@ def _objection(contest: Contest, scenario: BoardScenario, run: RunSummary) -> st
 
 
 def _outside(contest: Contest, run: RunSummary) -> str:
-    """Why an option of ``run`` is none that the declared space of the rules ``tuned`` has; empty if all
-    are."""
+    """Which option of ``run`` is outside the declared space of the rules ``tuned``; empty if none is."""
     space = contest.board.space.get(run.method.name, {})
     known = contest.methods.get(run.contender[:2])
     for key, value in run.method.options.items():

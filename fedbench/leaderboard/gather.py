@@ -1,4 +1,4 @@
-"""All records of the boards: found, checked, and what is known of each."""
+"""Reading and checking all records of the boards, from one source or several."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def gather(sources: Sequence[RecordSource], catalog: Catalog) -> Gathered:
     verdicts: list[Verdict] = []
     known: dict[str, Level] = {}
     for position, source in enumerate(sources):
-        found = verify([source.folder], catalog)
+        own = verify([source.folder], catalog)
         if position:
-            found = _beside(found, verdicts, sources[: position + 1], catalog)
-        fresh = [verdict for verdict in found if verdict.run is None or verdict.run.id not in known]
+            own = _beside(own, verdicts, sources[: position + 1], catalog)
+        fresh = [verdict for verdict in own if verdict.run is None or verdict.run.id not in known]
         known |= levels(fresh, read_badges(source.badges))
         verdicts += fresh
     return Gathered(
@@ -52,7 +52,7 @@ def gather(sources: Sequence[RecordSource], catalog: Catalog) -> Gathered:
 
 
 def _beside(
-    found: Sequence[Verdict], earlier: Sequence[Verdict], sources: Sequence[RecordSource], catalog: Catalog
+    own: Sequence[Verdict], earlier: Sequence[Verdict], sources: Sequence[RecordSource], catalog: Catalog
 ) -> list[Verdict]:
     """The verdicts on the last of ``sources``, lowered where it disagrees with all of them together."""
     together = {verdict.path: verdict for verdict in verify([source.folder for source in sources], catalog)}
@@ -68,5 +68,5 @@ def _beside(
         replace(verdict, level=other.level, problem=other.problem)
         if (other := together[verdict.path]).level < verdict.level
         else verdict
-        for verdict in found
+        for verdict in own
     ]

@@ -1,4 +1,4 @@
-"""What the Hugging Face Hub refuses, as errors of one line.
+"""Errors of the Hugging Face Hub, as one line each.
 
 The token is huggingface_hub's own business: the one of ``hf auth login``, or ``HF_TOKEN``.
 """

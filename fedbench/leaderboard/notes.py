@@ -1,4 +1,4 @@
-"""Why a sound record counts on no board: chosen seeds, a changed scenario, another hardware class."""
+"""The reasons why a consistent record counts on no board, such as chosen seeds or a changed scenario."""
 
 from __future__ import annotations
 

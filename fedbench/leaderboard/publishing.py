@@ -1,6 +1,6 @@
-"""Publishing a built site: what would change where, and that no published record is lost or altered.
+"""Publishing a built site: which files change at its target, and the rule that no published record is lost.
 
-A publisher knows one kind of place. What may be published, and what must not be overwritten, is decided here.
+A publisher knows one kind of target. What may be published and overwritten is decided here.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from fedbench.fingerprint import sha256_file
 from fedbench.leaderboard.site.urls import COPIED, INDEX, SCRIPT, STYLE
 
 OURS = (INDEX, "assets/", "boards/", "methods/", "scenarios/", f"{COPIED}/")
-"""What a site consists of; whatever else lies at its target stays."""
+"""Beginnings of a site's paths; other files at its target stay."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Changes:
     """
 
     added: tuple[str, ...]
-    """Files that the target does not have."""
+    """Files that the target lacks."""
     changed: tuple[str, ...]
     """Files that the target has with another content."""
     removed: tuple[str, ...]
@@ -44,11 +44,11 @@ class Changes:
     def rows(self) -> list[dict[str, str]]:
         """A row for each file: ``what`` happens to it, and ``file``."""
         kinds = {"add": self.added, "change": self.changed, "remove": self.removed}
-        return [{"what": what, "file": file} for what, found in kinds.items() for file in found]
+        return [{"what": what, "file": file} for what, files in kinds.items() for file in files]
 
 
 class Publication(Protocol):
-    """A site and what publishing it would change at its target, which was only read so far.
+    """A site and the changes that publishing it would make at its target, which is only read until then.
 
     >>> from fedbench import Changes, Publication
     >>> class Printed:
@@ -89,7 +89,7 @@ class Publisher(Protocol):
 
 
 def publisher(to: str, catalog: Catalog) -> Publisher:
-    """The publisher that ``scheme:target`` names."""
+    """Make the publisher that ``scheme:target`` names."""
     scheme, colon, target = to.partition(":")
     if not colon or not target:
         raise UsageError(f"can't publish to {to!r}", why="it is not of the form scheme:target")
@@ -98,7 +98,7 @@ def publisher(to: str, catalog: Catalog) -> Publisher:
 
 
 def site_changes(site: Path, there: Mapping[str, str]) -> Changes:
-    """The files of ``site`` that are new, other or gone, compared with those at a target.
+    """Compare the files of ``site`` with those at a target: which are new, different or gone.
 
     ``there`` maps each file at the target to its hash: git's of a blob, or a sha256. :class:`UsageError` if
     the target holds something else in the place of a site.
@@ -123,7 +123,11 @@ def site_changes(site: Path, there: Mapping[str, str]) -> Changes:
 
 
 def _check_replaceable(there: Mapping[str, str]) -> None:
-    """A lone first page may go: a new static Space comes with one. Records are looked after by themselves."""
+    """Refuse a target that holds other files where a site's pages would lie.
+
+    A lone first page may be replaced, as a new static Space comes with one; for records see
+    :func:`check_append_only`.
+    """
     ours = tuple(name for name in OURS if name not in (INDEX, f"{COPIED}/"))
     in_the_way = sorted(name for name in there if name.startswith(ours))
     if in_the_way and not {STYLE, SCRIPT} <= there.keys():
@@ -135,7 +139,7 @@ def _check_replaceable(there: Mapping[str, str]) -> None:
 
 
 def check_append_only(changes: Changes) -> None:
-    """Published records are never altered or taken back."""
+    """Refuse changes that alter or remove a published record."""
     lost = [name for name in (*changes.removed, *changes.changed) if name.startswith(f"{COPIED}/")]
     if lost:
         raise FedbenchError(
@@ -146,7 +150,7 @@ def check_append_only(changes: Changes) -> None:
 
 
 def _hash(path: Path, like: str) -> str:
-    """The hash of a file of the kind that ``like`` is."""
+    """Hash a file as ``like`` was made: a sha256, or git's hash of a blob."""
     if len(like) == len(hashlib.sha256().hexdigest()):
         return sha256_file(path)
     content = path.read_bytes()

@@ -1,7 +1,6 @@
-"""From runs to standings: who closes how much of the gap, how sure that is, and who can't be told apart.
+"""From runs to standings: the share of the gap that each contender closes, its interval, its rank.
 
-A pure function of a board, what is installed of it, and runs; the site and the tables are drawn from its
-value.
+A pure function of a board, what is installed of it, and runs; site and tables show its value.
 """
 
 from __future__ import annotations
@@ -25,16 +24,16 @@ from fedbench.verification.ladder import Level
 def rank(
     contest: Contest, runs: Iterable[RunSummary], levels: Mapping[str, Level] | None = None
 ) -> Standings:
-    """The standings of ``contest`` over ``runs``.
+    """Rank the contenders of ``contest`` over ``runs``.
 
-    ``levels`` says by ``RunSummary.id`` what was verified; what is known to be less than consistent does
-    not count.
+    ``levels`` holds the level that each run was verified to, by ``RunSummary.id``; one that is known to be
+    below consistent does not count.
     """
     levels = levels or {}
     counting, left_out = eligible(contest, runs, levels)
     contenders = {
-        identity: contender(contest, identity, found)
-        for identity, found in by_contender(contest, counting).items()
+        identity: contender(contest, identity, own)
+        for identity, own in by_contender(contest, counting).items()
     }
     scenarios = []
     for scenario in contest.scenarios:
@@ -79,7 +78,7 @@ def _row(
 ) -> Row:
     """A contender's row; ``titles`` are the open scenarios.
 
-    One that was not run closes nothing, and no run less than that, so that leaving a scenario out never pays.
+    A scenario that was not run counts as 0, and no run counts as less, so that leaving one out never pays.
     """
     counted = {title: scores[title] for title in titles if title in scores and scores[title].covers(shared)}
     seeds = shared if counted else []

@@ -11,13 +11,13 @@ from fedbench.leaderboard.sources.hub import fetch_hub
 from fedbench.verification.badges import BADGES
 
 REMOTE = ("git:", "hf:")
-"""How the names of sources begin that are fetched."""
+"""Beginnings of the names of remote sources."""
 
 FORMS = "a folder, git:REMOTE[#BRANCH] or hf:USER/NAME"
 
 
 def open_source(name: str) -> RecordSource:
-    """The records that ``name`` stands for; :class:`UsageError` if there are none to be had."""
+    """Open the records that ``name`` stands for, fetching remote ones; :class:`UsageError` if it has none."""
     if name.startswith("git:"):
         return fetch_git(name)
     if name.startswith("hf:"):

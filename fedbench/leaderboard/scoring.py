@@ -24,7 +24,7 @@ class Frame:
     """What a scenario's scores are taken against.
 
     ``floors`` and ``ceilings`` are the anchors' runs by seed, ``seeds`` those that all anchors have,
-    ``target`` the measure halfway between them, ``problem`` why nobody is ranked (else empty). ``levels``
+    ``target`` the measure halfway between them, ``problem`` why no entry is ranked (else empty). ``levels``
     says by ``RunSummary.id`` what was verified.
     """
 
@@ -45,14 +45,13 @@ def score_scenario(
     contenders: Mapping[Identity, Contender],
     levels: Mapping[str, Level],
 ) -> tuple[ScenarioStanding, list[LeftOut]]:
-    """The table of ``scenario`` over ``runs``, which are all on it, and the runs that do not count after
-    all."""
+    """The table of ``scenario`` over ``runs``, which are all on it, and those of them that do not count."""
     frame = _frame(contest, scenario, runs, levels)
     scores, left_out = [], []
-    for identity, found in by_contender(contest, runs).items():
+    for identity, own in by_contender(contest, runs).items():
         sets = [
             without_gap(contest.board.seeds, option_set)
-            for option_set in grouped(found, lambda run: run.contender).values()
+            for option_set in grouped(own, lambda run: run.contender).values()
         ]
         left_out += [skipped for _, rest in sets for skipped in rest]
         if tried := [counting for counting, _ in sets if counting]:
@@ -81,7 +80,7 @@ def _frame(
     }
     floors = anchors[contest.anchors.floor]
     ceilings = anchors[contest.anchors.ceiling]
-    everywhere = set.intersection(*(set(found) for found in anchors.values()))
+    everywhere = set.intersection(*(set(by_seed) for by_seed in anchors.values()))
     seeds = tuple(takewhile(everywhere.__contains__, contest.board.seeds))
     return Frame(
         contest=contest,
@@ -96,11 +95,11 @@ def _frame(
 
 
 def _closed(contest: Contest, anchors: Mapping[str, BySeed], seeds: Sequence[int], metric: str) -> str:
-    """Why nobody can be ranked: anchors that are missing, have too few seeds, or leave no gap to close."""
+    """Why no entry can be ranked: anchors that are missing, have too few seeds, or leave no gap to close."""
     least = contest.board.least_seeds
     if len(seeds) < least:
         short = [
-            name for name, found in anchors.items() if not set(contest.board.seeds[:least]) <= set(found)
+            name for name, by_seed in anchors.items() if not set(contest.board.seeds[:least]) <= set(by_seed)
         ]
         needed = ", ".join(map(str, contest.board.seeds[:least]))
         return f"anchors without seeds {needed}: {', '.join(short)}"
@@ -112,14 +111,14 @@ def _closed(contest: Contest, anchors: Mapping[str, BySeed], seeds: Sequence[int
 
 
 def _score(frame: Frame, contender: Contender, tried: Sequence[Sequence[RunSummary]]) -> Score:
-    """The score of a contender that ``tried`` these option sets, one under the rules ``default``."""
+    """Score a contender that ``tried`` these option sets: one under the rules ``default``."""
     counting, why = _chosen(frame, tried)
     why = why or frame.problem
     in_all = [run for run in counting if run.seed in frame.seeds] if not frame.problem else counting
     about = in_all or counting
     metric = frame.scenario.metric
-    found = summary(about, metric, frame.floors, frame.ceilings, frame.target)
-    closed = [found.gaps[seed] for seed in found.seeds if seed in found.gaps]
+    result = summary(about, metric, frame.floors, frame.ceilings, frame.target)
+    closed = [result.gaps[seed] for seed in result.seeds if seed in result.gaps]
     values = [run.measures[metric].value for run in about]
     if not why and len(closed) < len(values):
         why = "floor and ceiling are the same for one of its seeds"
@@ -132,7 +131,7 @@ def _score(frame: Frame, contender: Contender, tried: Sequence[Sequence[RunSumma
         barred=bool(why),
         value=interval(values),
         gap=interval(closed) if len(closed) == len(values) else None,
-        summary=found,
+        summary=result,
         runs=tuple(counting),
         counted=tuple(about),
         trials=len(tried),
@@ -142,10 +141,10 @@ def _score(frame: Frame, contender: Contender, tried: Sequence[Sequence[RunSumma
 
 
 def _chosen(frame: Frame, tried: Sequence[Sequence[RunSummary]]) -> tuple[Sequence[RunSummary], str]:
-    """The runs of the option set that counts, and what is wrong with that.
+    """The runs of the option set that counts, and why it can't be ranked (else empty).
 
-    Under the rules ``tuned`` it is the best mean among the sets with the most of the seeds: optimistic by the
-    choice, which is why the trials are shown.
+    Under the rules ``tuned`` it is the best mean among the sets with the most of the seeds. The choice makes
+    that mean optimistic, so the number of trials is shown.
     """
 
     def standing(runs: Sequence[RunSummary]) -> tuple[int, float]:
@@ -159,7 +158,9 @@ def _chosen(frame: Frame, tried: Sequence[Sequence[RunSummary]]) -> tuple[Sequen
 
 
 def _short(seeds: Sequence[int], shared: Sequence[int]) -> str:
-    """Which seeds a contender lacks. Fewer than the anchors have make wider intervals, in which fewer entries
-    would be told apart from it."""
+    """How many of the anchors' seeds a contender has, if not all; else empty.
+
+    With fewer seeds its intervals are wider, and more entries would share its rank.
+    """
     counted = len(set(seeds) & set(shared))
     return "" if counted == len(shared) else f"{counted} of {len(shared)} seeds"

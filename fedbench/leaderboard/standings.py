@@ -78,7 +78,7 @@ class Score:
         return not self.reason and self.gap is not None
 
     def covers(self, seeds: Iterable[int]) -> bool:
-        """Whether it enters a row over scenarios that is about ``seeds``."""
+        """Whether it has a gap for each of ``seeds``, so that it counts in a row over scenarios."""
         return not self.barred and set(seeds) <= set(self.gaps)
 
 
@@ -87,7 +87,8 @@ class ScenarioStanding:
     """A scenario's table.
 
     ``scores`` are in the order of their rank. ``seeds`` are those that all anchors have. ``target`` is the
-    measure halfway between the anchors, None without them. ``problem`` says why nobody is ranked, else empty.
+    measure halfway between the anchors, None without them. ``problem`` says why no entry is ranked; else it
+    is empty.
     """
 
     scenario: BoardScenario

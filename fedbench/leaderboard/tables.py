@@ -12,7 +12,7 @@ from fedbench.results.markdown import markdown_table, plain
 from fedbench.results.statistics import Interval
 
 PROFILE = (0.5, 0.75, 0.9)
-"""Thresholds of the performance profile that a table has room for."""
+"""Thresholds of the performance profile that a table shows."""
 
 NOT_OURS = "published, not run here"
 
@@ -91,7 +91,7 @@ def left_out(standings: Standings) -> list[dict[str, str]]:
 
 
 def headings(standings: Standings) -> Iterator[tuple[str, str, list[dict[str, str]]]]:
-    """The board's tables: (title, what to know about it, rows)."""
+    """The board's tables: title, note and rows of each."""
     board = standings.contest.board
     if not board.scenarios:
         yield "Standings", "This board has no scenario of ours yet.", []
@@ -119,7 +119,7 @@ def _about(standing: ScenarioStanding) -> str:
     if standing.target is not None:
         lines.append(f"Target, halfway between the anchors: {standing.target:.3f}.")
     if standing.problem:
-        lines.append(f"Nobody is ranked: {standing.problem}.")
+        lines.append(f"No entry is ranked: {standing.problem}.")
     elif not standing.scores:
         lines.append("No records yet.")
     return " ".join(filter(None, lines))
@@ -134,10 +134,10 @@ def terms(standings: Standings) -> str:
     seeds = ", ".join(map(str, board.seeds))
     return (
         f"{kind} Seeds {seeds} count in this order and without a gap: as many as the anchors have, at least"
-        f" {board.least_seeds}. The gap is that from {anchors.floor} to {anchors.ceiling}. Whoever can't be"
-        " told from the first of a rank shares it: the 95 % interval of their paired difference over seeds"
-        " contains zero. Over several scenarios, one that was not run and a run that ended below the start"
-        " closed nothing."
+        f" {board.least_seeds}. The gap is that from {anchors.floor} to {anchors.ceiling}. An entry shares a"
+        " rank if the 95 % interval of its paired difference over seeds from the first of that rank contains"
+        " zero. Over several scenarios, one that was not run and a run that ended below the start closed"
+        " nothing."
     )
 
 

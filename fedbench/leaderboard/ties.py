@@ -1,4 +1,4 @@
-"""Ranks that entries share because they can't be told apart."""
+"""Ranks, shared by entries whose paired difference is not distinguishable from zero."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fedbench.results.statistics import interval
 
 
 def shared_ranks(entries: Sequence[Row | Score]) -> dict[str, int]:
-    """Ranks by contender's key; ``entries`` are the best first.
+    """Rank ``entries``, which come best first; the ranks by the contender's key.
 
     An entry shares the rank of the first one of that rank unless the 95 % interval of their difference,
     paired by seed, leaves out zero.

@@ -48,9 +48,12 @@ class ToyRewardSource:
     """A reward model that scores an answer by the mean of its visual features."""
 
     name: str
+    """The source's name."""
     client: int | None = None
+    """The client whose model it is; None for the average and the gold reward."""
 
     def score(self, responses: ResponseBatch) -> Tensor:
+        """The mean of each answer's visual features, [N]."""
         return responses.visual.mean((1, 2))
 
 
@@ -69,30 +72,36 @@ class ToyRewardFederation(RewardFederation):
 
     @property
     def widths(self) -> tuple[int, int]:
+        """F and D: :data:`FEATURES` and :data:`WIDTH`."""
         return FEATURES, WIDTH
 
     @property
     def client_models(self) -> Sequence[RewardSource]:
+        """A toy source for each client."""
         return [ToyRewardSource(client_name(k), k) for k in range(self.number)]
 
     @property
     def uncalibrated_models(self) -> Sequence[RewardSource]:
+        """The same sources under other names."""
         return [ToyRewardSource(f"{client_name(k)}, uncalibrated", k) for k in range(self.number)]
 
     @property
     def gold(self) -> RewardSource:
+        """A toy source with the gold reward's name."""
         return ToyRewardSource(GOLD)
 
     def averaged_model(self) -> RewardSource:
+        """A toy source with the average's name; trains nothing."""
         return ToyRewardSource(AVERAGE)
 
     def validation_accuracy(self) -> Tensor:
-        """The last client is the best."""
+        """[K]: 0.5 for the first client, rising to 0.9 for the last."""
         return torch.linspace(0.5, 0.9, self.number)
 
     def train_router(
         self, network: nn.Module, loss: RouterLoss, *, rounds: int, steps: int, batch_size: int, lr: float
     ) -> Tensor:
+        """Train ``network`` on toy answers, averaged over clients every ``steps`` steps; parameters [P]."""
         function, owners = Functional(network), torch.arange(self.number)
         params = function.init(torch_stream(0, "router"))
         for step in range(rounds * steps):

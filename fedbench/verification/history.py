@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from fedbench.errors import UsageError
+from fedbench.errors import FedbenchError, UsageError
+from fedbench.git import HARMLESS, run_git
 from fedbench.verification.badges import BADGES
 from fedbench.verification.ladder import Level, Verdict
-
-HARMLESS = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "core.quotePath=true")
-"""Options that keep a repository's own settings from making git run anything."""
 
 STATUS = {"A": "was added", "M": "was changed", "T": "was changed", "D": "has vanished"}
 """Git's letters for what became of a file."""
@@ -19,9 +16,10 @@ STATUS = {"A": "was added", "M": "was changed", "T": "was changed", "D": "has va
 
 def changes(folder: Path, ref: str) -> dict[Path, str]:
     """What became of tracked files below ``folder`` since the merge base with ``ref``, by file."""
-    base = _git(folder, "merge-base", "--end-of-options", ref, "HEAD").strip()
-    diff = ("diff", "--name-status", "--no-renames", "--no-ext-diff", "--relative", base, "--", ".")
-    lines = (line.split("\t", 1) for line in _git(folder, *diff).splitlines())
+    base = _git(folder, ["merge-base", "--end-of-options", ref, "HEAD"]).strip()
+    options = ("--name-status", "--no-renames", "--no-ext-diff", "--relative")
+    listing = _git(folder, ["diff", *options, base, "--", "."])
+    lines = (line.split("\t", 1) for line in listing.splitlines())
     return {folder / name: STATUS[status[0]] for status, name in lines if status[0] in STATUS}
 
 
@@ -50,15 +48,10 @@ def _refused(path: Path, problem: str) -> Verdict:
     return Verdict(path=path, level=Level.unverified, problem=problem)
 
 
-def _git(folder: Path, *arguments: str) -> str:
+def _git(folder: Path, words: Sequence[str]) -> str:
     """The output of a git command in ``folder``."""
-    command = ["git", *HARMLESS, "-C", str(folder), *arguments]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
-    except subprocess.CalledProcessError as error:
-        why = error.stderr.strip().splitlines()[-1:] or ["there is none"]
+        return run_git([*HARMLESS, *words], folder=folder, seconds=60).decode("utf-8", "surrogateescape")
+    except FedbenchError as error:
         fix = "give a branch or commit whose history is here (a shallow clone has none)"
-        raise UsageError("git can't tell what changed", where=folder, why=why[0], fix=fix) from error
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise UsageError("git can't be asked", where=folder, why=error) from error
-    return done.stdout
+        raise UsageError("git can't tell what changed", where=folder, why=error, fix=fix) from error

@@ -9,8 +9,16 @@ from study import Study
 
 SCENARIOS = ("emoji-tt", "emoji-cross", "emoji-ii", "emoji-joint")
 PAPER = (
-    "fedavg", "fed-cmp", "fedavg-ties", "fedavg-dare", "fedavg-ta", "fedprox", "fedadam", "moon", "local",
-)  # fmt: skip
+    "fedavg",
+    "fed-cmp",
+    "fedavg-ties",
+    "fedavg-dare",
+    "fedavg-ta",
+    "fedprox",
+    "fedadam",
+    "moon",
+    "local",
+)
 ANCHORS = ("start", "centralized")
 
 look = partial(Study, scenarios=("emoji-ii",), methods=("fed-cmp",))

@@ -29,16 +29,22 @@ from study import Study
 PAIRS = "router/pairwise_accuracy"
 ROUTING = {"right pairs": PAIRS, "own client": "router/own_client", "entropy": "router/entropy"}
 BYTES: dict[str, Reader] = {
-    "up, before the policy": up_before, "up, in all": up,
-    "down, before the policy": down_before, "down, in all": down, "both ways": moved,
-}  # fmt: skip
+    "up, before the policy": up_before,
+    "up, in all": up,
+    "down, before the policy": down_before,
+    "down, in all": down,
+    "both ways": moved,
+}
 
 
 def reward_table(results: Results, settings: Mapping[str, Setting]) -> str:
     """The clients' reward models, one by one."""
     columns = {
-        "right, all pairs": "accuracy", "right, own pairs": "own_accuracy", "μ": "mean", "σ": "deviation",
-    }  # fmt: skip
+        "right, all pairs": "accuracy",
+        "right, own pairs": "own_accuracy",
+        "μ": "mean",
+        "σ": "deviation",
+    }
     return table(
         [
             {"scenario": "" if number else name, "client": client.task}
@@ -80,7 +86,9 @@ def router_table(results: Results, scenario: str) -> str:
         row = {"fused by": words}
         for title, name in ROUTING.items():
             for when, read in (("fitted", at_start(name)), ("at the end", final(name))):
-                row[f"{title}, {when}"] = cell(results, method, scenario, read, study.options, seeds)
+                row[f"{title}, {when}"] = cell(
+                    results, method, scenario, read, options=study.options, seeds=seeds
+                )
         rows.append(row)
     return table(rows)
 
@@ -128,7 +136,7 @@ def pursuit_table(results: Results, scenario: str) -> str:
 def overoptimised(proxy: Interval | None, truth: Interval | None) -> str:
     """Whether the rewards rose for answers that got worse."""
     if proxy is None or truth is None or not truth.clear:
-        return "can't be told"
+        return "undecided"
     return "yes" if truth.mean < 0 < proxy.mean and proxy.clear else "no"
 
 

@@ -59,9 +59,9 @@ def within(
 
 def over_rounds(results: Results, scenario: str, method: str, name: str) -> Interval | None:
     """A round's measure, last round minus first."""
-    return within(results, scenario, last(name), first(name), method)
+    return within(results, scenario, ours=last(name), theirs=first(name), method=method)
 
 
 def online(results: Results, scenario: str, name: str, options: Options | None = None) -> Interval | None:
     """A measure of MoR's routing at the end minus the same before any feedback."""
-    return within(results, scenario, final(name), at_start(name), "mor", options)
+    return within(results, scenario, ours=final(name), theirs=at_start(name), options=options)

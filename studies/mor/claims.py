@@ -75,11 +75,19 @@ def _comparisons(measure: str, place: int) -> list[Claim]:
     }
     return [
         *(
-            Claim(f"MoR beats {words}, {measure}", _published(name, place), ahead(name, read))
+            Claim(
+                text=f"MoR beats {words}, {measure}",
+                paper=_published(name, place),
+                gap=ahead(name, read),
+            )
             for words, name in others.items()
         ),
         *(
-            Claim(f"{words}, {measure}", _published(key, place), ahead("mor", read, **options))
+            Claim(
+                text=f"{words}, {measure}",
+                paper=_published(key, place),
+                gap=ahead("mor", read, **options),
+            )
             for words, (key, options) in ablations.items()
         ),
     ]
@@ -88,37 +96,44 @@ def _comparisons(measure: str, place: int) -> list[Claim]:
 ACCURACY = [*_comparisons("own tasks", 0), *_comparisons("overall", 1)]
 MECHANISM = [
     Claim(
-        "the router's pairwise accuracy beats each client's", "69.8 against 57.7, 50.1 and 38.2 %",
-        beside(final("router/pairwise_accuracy"), best_client),
+        text="the router's pairwise accuracy beats each client's",
+        paper="69.8 against 57.7, 50.1 and 38.2 %",
+        gap=beside(final("router/pairwise_accuracy"), best_client),
     ),
     Claim(
-        "MoR moves less than an exchange of all parameters, MB", "4,456 against 107,421 MB",
-        lambda results, scenario: gap(results, scenario, "fedavg-dpo", "mor", moved),
+        text="MoR moves less than an exchange of all parameters, MB",
+        paper="4,456 against 107,421 MB",
+        gap=lambda results, scenario: gap(results, scenario, "fedavg-dpo", "mor", moved),
     ),
     Claim(
-        "MoR moves more than an exchange of small modules, MB", "4,456 against 214 MB",
-        ahead("reward-fedavg", moved),
+        text="MoR moves more than an exchange of small modules, MB",
+        paper="4,456 against 214 MB",
+        gap=ahead("reward-fedavg", moved),
     ),
     Claim(
-        f"membership inference stays near guessing (AUC below {GUESSING})", "AUC 49.7 %",
-        beside(lambda record: GUESSING, final("rewards/membership_auc")),
+        text=f"membership inference stays near guessing (AUC below {GUESSING})",
+        paper="AUC 49.7 %",
+        gap=beside(lambda record: GUESSING, final("rewards/membership_auc")),
     ),
     Claim(
-        "normalisation lowers membership inference's AUC (clients mixed)", "from 51.4 to 49.7 %",
-        beside(final("rewards/membership_auc_mixed_raw"), final("rewards/membership_auc_mixed")),
+        text="normalisation lowers membership inference's AUC (clients mixed)",
+        paper="from 51.4 to 49.7 %",
+        gap=beside(final("rewards/membership_auc_mixed_raw"), final("rewards/membership_auc_mixed")),
     ),
-]  # fmt: skip
+]
 HETEROGENEITY = [
     Claim(
-        f"MoR beats {words} with reward models of three kinds", f"{MIXED['mor'] - MIXED[name]:+.1f} points",
-        ahead(name), (HETEROGENEOUS,),
+        text=f"MoR beats {words} with reward models of three kinds",
+        paper=f"{MIXED['mor'] - MIXED[name]:+.1f} points",
+        gap=ahead(name),
+        scenarios=(HETEROGENEOUS,),
     )
     for words, name in (
         ("the best single client", "reward-single"),
         ("the average", "reward-mean"),
         ("a random client", "reward-random"),
     )
-]  # fmt: skip
+]
 CLAIMS = [*ACCURACY, *MECHANISM, *HETEROGENEITY]
 
 

@@ -10,8 +10,14 @@ OTHERS = ("prefs-easyvqa-tasks", SKEWED)
 HETEROGENEOUS = "prefs-heterogeneous"
 ANCHORS = ("start", "gold-reward")
 FUSERS = (
-    "mor", "reward-mean", "reward-random", "reward-single", "reward-min", "reward-max", "pluralllm",
-)  # fmt: skip
+    "mor",
+    "reward-mean",
+    "reward-random",
+    "reward-single",
+    "reward-min",
+    "reward-max",
+    "pluralllm",
+)
 EXCHANGES = ("reward-fedavg", "fedavg-dpo")
 EVERYONE = (*ANCHORS, *FUSERS, *EXCHANGES)
 

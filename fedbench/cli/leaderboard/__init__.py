@@ -15,9 +15,11 @@ class Lazy(click.Group):
     """The sub-commands, each a module of this package that is imported when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
+        """List the sub-commands."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Import a sub-command; :class:`UsageError` with a suggestion for an unknown one."""
         if name not in COMMANDS:
             raise UsageError(f"unknown command 'leaderboard {name}'", fix=suggest(name, COMMANDS))
         return import_module(f"fedbench.cli.leaderboard.{name}").command  # type: ignore[no-any-return]

@@ -1,4 +1,4 @@
-"""``fedbench leaderboard add``: records among those of the boards."""
+"""``fedbench leaderboard add``: add records to a folder of records."""
 
 from __future__ import annotations
 

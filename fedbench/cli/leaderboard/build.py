@@ -1,4 +1,4 @@
-"""``fedbench leaderboard build``: the boards' tables and the site."""
+"""``fedbench leaderboard build``: write the boards' tables and the site."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``fedbench leaderboard publish``: the site and its records, to where others see them."""
+"""``fedbench leaderboard publish``: publish the site and its records."""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,10 @@ import click
 from fedbench.board_runs import board_jobs, missing_jobs, run_board
 from fedbench.catalog import Catalog
 from fedbench.cli.leaderboard.shared import collect, open_sources, records_option
-from fedbench.cli.main import DEBUG_VARIABLE, App, warn
-from fedbench.cli.run import parse_seeds
+from fedbench.cli.main import App, warn
+from fedbench.cli.run import device_option, executor_option, exit_with, output_option, parse_seeds
 from fedbench.cli.tables import Format, format_option, print_rows
+from fedbench.experiments import Device, ExecutorName, make_runner
 from fedbench.jobs import Job
 from fedbench.leaderboard.adding import add
 from fedbench.leaderboard.boards import find_board
@@ -29,11 +29,9 @@ from fedbench.leaderboard.sources.fetching import RecordSource
 @click.option("-s", "--scenario", "scenarios", multiple=True, help="Only this scenario. Repeatable.")
 @click.option("--seeds", default="", callback=parse_seeds, help="Only these seeds: 0 or 0,3 or 0-4.")
 @records_option
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
-@click.option(
-    "--executor", type=click.Choice(["auto", "serial", "batched"]), default="auto", show_default=True
-)
-@click.option("--output", type=click.Path(path_type=Path), default=Path("runs"), show_default=True)
+@device_option
+@executor_option
+@output_option
 @click.option("--dry-run", is_flag=True, help="List the runs and whether they are done in --output.")
 @format_option
 @click.pass_obj
@@ -45,8 +43,8 @@ def command(
     scenarios: tuple[str, ...],
     seeds: tuple[int, ...],
     records: tuple[str, ...],
-    device: str,
-    executor: Any,
+    device: Device,
+    executor: ExecutorName,
     output: Path,
     dry_run: bool,
     format: Format,
@@ -76,19 +74,13 @@ def command(
     if dry_run:
         print_rows([_row(job) for job in jobs], format)
         return
-    from fedbench.progress import Progress
-    from fedbench.runner import Runner, choose_device
-
-    runner = Runner(app.catalog, choose_device(device), executor, Progress())
+    runner = make_runner(app.catalog, device=device, executor=executor)
     paths, failures = run_board(jobs, runner, contest)
     rows = [{"record": str(path)} for path in paths]
     if missing and paths:
         rows = _added(paths, sources, app.catalog)
     print_rows(rows, format)
-    if failures and os.environ.get(DEBUG_VARIABLE):
-        raise failures[0]
-    if failures:  # each was reported when it happened
-        click.get_current_context().exit(failures[0].exit_code)
+    exit_with(failures)
 
 
 def _row(job: Job) -> dict[str, Any]:
@@ -103,7 +95,7 @@ def _row(job: Job) -> dict[str, Any]:
 
 
 def _added(paths: Sequence[Path], sources: Sequence[RecordSource], catalog: Catalog) -> list[dict[str, str]]:
-    """Add the records at ``paths`` to the first source that is a folder here; where each lies then."""
+    """Add the records at ``paths`` to the first source that is a local folder; rows with their places."""
     own = next((source.folder for source in sources if not source.remote), None)
     if own is None:
         warn("nothing was added: --records names no folder here")

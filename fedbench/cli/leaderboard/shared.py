@@ -1,4 +1,4 @@
-"""What the sub-commands have in common: which boards, which records."""
+"""Arguments that several sub-commands take, boards and records, and looking them up."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ records_option = click.option(
 
 
 def open_sources(names: Sequence[str]) -> list[RecordSource]:
-    """The records of these names, each once."""
+    """Open each source of records named, once."""
     return [open_source(name) for name in dict.fromkeys(names)]
 
 
 def chosen(names: Sequence[str], catalog: Catalog) -> list[Board]:
-    """The boards of these names, or all that are installed."""
+    """Look up the boards named, or all that are installed."""
     wanted: Any = names or [entry.qualified for entry in catalog.leaderboards.entries]
     return [find_board(name, catalog) for name in wanted]
 
 
 def paged(names: Sequence[str], catalog: Catalog) -> list[Board]:
-    """The same, for pages that are called as their boards are."""
+    """Look up boards for pages, which are named after them; :class:`UsageError` if two have one name."""
     boards = chosen(names, catalog)
     for name, count in Counter(board.name for board in boards).items():
         if count > 1:
@@ -62,7 +62,7 @@ def paged(names: Sequence[str], catalog: Catalog) -> list[Board]:
 
 
 def collect(sources: Sequence[RecordSource], catalog: Catalog) -> Gathered:
-    """The records of ``sources``, checked; one line for each that is not consistent and does not count."""
+    """Check the records of ``sources``; warn of each that is not consistent, so that it does not count."""
     gathered = gather(sources, catalog)
     for verdict in gathered.refused:
         warn(f"{visible(str(verdict.path))}: {verdict.level.name} only: {verdict.problem}")
@@ -70,7 +70,7 @@ def collect(sources: Sequence[RecordSource], catalog: Catalog) -> Gathered:
 
 
 def home(sources: Sequence[RecordSource], site: Path | None = None) -> Path:
-    """Where tables and site lie: beside the first folder of the user's own, else beside the ``site`` that was
-    asked for, else where a checkout has its boards."""
+    """Find the folder for tables and site: the parent of the first local source, else of ``site``, else of a
+    checkout's records."""
     own = [source.folder.parent for source in sources if not source.remote]
     return own[0] if own else site.absolute().parent if site else RECORDS.parent

@@ -1,4 +1,4 @@
-"""``fedbench leaderboard show``: a board as it stands."""
+"""``fedbench leaderboard show``: print a board's tables."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def command(app: App, boards: tuple[str, ...], records: tuple[str, ...], format:
     gap closed: share of the way from the floor to the ceiling, its mean over seeds and 95 % interval.
     ≥ 0.5: share of the runs that close at least half of it. drop: mean drop from the running best.
     """
-    found = chosen(boards, app.catalog)
+    selected = chosen(boards, app.catalog)
     if not boards:
-        print_rows([{"board": b.name, "track": b.track, "title": b.title} for b in found], format)
+        print_rows([{"board": b.name, "track": b.track, "title": b.title} for b in selected], format)
         return
     from fedbench.leaderboard.tables import document, headings
 
     gathered = collect(open_sources(records), app.catalog)
-    standings = rank_boards(found, app.catalog, gathered)
+    standings = rank_boards(selected, app.catalog, gathered)
     if format == "json":
         keys = ("table", "note", "rows")
         tables = {

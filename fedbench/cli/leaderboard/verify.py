@@ -1,4 +1,4 @@
-"""``fedbench leaderboard verify``: how far records can be trusted."""
+"""``fedbench leaderboard verify``: check records up to a level of the ladder."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def command(
 
 
 def _path(name: str) -> Path:
-    """The file or folder that ``name`` stands for; what is remote is fetched."""
+    """Find the file or folder that ``name`` stands for; a remote source is fetched."""
     path = Path(name)
     if name.startswith(REMOTE) or path.is_dir():
         return open_source(name).folder
@@ -91,7 +91,7 @@ def _path(name: str) -> Path:
 
 
 def _again(app: App, asked: Level) -> Replay:
-    """What runs a record again. Only this needs torch."""
+    """Make what runs a record again; only this imports torch."""
     from fedbench.replay import Replayer
 
     replayer = Replayer(app.catalog)

@@ -1,1 +1,1 @@
-"""Where a site can go. Each module is one kind of place, registered as a plugin's would be."""
+"""Publishers of sites. Each module is one kind of target, registered as a plugin's would be."""

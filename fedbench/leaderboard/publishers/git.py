@@ -8,9 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from fedbench.errors import UsageError
-from fedbench.leaderboard.git import Git, is_branch, without_password
+from fedbench.errors import FedbenchError, UsageError
+from fedbench.git import is_branch, without_password
 from fedbench.leaderboard.publishing import Changes, site_changes
+from fedbench.leaderboard.repository import Repository
 
 
 class GitPublisher:
@@ -31,25 +32,28 @@ class GitPublisher:
 
     def prepare(self, site: Path, scratch: Path) -> GitPublication:
         """Read the branch; ``scratch`` becomes a repository with what is needed of it."""
-        git = Git(scratch, site)
-        git("init", "--quiet")
+        repository = Repository(folder=scratch, work_tree=site)
+        repository.create()
         ref = f"refs/heads/{self.branch}"
-        tip = git("ls-remote", "--", self.remote, ref).partition("\t")[0]
+        tip = repository.tip(self.remote, ref)
         there = {}
         if tip:
-            git("fetch", "--quiet", "--depth=1", "--no-tags", "--", self.remote, ref)
-            tip = git("rev-parse", "FETCH_HEAD").strip()
-            git("read-tree", tip)
-            listed = (line.split("\t", 1) for line in git("ls-files", "-s", "-z").split("\0") if line)
-            there = {name: entry.split()[1] for entry, name in listed}
-        return GitPublication(git, self.remote, ref, tip, site_changes(site, there))
+            repository.fetch(self.remote, ref)
+            tip = repository.run(["rev-parse", "FETCH_HEAD"]).strip()
+            repository.run(["read-tree", tip])
+            lines = repository.run(["ls-files", "-s", "-z"]).split("\0")
+            entries = (line.split("\t", 1) for line in lines if line)
+            there = {name: entry.split()[1] for entry, name in entries}
+        return GitPublication(
+            repository=repository, remote=self.remote, ref=ref, tip=tip, changes=site_changes(site, there)
+        )
 
 
 @dataclass(frozen=True)
 class GitPublication:
     """The branch at ``tip`` (empty if it is not there yet) and the site as what comes next."""
 
-    git: Git
+    repository: Repository
     remote: str
     ref: str
     tip: str
@@ -57,10 +61,17 @@ class GitPublication:
 
     def push(self, message: str) -> str:
         """Commit the site on top of ``tip`` and push it; where it went, without a password."""
-        names = [row["file"] for row in self.changes.rows]
-        self.git("update-index", "--add", "--remove", "-z", "--stdin", stdin="".join(f"{n}\0" for n in names))
-        tree = self.git("write-tree").strip()
+        run = self.repository.run
+        names = "".join(f"{row['file']}\0" for row in self.changes.rows)
+        run(["update-index", "--add", "--remove", "-z", "--stdin"], stdin=names)
+        tree = run(["write-tree"]).strip()
         parents = ("-p", self.tip) if self.tip else ()
-        commit = self.git("commit-tree", tree, *parents, "-m", message).strip()
-        self.git("push", "--quiet", "--", self.remote, f"{commit}:{self.ref}")
+        commit = run(["commit-tree", tree, *parents, "-m", message]).strip()
+        try:
+            run(["push", "--quiet", "--", self.remote, f"{commit}:{self.ref}"])
+        except FedbenchError as error:
+            if "[rejected]" not in str(error):
+                raise
+            fix = "somebody published meanwhile: publish again; nothing was forced"
+            raise FedbenchError("the branch has diverged", why=error, fix=fix) from error
         return f"{without_password(self.remote)} {self.ref.removeprefix('refs/heads/')} {commit[:12]}"

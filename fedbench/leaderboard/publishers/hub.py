@@ -37,12 +37,14 @@ class HubPublisher:
         with hub_errors(self.name):
             try:
                 tip = self.api.repo_info(**where).sha
-                for found in self.api.list_repo_tree(**where, recursive=True, revision=tip):
-                    if isinstance(found, RepoFile):
-                        there[found.path] = found.lfs.sha256 if found.lfs else found.blob_id
-            except RepositoryNotFoundError:  # or a private one of somebody else's, which only a push tells
+                for entry in self.api.list_repo_tree(**where, recursive=True, revision=tip):
+                    if isinstance(entry, RepoFile):
+                        there[entry.path] = entry.lfs.sha256 if entry.lfs else entry.blob_id
+            except RepositoryNotFoundError:  # or a private one of another user: then the push is refused
                 tip = None
-        return HubPublication(self.api, where, site, tip, site_changes(site, there))
+        return HubPublication(
+            api=self.api, where=where, site=site, tip=tip, changes=site_changes(site, there)
+        )
 
 
 @dataclass(frozen=True)

@@ -36,15 +36,16 @@ WIDTH, HEIGHT, SMALL = 560, 340, 12.0
 """A picture's size and its letters', in CSS pixels at full size; matplotlib's points are taken for those."""
 
 MOST_DRAWN = 24
-"""Entries in a picture; beyond that nobody can tell them apart."""
+"""Most entries in a picture; more lines would hide each other."""
 
 HUGE = 1e9
-"""No measure of ours comes near; a picture that held more could show nothing else."""
+"""Values beyond this are not drawn: no measure of ours comes near, and the others would shrink to a line."""
 
 
 @dataclass(frozen=True)
 class Look:
-    """How a contender is drawn, the same in every picture of a board."""
+    """How a contender is drawn: colour (``#rrggbb``), dashes, line width and drawing order, the same in every
+    picture of a board."""
 
     colour: str
     dash: tuple[float, ...] = ()
@@ -53,11 +54,12 @@ class Look:
 
     @property
     def ink(self) -> str:
-        """As the style sheet knows it."""
+        """The style sheet's name of the colour."""
         return NAMES[self.colour]
 
     @property
     def linestyle(self) -> Any:
+        """The dashes as matplotlib takes them."""
         return (0, self.dash) if self.dash else "-"
 
 
@@ -76,7 +78,8 @@ class Key:
 
 @dataclass(frozen=True)
 class Chart:
-    """A picture with what is said below it. ``others`` are drawn in grey, ``undrawn`` not at all."""
+    """A picture and its caption. ``others`` is the number of entries drawn in grey, ``undrawn`` of those left
+    out."""
 
     svg: Markup
     caption: str
@@ -107,9 +110,9 @@ class Charts:
         """The measure over the rounds: the mean over seeds, and a band from the worst seed to the best."""
         metric = standing.scenario.metric
         lines = {
-            score.contender.key: (score.contender, found)
+            score.contender.key: (score.contender, known)
             for score in standing.scores
-            if (found := [run.curves[metric] for run in score.counted if _drawable(run.curves.get(metric))])
+            if (known := [run.curves[metric] for run in score.counted if _drawable(run.curves.get(metric))])
         }
         if not lines:
             return None
@@ -142,7 +145,7 @@ class Charts:
         )
 
     def costs(self, standing: ScenarioStanding) -> Chart | None:
-        """What was sent until the target was reached, and how far an entry came in the end."""
+        """The uplink until the target was reached, and the share of the gap closed at the end."""
         points = [
             (score.contender, _sent(score), score.gap) for score in standing.scores if score.gap is not None
         ]
@@ -156,7 +159,7 @@ class Charts:
 
     @cached_property
     def overall_costs(self) -> Chart | None:
-        """The same over all scenarios that are open, for who reached every target."""
+        """The same over all open scenarios, for entries that reached every target."""
         titles = [s.scenario.title for s in self.standings.scenarios if not s.problem]
         points = []
         for row in self.standings.rows:
@@ -206,23 +209,23 @@ class Charts:
         )
 
     def spread(self, standing: ScenarioStanding) -> Chart | None:
-        """What each client got in the end: a dot a client, the mean over seeds; the bar is their mean."""
+        """Each client's measure at the end: a dot a client, mean over seeds; the bar is the clients' mean."""
         clients = {
-            score.contender.key: (score.contender, found)
+            score.contender.key: (score.contender, values)
             for score in standing.scores
-            if (found := _per_client(score)) and all(abs(value) < HUGE for value in found)
+            if (values := _per_client(score)) and all(abs(value) < HUGE for value in values)
         }
         drawn = self._chosen([contender for contender, _ in clients.values()])
         if not drawn:
             return None
         figure, axes = _axes(standing.scenario.metric, "", height=64 + 22 * len(drawn), left=176)
         for place, contender in enumerate(drawn):
-            found, look = clients[contender.key][1], self._look(contender)
+            values, look = clients[contender.key][1], self._look(contender)
             dots = axes.scatter(
-                found, [place] * len(found), s=26, color=look.colour, alpha=0.55, linewidth=0, zorder=3
+                values, [place] * len(values), s=26, color=look.colour, alpha=0.55, linewidth=0, zorder=3
             )
             dots.set_gid(SERIES + contender.key)
-            axes.plot([fmean(found)] * 2, [place - 0.32, place + 0.32], color=INK, linewidth=1.4, zorder=4)
+            axes.plot([fmean(values)] * 2, [place - 0.32, place + 0.32], color=INK, linewidth=1.4, zorder=4)
             axes.text(
                 -0.02,
                 place,
@@ -252,7 +255,7 @@ class Charts:
     def _scatter(
         self, points: Sequence[tuple[Contender, float | None, Interval]], name: str, title: str, caption: str
     ) -> Chart | None:
-        """``points`` are who, megabytes (None: the target was not reached) and the gap closed."""
+        """``points`` are contender, megabytes (None: the target was not reached) and gap closed."""
         sound = [point for point in points if abs(point[2].mean) < HUGE and (point[1] or 0) < HUGE]
         reached = [sent for _, sent, _ in sound if sent is not None]
         if not reached:
@@ -311,7 +314,7 @@ class Charts:
         return self.looks.get(contender.key, REST)
 
     def _chosen(self, contenders: Sequence[Contender]) -> list[Contender]:
-        """Who is drawn: who has a look, then the others in their order."""
+        """The contenders to draw: those with a look, then the others in their order."""
         first = sorted(contenders, key=lambda contender: contender.key not in self.looks)[:MOST_DRAWN]
         return [contender for contender in contenders if contender in first]
 
@@ -355,7 +358,8 @@ def bars(held: Heterogeneity, title: str) -> Chart:
 
 
 def _axes(below: str, above: str, *, height: int = HEIGHT, left: int = 52) -> tuple[Figure, Any]:
-    """Axes in the house's manner: no box, horizontal lines, names where they are read first."""
+    """A figure and axes without a box, with horizontal lines; ``above`` and ``below`` name the values and the
+    horizontal axis."""
     figure = Figure(figsize=(WIDTH / 72, height / 72))
     top, bottom, right = 26, 40, 12
     axes = figure.add_axes(
@@ -373,7 +377,7 @@ def _axes(below: str, above: str, *, height: int = HEIGHT, left: int = 52) -> tu
 
 
 def _shortened(text: str, most: int = 24) -> str:
-    """As long as there is room for, and only characters that XML may hold."""
+    """``text`` cut to ``most`` characters, all of which XML may hold."""
     return cut(visible(text), most)
 
 
@@ -383,9 +387,9 @@ def _drawable(curve: Curve | None) -> bool:
 
 def _sent(score: Score) -> float | None:
     """Megabytes until the target was reached, if every seed reached it."""
-    found = score.summary
-    everywhere = found.curves and found.reached == found.curves == len(found.seeds)
-    return found.uplink_megabytes_to_target if everywhere else None
+    summary = score.summary
+    everywhere = summary.curves and summary.reached == summary.curves == len(summary.seeds)
+    return summary.uplink_megabytes_to_target if everywhere else None
 
 
 def _per_client(score: Score) -> list[float]:

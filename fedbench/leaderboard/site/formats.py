@@ -10,11 +10,11 @@ from fedbench.verification.safety import cut
 
 NOTHING = "–"
 LONGEST = 400
-"""Letters of one value; what a record says may be longer, a page need not."""
+"""Most letters of one value on a page; a record may hold longer ones."""
 
 
 def number(value: float | None, digits: int = 2) -> str:
-    """``0.84``, or a dash where there is no number; one that no column has room for as ``1.2e+30``."""
+    """``0.84``, or a dash where there is no number; a huge one as ``1.2e+30``."""
     if value is None:
         return NOTHING
     text = f"{value:.1e}" if abs(value) >= 1e9 else f"{value:,.{digits}f}"
@@ -41,20 +41,21 @@ def ranges(values: tuple[int, ...]) -> str:
 
 
 def short(text: str) -> str:
+    """``text``, cut to :data:`LONGEST` letters."""
     return cut(text, LONGEST)
 
 
-def value(found: Any) -> str:
+def value(setting: Any) -> str:
     """An option or setting, as the command line takes it."""
-    return short(format_value(found))
+    return short(format_value(setting))
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Nested values as (dotted key, text), without those that say nothing."""
-    for key, found in values.items():
-        if isinstance(found, Mapping):
-            yield from flat(found, f"{prefix}{short(key)}.")
-        elif isinstance(found, list | tuple) and found:
-            yield f"{prefix}{short(key)}", short(", ".join(map(value, found)))
-        elif found is not None and found != []:
-            yield f"{prefix}{short(key)}", value(found)
+    """Nested values as (dotted key, text), without None and empty lists."""
+    for key, inner in values.items():
+        if isinstance(inner, Mapping):
+            yield from flat(inner, f"{prefix}{short(key)}.")
+        elif isinstance(inner, list | tuple) and inner:
+            yield f"{prefix}{short(key)}", short(", ".join(map(value, inner)))
+        elif inner is not None and inner != []:
+            yield f"{prefix}{short(key)}", value(inner)

@@ -27,16 +27,16 @@ from fedbench.registry import Entry
 from fedbench.verification.ladder import Level
 
 GENERATOR = "fedbench leaderboard build"
-"""How a page says what made it."""
+"""What a page names as its generator."""
 
 Page = tuple[str, bytes]
-"""Its path below the site's root, and its bytes."""
+"""A file of the site: its path below the root, and its bytes."""
 
 
 @dataclass(frozen=True)
 class Site:
-    """What the pages are made of. ``records`` says by id where a record lies, seen from the site's root;
-    ``warn`` hears what could not be shown."""
+    """What the pages show. ``records`` holds the path of each record from the site's root, by id; ``warn`` is
+    called with a line for each thing that can't be shown."""
 
     boards: tuple[Standings, ...]
     catalog: Catalog
@@ -83,11 +83,11 @@ class Site:
     @cached_property
     def scenarios(self) -> Mapping[str, Scenario]:
         """Those of the boards that are installed, by name."""
-        found = {}
+        installed = {}
         for name in sorted({s.name for standings in self.boards for s in standings.contest.scenarios}):
             with suppress(FedbenchError):  # the board says what is wrong with it
-                found[name] = load_scenario(self.catalog.scenario(name).spec.path)
-        return found
+                installed[name] = load_scenario(self.catalog.scenario(name).spec.path)
+        return installed
 
     def _scenarios(self) -> Iterator[Page]:
         load = ClientLoader(self.catalog)

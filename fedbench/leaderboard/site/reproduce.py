@@ -60,6 +60,6 @@ def _option_set(contest: Contest, row: Row, runs: list[RunSummary]) -> OptionSet
 
 def environments(runs: Sequence[RunSummary]) -> list[tuple[Mapping[str, Any], int]]:
     """The different environments of ``runs`` and how many of them each had, the commonest first."""
-    found = {canonical_json(run.environment): run.environment for run in runs}
+    by_key = {canonical_json(run.environment): run.environment for run in runs}
     counts = Counter(canonical_json(run.environment) for run in runs)
-    return [(found[key], counts[key]) for key in sorted(counts, key=lambda key: (-counts[key], key))]
+    return [(by_key[key], counts[key]) for key in sorted(counts, key=lambda key: (-counts[key], key))]

@@ -1,4 +1,4 @@
-"""What a scenario's page shows of its clients: what they hold, how they differ, a few of their images."""
+"""The clients on a scenario's page: what they hold, how they differ, a few of their images."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fedbench.data.loading import load_data, load_partition
 from fedbench.data.partition import Partition
 
 IMAGES, CLIENTS, SIDE, SPACE = 8, 6, 64, 4
-"""So many images of so many clients are shown, so wide and so far from each other (pixels)."""
+"""Images of a client, clients, the images' side and the space between them (pixels)."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
-"""Matplotlib figures as SVG inside a page: they take colours and font from it, and have a name and a text.
+"""Matplotlib figures as SVG inside a page, with the page's colours and font, a title and a description.
 
-Nothing in them needs an inline style, so that the page's Content-Security-Policy can forbid those.
+They need no inline style, so that the page's Content-Security-Policy can forbid those.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ def inline(
     colours: Mapping[str, str],
     tips: Mapping[str, str],
 ) -> Markup:
-    """The figure as an ``<svg>`` element; ``name`` is unique in its page. ``colours`` maps the figure's (as
-    ``#rrggbb``) to what the style sheet calls them, ``tips`` a series to what it says when pointed at."""
+    """Draw the figure as an ``<svg>`` element; ``name`` is unique in its page. ``colours`` maps the figure's
+    (as ``#rrggbb``) to the style sheet's names, ``tips`` a series to the text shown when it is pointed at."""
     root = _drawn(figure)
     _strip(root)
     _rename(root, name)
@@ -91,7 +91,7 @@ def _strip(element: Element) -> None:
 
 
 def _rename(root: Element, name: str) -> None:
-    """Ids that are referred to get a short name that no other figure of the page has; others go."""
+    """Give ids that are referred to a name that is unique in the page, and remove the others."""
     references = [(e, key) for e in root.iter() for key in (HREF, "clip-path") if key in e.attrib]
     numbers = count()
     new = {
@@ -109,7 +109,7 @@ def _rename(root: Element, name: str) -> None:
 
 
 def _plain(element: Element, colours: Mapping[str, str]) -> None:
-    """Styles as attributes, colours by name, coordinates to a hundredth."""
+    """Write styles as attributes, colours by name and coordinates to a hundredth."""
     for declaration in element.attrib.pop("style", "").split(";"):
         key, _, value = (part.strip() for part in declaration.partition(":"))
         if key in KEPT:
@@ -124,7 +124,7 @@ def _hundredth(number: re.Match[str]) -> str:
 
 
 def _series(element: Element, tips: Mapping[str, str]) -> None:
-    """``id="series:KEY"`` may stand there twice; as data it may, and it gets its tip."""
+    """Turn ``id="series:KEY"``, which may occur twice, into data, and add the series' tip."""
     if element.get("id", "").startswith(SERIES):
         key = element.attrib.pop("id").removeprefix(SERIES)
         element.attrib |= {"class": "series", "data-series": key}

@@ -65,6 +65,6 @@ def safe(address: str) -> str:
 
 def paper(citation: str) -> str:
     """The address of the paper that a citation such as "Li et al. 2020, arXiv 1812.06127" is about."""
-    if found := re.search(r"\barXiv[: ]\s*(\d{4}\.\d{4,5})\b", citation):
-        return f"https://arxiv.org/abs/{found[1]}"
+    if match := re.search(r"\barXiv[: ]\s*(\d{4}\.\d{4,5})\b", citation):
+        return f"https://arxiv.org/abs/{match[1]}"
     return safe(citation)

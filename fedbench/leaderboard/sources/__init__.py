@@ -1,1 +1,1 @@
-"""How records are fetched from elsewhere; each module is one kind of place."""
+"""Fetching records from remote sources; each module is one kind of source."""

@@ -1,4 +1,4 @@
-"""What is taken from a remote source of records, and where it is kept.
+"""Fetching the records of a remote source into the cache.
 
 Only plain files called ``record.json`` and one ``verified.json`` are taken, bounded in number and size, into
 the cache below the commit they are of: the same commit is fetched once. Nothing of them is run or followed.
@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from fedbench.data.features import cache_folder
 from fedbench.errors import UsageError
 from fedbench.fingerprint import sha256_json
-from fedbench.leaderboard.git import without_password
+from fedbench.git import without_password
 from fedbench.results.parsing import MOST_BYTES
 from fedbench.results.store import RECORD
 from fedbench.verification.badges import BADGES
@@ -72,13 +72,13 @@ def fetched(
                 fetch({PurePosixPath(BADGES): badges}, new)
             try:
                 new.rename(home)
-            except OSError:  # another process was faster
+            except OSError:  # another process has fetched it meanwhile
                 if not home.is_dir():
                     raise
         for older in home.parent.iterdir():
             if older != home and not older.name.startswith("."):
                 shutil.rmtree(older, ignore_errors=True)
-    return RecordSource(shown, home / "records", home / BADGES, remote=True)
+    return RecordSource(name=shown, folder=home / "records", badges=home / BADGES, remote=True)
 
 
 def _selected(

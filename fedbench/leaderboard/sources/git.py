@@ -12,9 +12,9 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from fedbench.errors import FedbenchError, UsageError
-from fedbench.leaderboard.git import Git, is_branch, without_password
+from fedbench.git import HARMLESS, is_branch, without_password
+from fedbench.leaderboard.repository import Repository
 from fedbench.leaderboard.sources.fetching import RecordSource, RemoteFile, fetched
-from fedbench.verification.history import HARMLESS
 
 GUARDED = (
     *HARMLESS,
@@ -22,7 +22,7 @@ GUARDED = (
     *("-c", "fetch.fsckObjects=true"),
     *("-c", "fetch.recurseSubmodules=false"),
 )
-"""Settings under which a remote can neither name programs nor send objects that are none."""
+"""Settings under which a remote can neither name programs nor send malformed objects."""
 
 MOST_FETCHED = 2_000_000_000
 """Bytes of a fetched commit on disk, with all that is no record."""
@@ -45,31 +45,31 @@ def fetch_git(name: str) -> RecordSource:
         remote = str(Path(remote).resolve())
     ref = f"refs/heads/{branch}" if branch else "HEAD"
     with tempfile.TemporaryDirectory(prefix="fedbench-git-") as scratch:
-        git = Git(Path(scratch), Path(scratch), GUARDED)
+        repository = Repository(folder=Path(scratch), work_tree=Path(scratch), settings=GUARDED)
         try:
-            git("init", "--quiet")
-            tip = git("ls-remote", "--", remote, ref).partition("\t")[0]
+            repository.create()
+            tip = repository.tip(remote, ref)
             if not tip:
                 why = f"it has no branch {branch}" if branch else "it is empty"
                 raise UsageError(f"no records in {without_password(name)}", why=why)
-            return fetched(name, tip, partial(_list, git, remote, ref), partial(_fetch, git))
+            return fetched(name, tip, partial(_list, repository, remote, ref), partial(_fetch, repository))
         except UsageError:
             raise
         except FedbenchError as error:
-            fix = "a private one needs git's own credentials; git asks nobody for a password here"
+            fix = "a private one needs git's own credentials; no password is asked for here"
             raise UsageError(
                 f"can't read records from {without_password(name)}", why=error, fix=fix
             ) from error
 
 
-def _list(git: Git, remote: str, ref: str) -> Iterator[RemoteFile]:
+def _list(repository: Repository, remote: str, ref: str) -> Iterator[RemoteFile]:
     """Fetch the tip of ``ref`` and list its plain files."""
-    fetch = ("fetch", "--quiet", "--depth=1", "--no-tags", "--no-recurse-submodules", "--", remote, ref)
-    git.bytes(*fetch, check=partial(_check_size, git.folder))
-    for line in git("ls-tree", "-r", "-l", "-z", "--full-tree", "FETCH_HEAD").split("\0"):
+    repository.fetch(remote, ref, check=partial(_check_size, repository.folder))
+    listing = repository.run(["ls-tree", "-r", "-l", "-z", "--full-tree", "FETCH_HEAD"])
+    for line in listing.split("\0"):
         entry, _, path = line.partition("\t")
         if path and (fields := entry.split())[0] in PLAIN_FILES:
-            yield RemoteFile(PurePosixPath(path), int(fields[3]), fields[2])
+            yield RemoteFile(path=PurePosixPath(path), size=int(fields[3]), id=fields[2])
 
 
 def _check_size(folder: Path) -> None:
@@ -78,12 +78,13 @@ def _check_size(folder: Path) -> None:
         raise FedbenchError("it is too large", why=f"more than {MOST_FETCHED / 1e9:g} GB")
 
 
-def _fetch(git: Git, files: Mapping[PurePosixPath, RemoteFile], folder: Path) -> None:
+def _fetch(repository: Repository, files: Mapping[PurePosixPath, RemoteFile], folder: Path) -> None:
     """Write ``files`` below ``folder``, from the repository's objects."""
     wanted = list(files.items())
     for start in range(0, len(wanted), AT_ONCE):
         part = wanted[start : start + AT_ONCE]
-        out = git.bytes("cat-file", "--batch", stdin="".join(f"{file.id}\n" for _, file in part).encode())
+        names = "".join(f"{file.id}\n" for _, file in part)
+        out = repository.run_bytes(["cat-file", "--batch"], stdin=names.encode())
         for path, file in part:
             header, _, out = out.partition(b"\n")
             if header.split() != [file.id.encode(), b"blob", str(file.size).encode()]:

@@ -61,9 +61,9 @@ def _list(api: HfApi, repository: str, tip: str) -> Iterator[RemoteFile]:
     """The data set's files at commit ``tip``."""
     from huggingface_hub.hf_api import RepoFile
 
-    for found in api.list_repo_tree(repository, repo_type="dataset", recursive=True, revision=tip):
-        if isinstance(found, RepoFile):
-            yield RemoteFile(PurePosixPath(found.path), found.size, found.path)
+    for entry in api.list_repo_tree(repository, repo_type="dataset", recursive=True, revision=tip):
+        if isinstance(entry, RepoFile):
+            yield RemoteFile(path=PurePosixPath(entry.path), size=entry.size, id=entry.path)
 
 
 def _fetch(
