@@ -26,8 +26,8 @@ FLOORS = (
     "federation results",
     "runs verification",
     "alignment preference leaderboard",
-    "jobs observers run_record attempt runner progress replay board_runs builtins",
-    "installed matrix experiments analysis",
+    "jobs observers run_record attempt runner progress replay board_runs builtins"
+    " installed matrix experiments analysis",
     "cli testing __main__",
 )
 FLOOR = {part: floor for floor, parts in enumerate(FLOORS) for part in parts.split()}
@@ -64,7 +64,7 @@ def test_no_modules_import_each_other():
     assert not house.circles(house.folder_graph(graph))
 
 
-STILL = {"positional": 2, "format skips": 0, "retired": 2, "undocumented": 34}
+STILL = {"positional": 0, "format skips": 0, "retired": 0, "undocumented": 3}
 """How many places still break a rule of the house; a number here only falls, to 0."""
 
 
