@@ -23,11 +23,11 @@ _EXPORTS = {
     ),
     "fedbench.api.scenario": "load_scenario",
     "fedbench.api.specs": (
-        "BackboneSpec DatasetSpec LeaderboardSpec MethodSpec MetricSpec PartitionerSpec PublisherSpec "
+        "BackboneSpec DatasetSpec Form LeaderboardSpec MethodSpec MetricSpec PartitionerSpec PublisherSpec "
         "Reduction ScenarioSpec"
     ),
     "fedbench.data.features": "cache_folder",
-    "fedbench.data.items": "AlignmentData FederatedData Form Item Pair Preference PreferenceData Suite",
+    "fedbench.data.items": "AlignmentData FederatedData Item Pair Preference PreferenceData Suite",
     "fedbench.data.partition": "Partition Partitioner",
     "fedbench.errors": "FedbenchError PluginError Unavailable UsageError suggest",
     "fedbench.evaluation.estimates": "Estimate mean ratio",
@@ -82,6 +82,7 @@ if TYPE_CHECKING:
     from fedbench.api.scenario import load_scenario as load_scenario
     from fedbench.api.specs import BackboneSpec as BackboneSpec
     from fedbench.api.specs import DatasetSpec as DatasetSpec
+    from fedbench.api.specs import Form as Form
     from fedbench.api.specs import LeaderboardSpec as LeaderboardSpec
     from fedbench.api.specs import MethodSpec as MethodSpec
     from fedbench.api.specs import MetricSpec as MetricSpec
@@ -92,7 +93,6 @@ if TYPE_CHECKING:
     from fedbench.data.features import cache_folder as cache_folder
     from fedbench.data.items import AlignmentData as AlignmentData
     from fedbench.data.items import FederatedData as FederatedData
-    from fedbench.data.items import Form as Form
     from fedbench.data.items import Item as Item
     from fedbench.data.items import Pair as Pair
     from fedbench.data.items import Preference as Preference

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fedbench.api.hookspecs import hookimpl
-from fedbench.api.specs import LeaderboardSpec, MetricSpec, PartitionerSpec, PublisherSpec
+from fedbench.api.specs import Form, LeaderboardSpec, MetricSpec, PartitionerSpec, PublisherSpec
 
 PARTITIONERS = {
     "manifest": ("partitioners", "ManifestOptions", "the units a file shipped with the scenario names"),
@@ -31,7 +31,7 @@ def fedbench_register_partitioners() -> Iterator[PartitionerSpec]:
         yield PartitionerSpec(name, f"{at}:{name}", summary, f"{at}:{options}")
 
 
-METRICS = {
+METRICS: dict[str, tuple[str, Form, tuple[str, ...], str]] = {
     "caption": ("CaptionLikelihood", "caption", ("nll", "token_accuracy"), "likelihood of held-out text"),
     "choice": ("ChoiceAccuracy", "choice", ("accuracy", "raw_accuracy"), "choice against the blind prior"),
     "yesno": (

@@ -20,6 +20,9 @@ from fedbench.results.records import Record
 ScenarioLike = str | Path | Scenario
 """A scenario's name, the path of its ``.toml`` file, or the scenario itself."""
 
+MOST_SEED = 2**63 - 1
+"""Largest seed: exports keep it in 64 bits."""
+
 USUAL = {"alignment": "emoji-ii", "preference": "prefs-emoji-tasks"}
 """The scenario that is run when none is named, by the first method's track."""
 
@@ -130,13 +133,15 @@ def _usual_scenario(catalog: Catalog, methods: Sequence[str]) -> str:
 
 
 def _seed(value: int) -> int:
-    """A seed as a Python integer, whatever kind of integer it is given as."""
+    """A seed as a Python integer, whatever kind of integer it is given as; True is none."""
     try:
-        seed = operator.index(value)
+        seed = -1 if isinstance(value, bool) else operator.index(value)
     except TypeError:
         seed = -1
     if seed < 0:
         raise UsageError(f"seed {value!r}", why="seeds are whole numbers from 0")
+    if seed > MOST_SEED:
+        raise UsageError(f"seed {value}", why=f"seeds go up to {MOST_SEED}")
     return seed
 
 

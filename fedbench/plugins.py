@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
@@ -14,10 +16,14 @@ import pluggy
 
 from fedbench.api import hookspecs
 from fedbench.errors import FedbenchError, PluginError, UsageError, suggest
+from fedbench.factories import spec_problem
+from fedbench.process_state import output_on_stderr, preserved
 
 GROUP = "fedbench"
 DISABLE_VARIABLE = "FEDBENCH_DISABLE_PLUGINS"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+SLOW_SECONDS = 10.0
+"""How long a plugin may take without being named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +104,11 @@ class Plugins:
             if plugin.status != "active" or hook not in plugin.hooks:
                 continue
             try:
-                specs = [spec for group in self._only(key, hook)() for spec in group]
+                with self._guarded(plugin, hook):
+                    specs = [spec for group in self._only(key, hook)() for spec in group]
                 _check(specs, kind, hook)
-            except Exception as error:
-                self._reject(plugin, error)
+            except (Exception, SystemExit) as error:
+                self.reject(plugin, error)
                 continue
             collected += [(spec, plugin) for spec in specs]
         return collected
@@ -122,14 +129,45 @@ class Plugins:
             raise PluginError(line) from error
         self._warn(line)
 
+    def reject(self, plugin: Plugin, error: BaseException) -> None:
+        """Take a plugin that turned out to be broken out of use, and complain; once is enough."""
+        if self._plugins[plugin.key].status == "broken":
+            return
+        if self._pm.has_plugin(plugin.key):
+            self._pm.unregister(name=plugin.key)
+        self._plugins[plugin.key] = replace(plugin, status="broken", problem=_reason(error))
+        self.complain(plugin, "left out", error)
+
     def _call_each(self, hook: str, **arguments: Any) -> None:
         for key, plugin in list(self._plugins.items()):
             if plugin.status != "active" or hook not in plugin.hooks:
                 continue
             try:
-                self._only(key, hook)(**arguments)
-            except Exception as error:
+                with self._guarded(plugin, hook):
+                    self._only(key, hook)(**arguments)
+            except (Exception, SystemExit) as error:
                 self.complain(plugin, f"{hook} failed", error)
+
+    @contextmanager
+    def _guarded(self, plugin: Plugin, what: str) -> Iterator[None]:
+        """Run a plugin's code: it prints to stderr, is named when it takes long, and changes no state of the
+        process."""
+
+        def slow() -> None:
+            fix = f"block it with `fedbench -p no:{plugin.name} …`"
+            self._warn(f"plugin {plugin.title}: {what} has taken {SLOW_SECONDS:g} s so far — {fix}")
+
+        def changed(state: str) -> None:
+            self._warn(f"plugin {plugin.title}: {what} changed {state}, which is restored")
+
+        timer = threading.Timer(SLOW_SECONDS, slow)
+        timer.daemon = True
+        timer.start()
+        try:
+            with output_on_stderr(), preserved(changed):
+                yield
+        finally:
+            timer.cancel()
 
     def _only(self, key: str, hook: str) -> Any:
         others = [plugin for name, plugin in self._pm.list_name_plugin() if name != key]
@@ -147,11 +185,12 @@ class Plugins:
                 self._plugins[plugin.key] = replace(plugin, status="duplicate", problem=reason)
                 return
         try:
-            module = entry.load()
+            with self._guarded(plugin, "importing it"):
+                module = entry.load()
             self._pm.register(module, name=plugin.key)
             self._plugins[plugin.key] = replace(plugin, hooks=self._hooks(module))
         except (Exception, SystemExit) as error:
-            self._reject(plugin, error)
+            self.reject(plugin, error)
 
     def _hooks(self, module: ModuleType) -> tuple[str, ...]:
         callers = self._pm.get_hookcallers(module) or []
@@ -163,15 +202,9 @@ class Plugins:
             raise ValueError("it implements no hook (is @hookimpl missing?)")
         return tuple(sorted(caller.name for caller in callers))
 
-    def _reject(self, plugin: Plugin, error: BaseException) -> None:
-        if self._pm.has_plugin(plugin.key):
-            self._pm.unregister(name=plugin.key)
-        self._plugins[plugin.key] = replace(plugin, status="broken", problem=_reason(error))
-        self.complain(plugin, "left out", error)
-
 
 def _check(specs: Sequence[Any], kind: type, hook: str) -> None:
-    """Refuse specs of another type and names that a command line can't hold."""
+    """Refuse specs of another type, names that a command line can't hold, and fields that can't be."""
     names = set()
     for spec in specs:
         if not isinstance(spec, kind):
@@ -181,11 +214,18 @@ def _check(specs: Sequence[Any], kind: type, hook: str) -> None:
             raise ValueError(f"{hook}: {name!r} is not a name (letters, digits, - _ .)")
         if name in names:
             raise ValueError(f"{hook} gives {name!r} twice")
+        if problem := spec_problem(spec):  # type: ignore[arg-type]
+            raise ValueError(f"{hook}: {name!r}: {problem}")
         names.add(name)
 
 
 def _distribution(entry: EntryPoint) -> tuple[str, str]:
-    return (entry.dist.name, entry.dist.version) if entry.dist else ("unknown", "0")
+    """The distribution's name and version, also of one whose metadata lack them."""
+    metadata = entry.dist.metadata if entry.dist else None
+    if metadata is None:
+        return "unknown", "0"
+    given = {field: metadata[field] for field in ("Name", "Version") if field in metadata}
+    return given.get("Name") or "unknown", given.get("Version") or "0"
 
 
 def _reason(error: BaseException) -> str:

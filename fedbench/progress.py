@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from tqdm.asyncio import tqdm_asyncio
@@ -19,8 +20,9 @@ IN_NOTEBOOK = tqdm is not tqdm_asyncio
 
 
 def note(line: str) -> None:
-    """Print one line on stderr; stdout is for data."""
-    print(f"fedbench: {line}", file=sys.stderr)
+    """Print one line on stderr; stdout is for data. A stderr that can't be written stops no run."""
+    with suppress(OSError):
+        print(f"fedbench: {line}", file=sys.stderr)
 
 
 class Progress:

@@ -19,9 +19,9 @@ from fedbench.results.store import write_record
 ROOT = Path(__file__).parent.parent
 CORE = ROOT / "fedbench"
 FLOORS = (
-    "errors rng fingerprint files git params",
+    "errors rng fingerprint files git params process_state",
     "api",
-    "plugins registry resolution catalog environment",
+    "factories plugins registry resolution catalog environment",
     "data models evaluation",
     "federation results",
     "runs verification",

@@ -21,14 +21,14 @@ from fedbench.errors import FedbenchError, PluginError, UsageError
 from fedbench.plugins import Plugins
 
 REGISTRATION = {
-    "methods": 'MethodSpec("thing", "alignment", "m:f", "does it")',
+    "methods": 'MethodSpec("thing", "alignment", "json:loads", "does it")',
     "scenarios": 'ScenarioSpec(Path("thing.toml"))',
-    "backbones": 'BackboneSpec("thing", "m:f", "does it")',
-    "datasets": 'DatasetSpec("thing", "m:f", "does it")',
-    "partitioners": 'PartitionerSpec("thing", "m:f", "does it")',
-    "metrics": 'MetricSpec("thing", "m:f", "does it", "caption", ("nll",))',
+    "backbones": 'BackboneSpec("thing", "json:loads", "does it")',
+    "datasets": 'DatasetSpec("thing", "json:loads", "does it")',
+    "partitioners": 'PartitionerSpec("thing", "json:loads", "does it")',
+    "metrics": 'MetricSpec("thing", "json:loads", "does it", "caption", ("nll",))',
     "leaderboards": 'LeaderboardSpec(Path("thing.toml"))',
-    "publishers": 'PublisherSpec("thing", "m:f", "does it")',
+    "publishers": 'PublisherSpec("thing", "json:loads", "does it")',
 }
 OBSERVATION = {
     hook: kind(**{field.name: field.name for field in fields(kind)})
@@ -51,7 +51,7 @@ def hooks(body):
 
 def methods(*names, extra=""):
     """A hooks module that registers methods."""
-    lines = [f'    yield MethodSpec("{name}", "alignment", "m:f", "made up")' for name in names]
+    lines = [f'    yield MethodSpec("{name}", "alignment", "json:loads", "made up")' for name in names]
     return hooks("\n".join(["@hookimpl", "def fedbench_register_methods():", *lines, extra]))
 
 
@@ -137,14 +137,50 @@ BROKEN = {
     "name twice": (methods("same", "same"), "gives 'same' twice"),
     "path as text": (provides("scenarios", "yield ScenarioSpec('a.toml')"), "AttributeError: 'str' object"),
     "no hook": ("x = 1", "it implements no hook (is @hookimpl missing?)"),
+    "exits when asked": (provides("methods", "import sys; sys.exit()"), "SystemExit"),
+    "unknown track": (
+        provides("methods", 'yield MethodSpec("thing", "aligment", "json:loads", "x")'),
+        "'thing': there is no track 'aligment', did you mean 'alignment'?",
+    ),
+    "options that are no model": (
+        provides("methods", 'yield MethodSpec("thing", "alignment", "json:loads", "x", options=dict)'),
+        "'thing': its options are dict, not a subclass of fedbench.Options",
+    ),
+    "options that are not there": (
+        provides("datasets", 'yield DatasetSpec("thing", "json:loads", "x", options="gone:Options")'),
+        "'thing': it points at gone:Options, and there is no module 'gone'",
+    ),
+    "a factory that is not there": (
+        provides("backbones", 'yield BackboneSpec("thing", "broken_one.gone:make", "x")'),
+        "'thing': it points at broken_one.gone:make, and there is no module 'broken_one.gone'",
+    ),
+    "a factory without a colon": (
+        provides("partitioners", 'yield PartitionerSpec("thing", "json.loads", "x")'),
+        "'thing': it points at 'json.loads', which is not of the form 'module:attribute'",
+    ),
+    "a factory that is no text": (
+        provides("methods", 'yield MethodSpec("thing", "alignment", Path, "x")'),
+        "'thing': it points at Path, which is not of the form 'module:attribute'",
+    ),
+    "unknown form": (
+        provides("metrics", 'yield MetricSpec("thing", "json:loads", "x", "chioce", ("accuracy",))'),
+        "'thing': there is no form 'chioce', did you mean 'choice'?",
+    ),
+    "values that are one text": (
+        provides("metrics", 'yield MetricSpec("thing", "json:loads", "x", "choice", ("accuracy"))'),
+        "'thing': its values are 'accuracy', not a tuple of names",
+    ),
 }
+
+
+LISTED = ("methods", "scenarios", "backbones", "datasets", "partitioners", "metrics")
 
 
 @pytest.mark.parametrize(("text", "reason"), BROKEN.values(), ids=BROKEN.keys())
 def test_a_broken_plugin_is_one_line_and_stops_nobody(site, fedbench, text, reason):
     install_plugin(site, "broken-one", {"hooks.py": text}, version="3.1")
     install_plugin(site, "zzz-after", {"hooks.py": methods("after")})
-    done = fedbench("list", "--format", "json")
+    done = fedbench("list", *LISTED, "--format", "json")
     assert done.returncode == 0, done.stderr
     assert {"after", "fedavg"} <= listed(done) and "fine" not in listed(done)
     assert "emoji-ii" in listed(done, "scenario")
@@ -355,7 +391,6 @@ def test_a_plugin_that_fails_to_add_its_command_is_one_line(site, fedbench):
 
 
 UNLOADABLE = {
-    "no module": ("nowhere.to_be_found:Method", "No module named 'nowhere'"),
     "no attribute": ("lazy_one.real:Nope", "has no attribute 'Nope'"),
     "fails on import": ("lazy_one.torn:Method", "NameError"),
     "fails when made": ("lazy_one.real:Method", "ValueError: never today"),
@@ -377,7 +412,7 @@ def test_a_factory_is_resolved_late_and_its_failure_names_the_plugin(installed, 
 
 
 def test_options_may_be_lazy_too(installed):
-    spec = 'yield MethodSpec("lazy", "alignment", "m:f", "", options="lazy_one.options:MyOptions")'
+    spec = 'yield MethodSpec("lazy", "alignment", "json:loads", "", options="lazy_one.options:MyOptions")'
     files = {
         "hooks.py": provides("methods", spec),
         "options.py": "from fedbench import Options\nclass MyOptions(Options):\n    mu: float = 0.5",
@@ -406,3 +441,85 @@ def test_options_of_every_kind_are_set_and_read_back_from_a_record():
     for wrong in ({"steps": "1"}, {"steps": 1.0}, {"betas": [1.0]}, {"kind": "none"}):
         with pytest.raises(UsageError, match="bad value"):
             validated(OfEveryKind, wrong, "method 'm'")
+
+
+def test_plugins_names_a_factory_that_its_module_does_not_define_and_imports_nothing(site, fedbench):
+    """`list` sees that the module is there; `plugins` reads its source as well."""
+    text = provides("methods", 'yield MethodSpec("thing", "alignment", "half_one.method:Methd", "x")')
+    install_plugin(site, "half-one", {"hooks.py": text, "method.py": "import torch\nclass Method: ..."})
+    assert "thing" in listed(fedbench("list", "--format", "json"))
+    done = fedbench("plugins", "--format", "json")
+    (row,) = (row for row in json.loads(done.stdout) if row["plugin"] == "half-one:half-one")
+    why = "it points at half_one.method:Methd, and half_one.method has no 'Methd', did you mean 'Method'?"
+    assert row["status"] == "broken" and why in row["problem"]
+    assert why in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+NOISY = """
+import os, sys
+print("hello from Python")
+os.system("echo hello from a child")
+"""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        NOISY + methods("loud"),
+        methods(
+            "loud", extra="    print('hello from Python'); import os; os.system('echo hello from a child')"
+        ),
+    ],
+    ids=["at import", "when asked"],
+)
+def test_what_a_plugin_prints_goes_to_stderr(site, fedbench, text):
+    install_plugin(site, "loud-one", {"hooks.py": text})
+    done = fedbench("list", "--format", "json")
+    assert "loud" in listed(done) and done.returncode == 0
+    assert "hello from Python" in done.stderr and "hello from a child" in done.stderr
+
+
+@pytest.mark.parametrize("hook", ["importing it", "fedbench_register_methods"])
+def test_a_plugin_that_takes_long_is_named_while_it_does(installed, monkeypatch, hook):
+    monkeypatch.setattr("fedbench.plugins.SLOW_SECONDS", 0.1)
+    slow = "import time; time.sleep(0.4)"
+    text = f"{slow}\n{methods('late')}" if hook == "importing it" else methods("late", extra=f"    {slow}")
+    said = []
+    plugins = installed({"slow-one": {"hooks.py": text}}, warn=said.append)
+    assert plugins.collect("fedbench_register_methods", specs.MethodSpec)
+    (line,) = said
+    assert line == (
+        f"plugin slow-one:slow-one 1.0: {hook} has taken 0.1 s so far"
+        " — block it with `fedbench -p no:slow-one …`"
+    )
+
+
+STATE = """
+import os, random, sys
+os.environ["SPOILT"] = "1"
+os.environ.pop("KEPT", None)
+os.chdir("/")
+random.seed(0)
+sys.setrecursionlimit(12345)
+"""
+
+
+def test_a_plugin_changes_no_state_of_the_process(installed, monkeypatch, tmp_path):
+    monkeypatch.setenv("KEPT", "yes")
+    monkeypatch.chdir(tmp_path)
+    before, limit, said = os.environ.copy(), sys.getrecursionlimit(), []
+    installed({"rude-one": {"hooks.py": STATE + methods("rude")}}, warn=said.append)
+    assert os.environ.copy() == before and Path.cwd() == tmp_path and sys.getrecursionlimit() == limit
+    (line,) = said
+    assert line == (
+        f"plugin rude-one:rude-one 1.0: importing it changed the working directory ({tmp_path} → /),"
+        f" Python's random numbers, the recursion limit ({limit} → 12345), the environment (KEPT, SPOILT),"
+        " which is restored"
+    )
+
+
+def test_a_distribution_without_a_name_is_loaded_as_unknown(site, fedbench):
+    install_plugin(site, "nameless", {"hooks.py": methods("fine")})
+    (site / "nameless-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\n")
+    done = fedbench("list", "--format", "json")
+    assert done.returncode == 0 and "fine" in listed(done) and "Traceback" not in done.stderr

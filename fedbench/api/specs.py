@@ -16,6 +16,15 @@ from fedbench.api.options import Options
 Track = Literal["alignment", "preference"]
 """What travels in a scenario: parameters (alignment) or rewards (preference)."""
 
+Form = Literal["caption", "choice", "yesno", "generate"]
+"""How an item is scored: the likelihood of a text; a choice by likelihood; yes or no; or a generated answer.
+
+>>> from typing import get_args
+>>> from fedbench import Form
+>>> get_args(Form)
+('caption', 'choice', 'yesno', 'generate')
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Reduction:
@@ -187,8 +196,8 @@ class MetricSpec:
     """``"module:attribute"`` of what is called without arguments and returns a ``Metric``."""
     summary: str
     """What it measures, in a line."""
-    form: str
-    """The form of the items that it scores, a ``Form``; it decides which columns the metric receives."""
+    form: Form
+    """The form of the items that it scores; it decides which columns the metric receives."""
     values: tuple[str, ...]
     """Names of the measures that it returns: ``accuracy`` becomes ``split/suite/accuracy``."""
 

@@ -66,6 +66,8 @@ def command(
     If more than one is named, the others are held against the first, if that is one method: the mean
     difference over the seeds that both have and its 95 % interval; better or worse if that leaves out zero.
     effect: the mean difference over the standard deviation of the differences.
+
+    A run without the number, and a file below a folder that is no record, is left out and named on stderr.
     """
     comparison = compare(
         what,
@@ -85,6 +87,6 @@ def command(
         click.echo(f"{plain(title) if format == 'markdown' else title}\n")
         print_rows(table.rows, format)
         click.echo()
-    for line in comparison.broken:
+    for line in dict.fromkeys((*comparison.left_out, *comparison.broken)):
         click.echo(line, err=True)
     click.get_current_context().exit(1 if comparison.broken else 0)

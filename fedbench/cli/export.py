@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
+from fedbench.cli.main import warn
 from fedbench.errors import UsageError
-from fedbench.results.store import find_records, read_record
+from fedbench.results.store import read_each
 
 ENDINGS = {".csv": "csv", ".parquet": "parquet"}
 """The format that a file's ending stands for."""
@@ -27,25 +28,39 @@ def command(paths: tuple[Path, ...], target: Path, format: str | None) -> None:
 
     csv, parquet: one long table with a row for each measure and cost of a round, a client or the end.
     every-eval-ever: a JSON file for each record, below a folder.
+
+    A record that does not fit, and a file below a folder that is no record, is left out and named on stderr;
+    the exit code is then 1.
     """
     chosen = format or ENDINGS.get(target.suffix)
     if chosen is None:
         raise UsageError(
             f"can't tell the format of {target}", fix="name it .csv or .parquet, or give --format"
         )
-    files = find_records(paths)
-    records = (read_record(path) for path in files)
+    left_out: list[str] = []
+    records = (record for _, record in read_each(paths, left_out.append))
     try:
         if chosen == "every-eval-ever":
             from fedbench.results.every_eval_ever import write_log
 
+            problems, written = [], 0
             for record in records:
-                click.echo(write_log(record, target))
-            return
-        from fedbench.results import exports
+                try:
+                    click.echo(write_log(record, target))
+                    written += 1
+                except UsageError as error:
+                    problems.append(error)
+            if problems and not written:
+                raise problems[0]
+            left_out += [f"left out: {error}" for error in problems]
+        else:
+            from fedbench.results import exports
 
-        write = exports.write_csv if chosen == "csv" else exports.write_parquet
-        write(records, target)
+            write = exports.write_csv if chosen == "csv" else exports.write_parquet
+            left_out += write(records, target)
+            click.echo(target)
     except OSError as error:
         raise UsageError("can't write the export", where=target, why=error.strerror or error) from error
-    click.echo(target)
+    for line in left_out:
+        warn(line)
+    click.get_current_context().exit(1 if left_out else 0)

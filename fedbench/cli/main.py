@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import import_module
@@ -22,8 +23,9 @@ DEBUG_VARIABLE = "FEDBENCH_DEBUG"
 
 
 def warn(line: str) -> None:
-    """Print a line on stderr; stdout is for data."""
-    click.echo(f"fedbench: {line}", err=True)
+    """Print a line on stderr; stdout is for data. A stderr that can't be written stops nothing."""
+    with suppress(OSError):
+        click.echo(f"fedbench: {line}", err=True)
 
 
 @dataclass
@@ -110,9 +112,12 @@ def cli(ctx: click.Context, switches: tuple[str, ...], strict_plugins: bool) -> 
 
 def main() -> None:
     """Run the command and exit; an error is one line on stderr (all of it with FEDBENCH_DEBUG=1)."""
+    _print_what_can_be()
     try:
         result = cli.main(prog_name="fedbench", standalone_mode=False)
         code = result if isinstance(result, int) else 0
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except FedbenchError as error:
         if os.environ.get(DEBUG_VARIABLE):
             raise
@@ -128,6 +133,30 @@ def main() -> None:
         warn("interrupted")
         code = 130
     except BrokenPipeError:
-        sys.stderr.close()
+        _discard_output()
+        code = 1
+    except OSError as error:
+        if os.environ.get(DEBUG_VARIABLE):
+            raise
+        _discard_output()
+        warn(
+            str(
+                FedbenchError("can't read or write", where=error.filename or "the output", why=error.strerror)
+            )
+        )
         code = 1
     sys.exit(code)
+
+
+def _print_what_can_be() -> None:
+    """Let characters that the terminal's encoding lacks (cp1252, latin-1) be replaced instead of failing."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, ValueError):  # no stream, or not one with an encoding
+            unicode = stream.encoding.lower().replace("-", "").startswith("utf")
+            stream.reconfigure(errors="backslashreplace" if unicode else "replace")  # type: ignore[union-attr]
+
+
+def _discard_output() -> None:
+    """Give up what is still to be written to stdout, which would fail once more when Python ends."""
+    with suppress(AttributeError, OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -7,6 +7,7 @@ import click
 from fedbench.catalog import Catalog
 from fedbench.cli.main import App
 from fedbench.cli.tables import Format, format_option, print_rows
+from fedbench.factories import attribute_problem, paths
 
 COLLECTED = (
     "methods",
@@ -42,6 +43,11 @@ def command(app: App, format: Format) -> None:
 
 
 def _collect_all(catalog: Catalog) -> None:
-    """Collect everything once, so that a plugin with an invalid registration shows as broken."""
+    """Collect everything once, so that a plugin with an invalid registration shows as broken.
+
+    Sources are read, and not imported, to see whether what a spec points at is there.
+    """
     for kind in COLLECTED:
-        getattr(catalog, kind)
+        for entry in getattr(catalog, kind).entries:
+            if problem := next(filter(None, map(attribute_problem, paths(entry.spec))), ""):
+                catalog.plugins.reject(entry.plugin, ValueError(f"{kind[:-1]} {entry.name!r}: {problem}"))

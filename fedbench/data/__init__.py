@@ -3,7 +3,6 @@
 from fedbench.data.items import (
     AlignmentData,
     FederatedData,
-    Form,
     Item,
     Pair,
     Preference,
@@ -15,7 +14,6 @@ from fedbench.data.partition import Partition, Partitioner
 __all__ = [
     "AlignmentData",
     "FederatedData",
-    "Form",
     "Item",
     "Pair",
     "Partition",

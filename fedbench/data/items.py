@@ -5,24 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fedbench.api.specs import Form
 from fedbench.errors import UsageError, suggest
 from fedbench.fingerprint import sha256_json
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-Form = Literal["caption", "choice", "yesno", "generate"]
-"""How an item is scored: the likelihood of a text; a choice by likelihood; yes or no; or a generated answer.
-
->>> from typing import get_args
->>> from fedbench import Form
->>> get_args(Form)
-('caption', 'choice', 'yesno', 'generate')
-"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
@@ -55,6 +55,8 @@ class Comparison:
     """The installed methods' default options; a row's name has the options that differ."""
     metric: str | None = None
     """The measure that was asked for; the scenarios' primary one when None."""
+    left_out: tuple[str, ...] = ()
+    """A line for each run that is in no row: its file is no record, or it has no number to compare."""
 
     @cached_property
     def tables(self) -> tuple[ComparisonTable, ...]:
@@ -102,12 +104,13 @@ class Comparison:
         save(self.figure(), Path(path))
 
     def __str__(self) -> str:
-        """The tables as aligned text."""
-        return "\n\n".join(
+        """The tables as aligned text, and what is left out of them."""
+        tables = [
             f"{table.scenario} · {table.measure}\n\n"
             + tabulate(table.rows, headers="keys", tablefmt="simple", disable_numparse=True)
             for table in self.tables
-        )
+        ]
+        return "\n\n".join([*tables, *self.left_out])
 
     def __repr__(self) -> str:
         """The tables, as an interactive session shows them."""
@@ -128,16 +131,59 @@ def compare_sources(
 ) -> Comparison:
     """Compare the runs of ``sources`` with its reference, if it has one.
 
+    A completed run without the number to compare is left out and named; with ``fail_on`` it breaks the bound.
+
     Raises
     ------
     UsageError
         No completed run, no such metric, or nothing in common with the reference.
     """
+    sources, left_out = _measured(sources, metric)
     rows = compare(sources.runs, sources.reference, metric=metric, target=target)
     broken = [line for guard in map(Guard.parse, fail_on) for line in guard.broken(rows, sources.reference)]
     if sources.reference:
         rows = _with_a_difference(rows)
-    return Comparison(tuple(rows), broken=tuple(broken), defaults=defaults or {}, metric=metric)
+    return Comparison(
+        tuple(rows),
+        broken=(*broken, *(left_out if fail_on else ())),
+        defaults=defaults or {},
+        metric=metric,
+        left_out=left_out,
+    )
+
+
+def _measured(sources: Sources, metric: str | None) -> tuple[Sources, tuple[str, ...]]:
+    """The sources without the completed runs that lack the number to compare, and a line for each of those;
+    unchanged if none has it."""
+
+    def lacks(run: RunSummary) -> bool:
+        return run.status == "completed" and (metric or run.primary) not in run.measures
+
+    everything = [run for runs in sources.runs.values() for run in runs]
+    lacking = {run.id: run for run in everything if lacks(run)}
+    if len(lacking) == sum(run.status == "completed" for run in everything):
+        return sources, tuple(sources.left_out)
+
+    def kept(runs: Sequence[RunSummary]) -> list[RunSummary]:
+        return [run for run in runs if run.id not in lacking]
+
+    lines = (_lacking(list(same), metric) for _, same in groupby(lacking.values(), key=_row_of))
+    runs = {name: kept(runs) for name, runs in sources.runs.items()}
+    return replace(sources, runs=runs, reference=kept(sources.reference)), (*sources.left_out, *lines)
+
+
+def _row_of(run: RunSummary) -> tuple[str, str]:
+    return run.title, run.method.name
+
+
+def _lacking(runs: Sequence[RunSummary], metric: str | None) -> str:
+    """Name the runs of one row that have no number to compare."""
+    first = runs[0]
+    seeds = ", ".join(str(run.seed) for run in runs)
+    name = metric or first.primary
+    file = f" in {first.path}" if len(runs) == 1 and first.path else ""
+    why = "it was not measured, or is not a number"
+    return f"left out: {first.method.name} seed {seeds} on {first.title} has no {name}{file}: {why}"
 
 
 def _with_a_difference(rows: Sequence[Compared]) -> list[Compared]:

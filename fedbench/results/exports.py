@@ -98,22 +98,33 @@ def _costs(costs: Costs) -> Iterator[dict[str, Any]]:
         }
 
 
-def write_csv(records: Iterable[Record], path: Path) -> None:
-    """Write a CSV file. A text that a spreadsheet would take for a formula gets an apostrophe before it."""
-    _write(records, path, pyarrow.csv.CSVWriter, _harmless)
+def write_csv(records: Iterable[Record], path: Path) -> list[str]:
+    """Write a CSV file; a line for each record that does not fit its columns.
+
+    A text that a spreadsheet would take for a formula gets an apostrophe before it.
+    """
+    return _write(records, path, pyarrow.csv.CSVWriter, _harmless)
 
 
-def write_parquet(records: Iterable[Record], path: Path) -> None:
-    """Write a Parquet file."""
-    _write(records, path, pyarrow.parquet.ParquetWriter, lambda row: row)
+def write_parquet(records: Iterable[Record], path: Path) -> list[str]:
+    """Write a Parquet file; a line for each record that does not fit its columns."""
+    return _write(records, path, pyarrow.parquet.ParquetWriter, lambda row: row)
 
 
 def _harmless(row: Mapping[str, Any]) -> dict[str, Any]:
     return {k: f"'{v}" if isinstance(v, str) and v.startswith(FORMULAS) else v for k, v in row.items()}
 
 
-def _write(records: Iterable[Record], path: Path, writer: Any, row: Callable[[Any], Any]) -> None:
+def _write(records: Iterable[Record], path: Path, writer: Any, row: Callable[[Any], Any]) -> list[str]:
     """Write a batch for each record, so that thousands of them need the memory of one."""
+    left_out = []
     with atomic_path(path) as temporary, writer(str(temporary), SCHEMA) as file:
         for record in records:
-            file.write_table(pa.Table.from_pylist([row(line) for line in rows(record)], schema=SCHEMA))
+            try:
+                table = pa.Table.from_pylist([row(line) for line in rows(record)], schema=SCHEMA)
+            except (pa.ArrowException, OverflowError) as error:  # such as a seed of more than 64 bits
+                name = f"{record.method.name} seed {record.seed} on {record.scenario.name}"
+                left_out.append(f"left out: {name} does not fit the table's columns: {error}")
+                continue
+            file.write_table(table)
+    return left_out

@@ -9,7 +9,7 @@ from pathlib import Path
 from fedbench.errors import UsageError, suggest
 from fedbench.results.records import Record
 from fedbench.results.run_summary import RunSummary, run_of
-from fedbench.results.store import find_records, read_record
+from fedbench.results.store import read_each
 
 Source = str | Path | Record | Sequence[Record]
 """A record file, a folder of records, a method's name; or a record or several as objects."""
@@ -23,6 +23,8 @@ class Sources:
     """The runs, by the name of their source."""
     reference: Sequence[RunSummary] = ()
     """Those that the others are compared with; none if empty."""
+    left_out: Sequence[str] = ()
+    """A line for each file below a folder that is no record."""
 
 
 def gather(what: Source | Iterable[Source], against: Source | None, records: Path) -> Sources:
@@ -40,36 +42,45 @@ def gather(what: Source | Iterable[Source], against: Source | None, records: Pat
     sources = [what] if isinstance(what, str | Path | Record) else list(what)
     runs: dict[str, Sequence[RunSummary]] = {}
     objects: list[RunSummary] = []
+    left_out: list[str] = []
     for number, source in enumerate(sources, 1):
         if isinstance(source, str | Path):
-            runs.setdefault(str(source), _stored(str(source), records))
+            runs.setdefault(str(source), _stored(str(source), records, left_out))
         else:
             objects += runs.setdefault(f"records {number}", _given(source))
     if against is None:
-        return Sources(runs, _first(runs, sources, objects))
+        return Sources(runs, _first(runs, sources, objects), left_out)
     name = str(against)
     reference: Sequence[RunSummary] = ()
     if not isinstance(against, str | Path):
         name, reference = "the reference", _given(against)
         reference = _whole(reference, objects) if isinstance(against, Record) else reference
     elif name not in runs:
-        reference = [run for run in objects if run.method.name == name] or _stored(name, records)
+        reference = [run for run in objects if run.method.name == name]
+        reference = reference or _stored(name, records, left_out)
     reference = runs.setdefault(name, reference)
     if several := len({run.contender for run in reference}) - 1:
         raise UsageError(f"--against {name}: it holds {several + 1} methods or option sets, name one")
-    return Sources(runs, reference)
+    return Sources(runs, reference, left_out)
 
 
-def _stored(name: str, records: Path) -> list[RunSummary]:
-    """The runs of a record file, a folder, or a method (as its folder among the records is called)."""
+def _stored(name: str, records: Path, left_out: list[str]) -> list[RunSummary]:
+    """The runs of a record file, a folder, or a method (as its folder among the records is called).
+
+    What can't be read below a folder is named in ``left_out``.
+    """
+
+    def read(paths: Iterable[Path]) -> list[RunSummary]:
+        return [run_of(record, file) for file, record in read_each(paths, left_out.append)]
+
     path = Path(name)
     if path.exists():
-        return [run_of(read_record(file), file) for file in find_records([path])]
+        return read([path])
     methods = {folder.name for folder in records.glob("*/*") if folder.is_dir()}
     if name not in methods:
         fix = suggest(name, methods) if methods and "/" not in name else ""
         raise UsageError(f"no such record or folder{', or method' if methods else ''}: {name}", fix=fix)
-    return [run_of(read_record(file), file) for file in find_records(sorted(records.glob(f"*/{name}")))]
+    return read(sorted(records.glob(f"*/{name}")))
 
 
 def _given(source: Record | Sequence[Record]) -> list[RunSummary]:

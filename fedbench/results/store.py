@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -84,17 +85,66 @@ def _problem(error: ValidationError) -> str:
 
 
 def find_records(paths: Iterable[Path]) -> list[Path]:
-    """List the record files among ``paths``; a folder stands for every completed record below it."""
+    """List the record files among ``paths``; a folder stands for every completed record below it.
+
+    Links to folders are followed. One that leads nowhere stands for the record that is missing there, so
+    that whoever reads it says so.
+    """
     files: list[Path] = []
     for path in paths:
         if path.is_dir():
-            below = sorted(path.rglob(RECORD))
+            below = sorted(_below(path))
             if not below:
                 raise UsageError("no completed record", where=path, fix="`fedbench run` makes them")
             files += below
         else:
             files.append(path)
     return list(dict.fromkeys(files))
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """The completed records below ``folder``; a folder with several names is entered once."""
+    entered: set[str] = set()
+    for place, folders, files in os.walk(folder, followlinks=True, onerror=_unreadable):
+        if (real := os.path.realpath(place)) in entered:
+            folders.clear()
+            continue
+        entered.add(real)
+        folders.sort(key=lambda name: (Path(place, name).is_symlink(), name))
+        if RECORD in files:
+            yield Path(place, RECORD)
+        dangling = (path for name in files if (path := Path(place, name)).is_symlink() and not path.exists())
+        yield from (path / RECORD for path in dangling if path.name != RECORD)
+
+
+def _unreadable(error: OSError) -> None:
+    raise UsageError("can't look for records", where=error.filename, why=error.strerror) from error
+
+
+def read_each(paths: Iterable[Path], say: Callable[[str], None]) -> Iterator[tuple[Path, Record]]:
+    """Read the record files of ``paths``, as :func:`find_records` lists them.
+
+    One below a folder that can't be read is named to ``say`` and left out; one that is named itself raises
+    :class:`UsageError`, and so does the last of them if none of a folder can be read.
+    """
+    named, seen = list(paths), set[Path]()
+    for path in named:
+        read, problem = 0, None
+        files = [file for file in find_records([path]) if file not in seen]
+        seen.update(files)
+        for file in files:
+            try:
+                record = read_record(file)
+            except UsageError as error:
+                if file in named:
+                    raise
+                problem = error
+                say(f"left out: {error}")
+                continue
+            read += 1
+            yield file, record
+        if problem and not read:
+            raise problem
 
 
 def write_round_log(folder: Path, entries: Iterable[RoundEntry]) -> None:
