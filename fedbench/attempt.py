@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,7 @@ import torch
 
 from fedbench.api.events import PolicyStep, RoundEnd, RunEnd, RunError, RunStart
 from fedbench.federation import checkpoint
-from fedbench.federation.executors import Executor, ExecutorName
+from fedbench.federation.executors import AskedExecutor, Executor
 from fedbench.federation.run_state import RunState
 from fedbench.jobs import Job
 from fedbench.observers import Observer
@@ -21,6 +19,7 @@ from fedbench.plugins import Plugins
 from fedbench.results.records import RoundEntry, Status
 from fedbench.results.store import write_record, write_round_log
 from fedbench.run_record import RunFacts, describe_place, make_record
+from fedbench.runs.clock import RunClock
 from fedbench.runs.protocol import Bench, MeasuredRound, ProgressCallbacks, Run
 
 CHECKPOINTS = "checkpoints"
@@ -43,8 +42,7 @@ class Attempt:
         self.job, self.bench, self.device = job, bench, device
         self.plugins, self.observer, self.command = plugins, observer, command
         self.checkpoints = job.folder / CHECKPOINTS
-        self.started = datetime.now(UTC).isoformat(timespec="seconds")
-        self.begin = time.perf_counter()
+        self.clock = RunClock()
         self.entries: list[RoundEntry] = []
         self.resumed = False
         self.executor: Executor | None = None
@@ -56,7 +54,7 @@ class Attempt:
         if device.type == "cuda":  # the most that this run takes, not the one before it
             torch.cuda.reset_peak_memory_stats(device)
 
-    def run(self, executor: ExecutorName) -> Path:
+    def run(self, executor: AskedExecutor) -> Path:
         """Run the job to its end; the path of its completed record.
 
         On Ctrl-C a record with status ``cancelled`` is left, on any other error one with status ``failed``.
@@ -102,8 +100,7 @@ class Attempt:
         if began != here:
             self.observer.say(f"this run began on {began} and goes on, on {here}: its last bits may differ")
         self.resumed = True
-        self.started = saved.started
-        self.begin -= saved.seconds
+        self.clock.go_on(saved.started, saved.seconds)
         self.entries = [RoundEntry.model_validate(entry) for entry in saved.entries]
         self.observer.say(f"taking up after round {saved.state.round}")
         self.observer.tick(sum(entry.costs.client_examples for entry in self.entries), torch.zeros(1))
@@ -121,8 +118,8 @@ class Attempt:
                 entries=dumped,
                 # as it is now: a chunk shrinks when memory runs out
                 executor=asdict(self.executor) | describe_place(self.device),
-                started=self.started,
-                seconds=self._seconds(),
+                started=self.clock.started,
+                seconds=self.clock.seconds(),
             ),
         )
         write_round_log(self.job.folder, self.entries)
@@ -134,10 +131,6 @@ class Attempt:
     def _stepped(self, step: int, steps: int, figures: Mapping[str, float]) -> None:
         event = PolicyStep(**self.about, step=step, steps=steps, entry=figures)
         self.plugins.emit("fedbench_policy_step", event)
-
-    def _seconds(self) -> float:
-        """Time taken, that of the earlier attempts this one goes on from included."""
-        return time.perf_counter() - self.begin
 
     def _stopped(self) -> str:
         """The scenario's limits, if the next round would have exceeded one and the rounds ended early."""
@@ -160,8 +153,9 @@ class Attempt:
             data=self.bench.info,
             rounds=self.entries,
             executor=self.executor,
-            started=self.started,
-            seconds=self._seconds(),
+            started=self.clock.started,
+            finished=self.clock.finished(),
+            seconds=self.clock.seconds(),
             resumed=self.resumed,
         )
         record = make_record(

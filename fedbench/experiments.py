@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from fedbench.catalog import Catalog
 from fedbench.errors import UsageError, suggest
+from fedbench.federation.executor_choice import EXECUTORS, ExecutorName
 from fedbench.installed import installed_catalog
 from fedbench.jobs import Job
 from fedbench.matrix import MatrixRequest, MatrixResult, ScenarioLike
@@ -18,9 +19,7 @@ if TYPE_CHECKING:
     from fedbench.runner import Runner
 
 Device = Literal["auto", "cpu", "cuda"]
-ExecutorName = Literal["auto", "serial", "batched"]
 DEVICES: tuple[Device, ...] = get_args(Device)
-EXECUTORS: tuple[ExecutorName, ...] = get_args(ExecutorName)
 
 OUTPUT = Path("runs")
 """Where records are written when no other folder is named."""
@@ -60,7 +59,8 @@ def run(
     device
         ``"auto"`` takes a CUDA device if there is one.
     executor
-        Where the clients' work runs: one client at a time, batched, or what is faster.
+        How many clients are trained at once: ``"auto"`` follows a rule from the scenario's numbers,
+        ``"serial"`` takes one, ``"batched"`` the cohort, ``"fastest"`` times both first.
     progress
         Whether a bar and lines on stderr say how the run goes.
     catalog

@@ -1,7 +1,8 @@
 """Replaying a record: running its first rounds, or all of them, with what is installed here.
 
-On the same hardware class (processor, device, threads, torch) the parameters must be the same bits.
-Elsewhere every measure must agree within the standard error that the new run gives.
+A run is repeated as the record says it was made: with its threads, its executor and its chunk. On the same
+hardware class (processor, device, threads, torch) the parameters must then be the same bits. Elsewhere every
+measure must agree within the standard error that the new run gives.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from fedbench.api.metrics import Measure
 from fedbench.catalog import Catalog
 from fedbench.environment import describe, device_name, version_of
 from fedbench.errors import FedbenchError
+from fedbench.federation.executors import Executor
 from fedbench.jobs import Job, plan_jobs
 from fedbench.observers import Observer, Silent
 from fedbench.results.records import Record, RoundEntry
@@ -54,26 +56,27 @@ class Replayer:
 
     def _again(self, path: Path, compare: Callable[[Record, bool], str]) -> str:
         record = read_record(path)
-        same = hardware_class(record.environment) == self._hardware_class(record)
+        threads = _recorded_threads(record)
         try:
-            with _threads(record.environment.get("threads")):
-                return compare(record, same)
+            with _threads(threads or torch.get_num_threads()):
+                return compare(record, hardware_class(record.environment) == self._hardware_class(record))
         except FedbenchError as error:
             return f"it can't be run here: {error}"
         except Exception as error:  # a plugin's; the other records are still to be checked
             return f"it can't be run here: {type(error).__name__}: {error}"
 
     def _first_rounds(self, record: Record, same: bool) -> str:
-        runner, job = self._runner(record), self._job(record, Path())
-        run = runner.bench(job.resolved).run(job.method_entry.create(job.options), job.seed, "auto")
-        executor = run.executor(_executor(record))
-        rounds = run.rounds(executor, None, ProgressCallbacks(tick=self.observer.tick))
+        job, executor = self._job(record, Path()), _recorded_executor(record) or "auto"
+        bench = self._runner(record).bench(job.resolved)
+        run = bench.run(job.method_entry.create(job.options), job.seed, executor)
+        rounds = run.rounds(run.executor(None), None, ProgressCallbacks(tick=self.observer.tick))
         entries = [done.entry for done in islice(rounds, 1 + self.rounds)]
         return _rounds(record.rounds, entries, same)
 
     def _everything(self, record: Record, same: bool) -> str:
         with TemporaryDirectory() as folder:
-            path = self._runner(record).run(self._job(record, Path(folder)))
+            job, executor = self._job(record, Path(folder)), _recorded_executor(record)
+            path = self._runner(record).run(job, executor)
             again = read_record(path)
         if len(again.rounds) != len(record.rounds):
             return f"it has {len(record.rounds)} rounds, a run has {len(again.rounds)}"
@@ -98,10 +101,11 @@ class Replayer:
         return self._runners[name]
 
     def _hardware_class(self, record: Record) -> tuple[Any, ...]:
-        """The hardware class here, with as many threads as the record's run had."""
+        """The hardware class that this process runs as."""
         device = self._runner(record).device
-        here = describe() | {"device": device_name(device), "threads": record.environment.get("threads")}
-        return hardware_class(here)
+        return hardware_class(
+            describe() | {"device": device_name(device), "threads": torch.get_num_threads()}
+        )
 
     def _job(self, record: Record, output: Path) -> Job:
         method = record.method
@@ -123,21 +127,28 @@ def hardware_class(environment: Mapping[str, Any]) -> tuple[Any, ...]:
     return *(environment.get(key) for key in ("processor", "device", "threads")), torch_version
 
 
-def _executor(record: Record) -> Mapping[str, object] | None:
-    """The recorded executor, if it is a known one; another may round differently."""
+def _recorded_executor(record: Record) -> Executor | None:
+    """The recorded executor, if it is a possible one; another may round differently."""
     recorded = record.environment.get("executor")
     if not isinstance(recorded, dict) or recorded.get("name") not in ("serial", "batched"):
         return None
     chunk, most = recorded.get("chunk"), len(record.data.client_examples)
-    return recorded if isinstance(chunk, int) and 1 <= chunk <= most else None
+    if not isinstance(chunk, int) or not 1 <= chunk <= most:
+        return None
+    return Executor(name=recorded["name"], chunk=chunk)
+
+
+def _recorded_threads(record: Record) -> int | None:
+    """The recorded number of threads, if there are so many here; another number may round differently."""
+    count = record.environment.get("threads")
+    return count if isinstance(count, int) and 1 <= count <= (os.cpu_count() or 1) else None
 
 
 @contextmanager
-def _threads(count: object) -> Iterator[None]:
-    """Run with ``count`` threads, if there are so many: sums over another number round differently."""
+def _threads(count: int) -> Iterator[None]:
+    """Run with ``count`` threads."""
     before = torch.get_num_threads()
-    if isinstance(count, int) and 1 <= count <= (os.cpu_count() or 1):
-        torch.set_num_threads(count)
+    torch.set_num_threads(count)
     try:
         yield
     finally:

@@ -6,7 +6,6 @@ import resource
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from functools import reduce
 from typing import Any
 
@@ -41,6 +40,8 @@ class RunFacts:
     """What trained the clients; None if the run ended before it was chosen."""
     started: str
     """When its first attempt began (UTC, ISO 8601)."""
+    finished: str
+    """When its last attempt ended (UTC, ISO 8601): never before its start plus ``seconds``."""
     seconds: float
     """Time taken, that of earlier attempts included."""
     resumed: bool
@@ -83,7 +84,7 @@ def make_record(
         peak_memory_bytes=_peak_memory(device),
         wall_seconds=facts.seconds,
         started=facts.started,
-        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        finished=facts.finished,
         resumed=facts.resumed,
         environment=describe()
         | describe_place(device)

@@ -16,7 +16,8 @@ from fedbench.attempt import CHECKPOINTS, Attempt
 from fedbench.catalog import Catalog
 from fedbench.errors import FedbenchError, UsageError
 from fedbench.federation import checkpoint
-from fedbench.federation.executors import ExecutorName
+from fedbench.federation.executor_choice import ExecutorName
+from fedbench.federation.executors import Executor
 from fedbench.files import remove_partial
 from fedbench.jobs import Job
 from fedbench.observers import Observer, Silent
@@ -52,7 +53,7 @@ class Runner:
     device: torch.device
     """Where everything is computed."""
     executor: ExecutorName = "auto"
-    """Where the clients' work runs."""
+    """How many clients are trained at once."""
     observer: Observer = field(default_factory=Silent)
     """Follows the runs."""
     command: Sequence[str] = ()
@@ -77,9 +78,10 @@ class Runner:
             self._benches[scenario.fingerprint] = bench
         return self._benches[scenario.fingerprint]
 
-    def run(self, job: Job) -> Path:
+    def run(self, job: Job, executor: Executor | None = None) -> Path:
         """Run one job, or take it up where it stopped; the path of its completed record.
 
+        ``executor``: one to train with, such as a record's, instead of the runner's choice.
         Once it has begun, on Ctrl-C a record with status ``cancelled`` is left and KeyboardInterrupt goes on;
         on any other error one with status ``failed``. Errors are :class:`FedbenchError`, what asks for what
         can't be :class:`RunRefused`.
@@ -90,7 +92,7 @@ class Runner:
                 if not job.done:  # another process may have finished it meanwhile
                     remove_partial(job.folder)
                     try:
-                        return self._attempt(job, bench)
+                        return self._attempt(job, bench, executor)
                     except UsageError as error:
                         raise RunRefused(str(error)) from error
                     except FedbenchError:
@@ -100,7 +102,7 @@ class Runner:
         checkpoint.discard(job.folder / CHECKPOINTS)
         return job.record
 
-    def _attempt(self, job: Job, bench: Bench) -> Path:
+    def _attempt(self, job: Job, bench: Bench, executor: Executor | None) -> Path:
         attempt = Attempt(
             job,
             bench,
@@ -109,7 +111,7 @@ class Runner:
             observer=self.observer,
             command=self.command,
         )
-        return attempt.run(self.executor)
+        return attempt.run(executor or self.executor)
 
 
 class Busy(FedbenchError):

@@ -9,7 +9,7 @@ from fedbench.api.metrics import Costs
 from fedbench.api.scenario import Budget, Training
 from fedbench.errors import UsageError
 from fedbench.federation import checkpoint
-from fedbench.federation.executors import Executor, make_executor, no_rule
+from fedbench.federation.executors import Executor, no_rule
 from fedbench.federation.local import LocalWork, minibatches, train_clients
 from fedbench.federation.loop import federate
 from fedbench.federation.optim import LocalOptimizer, clip_per_client, rate
@@ -176,18 +176,6 @@ def test_a_budget_stops_before_it_is_exceeded():
     assert len(rounds(Budget())) == 6
     assert sum(r.costs.client_examples for r in rounds(Budget(examples=35))) == 12 + 12 + 9
     assert len(rounds(Budget(uplink_bytes=2 * 3 * 4 * task.space.size))) == 2
-
-
-def test_executors_agree_and_auto_remembers_its_measurement(tmp_path):
-    task = ToyTask()
-    work = plan(toy_setup(FEDAVG, shards=task.shards(3), rounds=1, training=ADAM), range(3), 1)
-    assert make_executor("serial", task, work, ADAM, tmp_path).chunk == 1
-    assert make_executor("batched", task, work, ADAM, tmp_path).chunk == 3
-    first = make_executor("auto", task, work, ADAM, tmp_path)
-    (note,) = tmp_path.glob("*.json")
-    note.write_text(note.read_text().replace('"gain": ', '"gain": 9'))
-    assert make_executor("auto", task, work, ADAM, tmp_path).chunk == 3
-    assert first.chunk in (1, 3)
 
 
 def test_out_of_memory_halves_the_chunk_and_goes_on():

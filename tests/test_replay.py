@@ -1,10 +1,14 @@
 """Records are run again: the same bits here, the same measures elsewhere, and forgeries come out."""
 
 import json
+from contextlib import contextmanager
 
 import pytest
+import torch
 
 from fedbench.catalog import Catalog
+from fedbench.federation import executors
+from fedbench.federation.executors import Executor
 from fedbench.jobs import plan_jobs
 from fedbench.plugins import Plugins
 from fedbench.replay import Replayer, hardware_class
@@ -180,6 +184,70 @@ def test_an_executor_that_is_none_is_not_used(forged, replayer, executor):
         record["environment"].update(executor=executor, processor="another one", threads="many")
 
     assert replayer.replay(forged("fedavg", odd)) == ""
+
+
+@pytest.fixture
+def passes(monkeypatch):
+    """Clients and threads of every pass of local training."""
+    seen, train = [], executors.train_clients
+
+    def watched(task, start, work, *rest, **more):
+        seen.append((len(work), torch.get_num_threads()))
+        return train(task, start, work, *rest, **more)
+
+    monkeypatch.setattr(executors, "train_clients", watched)
+    return seen
+
+
+@pytest.fixture
+def two_threads(monkeypatch):
+    """Two threads inside ``with two_threads():``, one outside, on a machine that has two."""
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+
+    @contextmanager
+    def threads():
+        torch.set_num_threads(2)
+        yield
+        torch.set_num_threads(1)
+
+    yield threads
+    torch.set_num_threads(before)
+
+
+def test_a_record_is_run_again_with_its_threads_and_chunks(catalog, passes, two_threads, tmp_path):
+    """By a process that would itself use one thread, after a record that was made serially."""
+    with two_threads():
+        path = one_run(catalog, tmp_path, Executor(name="batched", chunk=2))
+    made, again = passes.copy(), Replayer(catalog, rounds=1)
+    assert {threads for _, threads in made} == {2} and {clients for clients, _ in made} == {2, 1}
+    passes.clear()
+    assert again.reproduce(one_run(catalog, tmp_path / "serial", "serial")) == ""
+    assert set(passes) == {(1, 1)}
+    passes.clear()
+    assert again.reproduce(path) == "" and passes == made
+    passes.clear()
+    assert again.replay(path) == "" and passes == made[: len(passes)] != []
+    assert torch.get_num_threads() == 1
+
+
+def test_a_record_with_more_threads_than_are_here_is_of_another_hardware_class(forged, replayer):
+    """Its bits can't be given here, so nothing is said against them."""
+
+    def wider(record):
+        record["environment"]["threads"] = 10**6
+        for entry in record["rounds"]:
+            entry["digest"] = entry["digest"][::-1]
+
+    assert replayer.replay(forged("fedavg", wider)) == ""
+
+
+def one_run(catalog, folder, executor):
+    """The record of fedavg on the tiny scenario."""
+    asked = {"methods": ["fedavg"], "scenarios": ["tiny"], "seeds": [0]}
+    (job,) = plan_jobs(catalog, **asked, options={}, changes={}, output=folder)
+    return Runner(catalog, choose_device("cpu"), executor).run(job)
 
 
 def test_a_hardware_class_is_what_bits_depend_on():

@@ -6,6 +6,8 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -29,6 +31,7 @@ from fedbench.runner import Runner, choose_device
 from fedbench.runs.aggregation import AggregationRun
 from fedbench.runs.protocol import ProgressCallbacks
 from fedbench.testing.contracts import make
+from fedbench.verification.ladder import Level, verify
 
 
 @pytest.fixture(scope="module")
@@ -421,6 +424,29 @@ def test_the_round_log_is_made_whole_again(run, runner, tmp_path, monkeypatch):
     assert not (log.parent / "checkpoints").exists()
 
 
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_a_wall_clock_that_is_set_during_a_run_spoils_no_record(run, runner, tmp_path, monkeypatch, hours):
+    """Every reading of it is an hour off the one before: the run is stopped once, and taken up."""
+    readings, genuine = count(), datetime
+
+    class SetAgainAndAgain(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return genuine.now(tz) + next(readings) * timedelta(hours=hours)
+
+    def stop(folder, entries):
+        if len(entries) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("fedbench.runs.clock.datetime", SetAgainAndAgain)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("fedbench.runner.write_round_log", stop)
+        run("fedavg")
+    assert run("fedavg").resumed
+    (verdict,) = verify([tmp_path / "runs"], runner.catalog)
+    assert (verdict.level, verdict.problem) == (Level.consistent, "")
+
+
 def test_a_resumed_run_keeps_the_chunk_that_fitted(run, runner, tmp_path, monkeypatch):
     """Memory runs out once, in round 1; whoever goes on after it computes in the smaller chunks too."""
     import fedbench.federation.executors as executors
@@ -436,7 +462,7 @@ def test_a_resumed_run_keeps_the_chunk_that_fitted(run, runner, tmp_path, monkey
     monkeypatch.setattr(runner, "executor", "batched")
     monkeypatch.setattr(executors, "train_clients", cramped)
     whole = run("scaffold", output=tmp_path / "whole")
-    assert whole.environment["executor"] == {"name": "batched", "chunk": 1}
+    assert whole.environment["executor"] == {"name": "batched", "chunk": 1, "chosen": "name"}
     failed.clear()
 
     def stop(folder, entries):

@@ -17,7 +17,7 @@ from fedbench.data.label_flip import flipped
 from fedbench.data.tokens import TokenTable
 from fedbench.errors import UsageError
 from fedbench.evaluation.evaluator import Evaluator
-from fedbench.federation.executors import ExecutorName
+from fedbench.federation.executors import AskedExecutor
 from fedbench.models.language import LanguageModel
 from fedbench.models.projector import Projector
 from fedbench.resolution import ResolvedScenario
@@ -64,7 +64,7 @@ class AlignmentBench:
         """The projector's first parameters [P] under ``seed``."""
         return self.task.projector.init(torch_stream(seed, "init"))
 
-    def run(self, method: Any, seed: int, executor: ExecutorName) -> Run:
+    def run(self, method: Any, seed: int, executor: AskedExecutor) -> Run:
         """Begin a run of an aggregator."""
         return AggregationRun(self, method, seed, executor)
 

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import get_args
 
 import torch
 from torch import Tensor
 
 from fedbench.api.aggregator import LocalRule
 from fedbench.api.scenario import Training
-from fedbench.environment import device_name
+from fedbench.federation.executor_choice import ChosenBy, ExecutorName, chunk_by_rule
 from fedbench.federation.local import LocalWork, Tick, Trained, no_tick, train_clients
 from fedbench.federation.task import Task
-from fedbench.files import write_atomic
-from fedbench.fingerprint import sha256_json
 
-ExecutorName = Literal["auto", "serial", "batched"]
 RuleFor = Callable[[Sequence[int]], LocalRule]
 
 
@@ -30,7 +25,15 @@ def no_rule(clients: Sequence[int]) -> LocalRule:
 
 
 WORTH_IT = 1.15
-"""``auto`` leaves the serial reference only for a gain clearly above a machine's noise."""
+"""``fastest`` leaves the serial reference only for a gain clearly above a machine's noise."""
+
+CHOSEN_BY: Mapping[ExecutorName, ChosenBy] = {
+    "auto": "rule",
+    "serial": "name",
+    "batched": "name",
+    "fastest": "measurement",
+}
+"""What each name leaves the choice to."""
 
 
 @dataclass
@@ -38,12 +41,17 @@ class Executor:
     """Trains a cohort in chunks of ``chunk`` clients; out of memory, it halves the chunk and goes on."""
 
     name: str
+    """``serial`` or ``batched``."""
     chunk: int
+    """Clients in one pass, at most."""
+    chosen: ChosenBy = "name"
+    """How the run came to it."""
 
     @classmethod
     def as_saved(cls, note: Mapping[str, object]) -> Executor:
-        """The one that a checkpoint or a record tells of."""
-        return cls(str(note["name"]), int(str(note["chunk"])))
+        """Make the one that a checkpoint noted."""
+        chosen = next(way for way in get_args(ChosenBy) if way == note["chosen"])
+        return cls(name=str(note["name"]), chunk=int(str(note["chunk"])), chosen=chosen)
 
     def train(
         self,
@@ -80,42 +88,41 @@ class Executor:
         )
 
 
+AskedExecutor = ExecutorName | Executor
+"""An executor by name, or the very one, such as a record's."""
+
+
 def _stacked(chunks: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
     """The chunks' named tensors under each other."""
     return {name: torch.cat([chunk[name] for chunk in chunks]) for name in chunks[0]}
 
 
 def make_executor(
-    name: ExecutorName, task: Task, work: Sequence[LocalWork], training: Training, cache: Path
+    asked: AskedExecutor, task: Task, work: Sequence[LocalWork], training: Training
 ) -> Executor:
-    """The executor called ``name`` for cohorts like ``work``; ``auto`` measures which is faster.
+    """Make the executor that was ``asked`` for, for cohorts like ``work``; one that is given is copied.
 
-    What ``auto`` measured is kept in ``cache``, per device and shape of work, so that the same command
-    always computes the same way on one machine.
+    ``auto`` follows :func:`~fedbench.federation.executor_choice.chunk_by_rule`, so that its bits are the same
+    each time; ``fastest`` measures, and what it chooses may differ from one run to the next.
     """
-    size = len(work)
-    if name == "serial" or size == 1:
-        return Executor("serial", 1)
-    if name == "batched":
-        return Executor("batched", size)
-    shape = [
-        device_name(task.device),
-        torch.get_num_threads(),
-        torch.__version__,
-        task.space.size,
-        size,
-        training.batch_size,
-    ]
-    note = cache / f"{sha256_json(shape)[:32]}.json"
-    try:
-        gain = float(json.loads(note.read_text())["gain"])
-    except (OSError, ValueError, KeyError):
-        gain = _probe(task, work, training)
-        write_atomic(note, json.dumps({"shape": shape, "gain": gain}))
-    return Executor("batched", size) if gain >= WORTH_IT else Executor("serial", 1)
+    if isinstance(asked, Executor):
+        return replace(asked)
+    size, chosen = max(1, len(work)), CHOSEN_BY[asked]
+    if asked == "auto":
+        chunk = chunk_by_rule(
+            clients=size,
+            batch_size=training.batch_size,
+            parameters=task.space.size,
+            device_type=task.device.type,
+        )
+    elif asked == "fastest" and size > 1:
+        chunk = size if _gain(task, work, training) >= WORTH_IT else 1
+    else:
+        chunk = size if asked == "batched" else 1
+    return Executor(name="batched" if chunk > 1 else "serial", chunk=chunk, chosen=chosen)
 
 
-def _probe(task: Task, work: Sequence[LocalWork], training: Training, steps: int = 2) -> float:
+def _gain(task: Task, work: Sequence[LocalWork], training: Training, steps: int = 2) -> float:
     """Serial seconds over batched seconds on the first steps of a round; the better of two tries."""
     few = steps * training.batch_size
     short = [LocalWork(item.client, item.examples[:few], 0, item.schedule_steps) for item in work]

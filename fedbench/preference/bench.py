@@ -15,7 +15,7 @@ from fedbench.api.scenario import Rewards, Scenario
 from fedbench.data.features import cache_folder
 from fedbench.data.items import PreferenceData
 from fedbench.evaluation.evaluator import Evaluator
-from fedbench.federation.executors import Executor, ExecutorName
+from fedbench.federation.executors import AskedExecutor, Executor
 from fedbench.federation.faults import FaultModel
 from fedbench.federation.schedule import NO_FAULTS, passes
 from fedbench.models.policy import Policy
@@ -69,13 +69,13 @@ class PreferenceBench:
         """Data, backbone and partition as a record names them."""
         return self.loaded.info(self.shards, self.reference.space.size)
 
-    def run(self, method: Any, seed: int, executor: ExecutorName) -> Run:
+    def run(self, method: Any, seed: int, executor: AskedExecutor) -> Run:
         """A run in which rewards travel for a fuser; for an aggregator, the policy's parameters."""
         if isinstance(method, RewardFuser):
             return self.grpo_run(method, seed, executor)
         return AggregationRun(self.dpo_problem(seed), method, seed, executor)
 
-    def grpo_run(self, fuser: RewardFuser, seed: int, executor: ExecutorName) -> GRPORun:
+    def grpo_run(self, fuser: RewardFuser, seed: int, executor: AskedExecutor) -> GRPORun:
         """A run of GRPO on a policy of its own."""
         spec = self.scenario.policy
         assert spec

@@ -17,7 +17,7 @@ from torch import Tensor
 from fedbench.api.aggregator import State
 from fedbench.api.metrics import BYTES_PER_NUMBER, Costs, Measure
 from fedbench.api.reward_fuser import PolicyStepFeedback, ResponseBatch, RewardFuser, RewardSource
-from fedbench.federation.executors import Executor, ExecutorName
+from fedbench.federation.executors import AskedExecutor, Executor
 from fedbench.federation.ledger import exceeded
 from fedbench.federation.run_state import RunState
 from fedbench.models.policy import Answers
@@ -85,10 +85,10 @@ class GRPORun:
         fuser: RewardFuser,
         trainer: PolicyTrainer,
         evaluation: RunEvaluator,
-        executor: ExecutorName,
+        executor: AskedExecutor,
     ) -> None:
         self.problem, self.fuser, self.trainer, self.evaluation = problem, fuser, trainer, evaluation
-        self.executor_name, self.spec = executor, trainer.spec
+        self.asked, self.spec = executor, trainer.spec
         self.seed, self.comparisons = problem.rewards.seed, problem.rewards.comparisons
         self.sources: list[RewardSource] = []
         self.fuser_state: State = {}
@@ -112,7 +112,7 @@ class GRPORun:
 
     def executor(self, saved: Mapping[str, object] | None) -> Executor:
         """The executor for fitting reward models and training a router; the saved one if there is one."""
-        return Executor.as_saved(saved) if saved else self.problem.rewards.executor(self.executor_name)
+        return Executor.as_saved(saved) if saved else self.problem.rewards.executor(self.asked)
 
     def rounds(
         self, executor: Executor, resume: RunState | None, progress: ProgressCallbacks

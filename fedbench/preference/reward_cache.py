@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from fedbench.api.metrics import Costs, Measure
-from fedbench.environment import device_name
+from fedbench.environment import device_class
 from fedbench.files import atomic_path
 from fedbench.fingerprint import sha256_json
 from fedbench.params import own
@@ -54,7 +54,7 @@ class RewardModelCache:
 
 def machine(device: torch.device) -> list[Any]:
     """What the last bits of a fit depend on beside its inputs."""
-    return [device_name(device), torch.get_num_threads(), torch.__version__]
+    return [device_class(device), torch.get_num_threads(), torch.__version__]
 
 
 def _write(path: Path, fitted: FittedRewardModels) -> None:

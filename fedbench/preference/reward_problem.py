@@ -10,8 +10,7 @@ from PIL.Image import Image
 from fedbench.api.aggregator import Shards
 from fedbench.api.reward_fuser import RewardSource
 from fedbench.api.scenario import Budget, Rewards, Training
-from fedbench.data.features import cache_folder
-from fedbench.federation.executors import Executor, ExecutorName, make_executor
+from fedbench.federation.executors import AskedExecutor, Executor, make_executor
 from fedbench.federation.faults import FaultModel
 from fedbench.federation.local import LocalWork
 from fedbench.preference.audit import Comparisons
@@ -43,8 +42,8 @@ class RewardProblem:
     budget: Budget
     fault_model: FaultModel
 
-    def executor(self, name: ExecutorName) -> Executor:
-        """The executor called ``name`` for fitting the reward models that are like client 0's."""
+    def executor(self, asked: AskedExecutor) -> Executor:
+        """Make the executor ``asked`` for, for fitting the reward models that are like client 0's."""
         alike = [k for k, task in enumerate(self.tasks) if task is self.tasks[0]]
         work = [LocalWork(client=k, examples=self.shards[k], first_step=0, schedule_steps=1) for k in alike]
-        return make_executor(name, self.tasks[0], work, self.training, cache_folder() / "executors")
+        return make_executor(asked, self.tasks[0], work, self.training)

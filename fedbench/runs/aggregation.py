@@ -9,9 +9,8 @@ from torch import Tensor
 
 from fedbench.api.aggregator import Aggregator, Shards
 from fedbench.api.scenario import Scenario, Training
-from fedbench.data.features import cache_folder
 from fedbench.evaluation.evaluator import Evaluator
-from fedbench.federation.executors import Executor, ExecutorName, make_executor
+from fedbench.federation.executors import AskedExecutor, Executor, make_executor
 from fedbench.federation.loop import Round, federate
 from fedbench.federation.plan import plan
 from fedbench.federation.run_state import RunState
@@ -72,10 +71,10 @@ class AggregationRun:
     """One aggregator with one seed (a :class:`fedbench.runs.protocol.Run`)."""
 
     def __init__(
-        self, problem: AggregationProblem, aggregator: Aggregator, seed: int, executor: ExecutorName
+        self, problem: AggregationProblem, aggregator: Aggregator, seed: int, executor: AskedExecutor
     ) -> None:
         scenario = problem.scenario
-        self.problem, self.executor_name = problem, executor
+        self.problem, self.asked = problem, executor
         self.setup = FederationSetup(
             task=problem.task,
             aggregator=aggregator,
@@ -108,11 +107,8 @@ class AggregationRun:
         if saved:
             return Executor.as_saved(saved)
         clients = self._cohort(1)
-        if not clients:
-            return Executor("serial", 1)
         work = plan(self.setup, clients, 1)
-        folder = cache_folder() / "executors"
-        return make_executor(self.executor_name, self.setup.task, work, self.setup.training, folder)
+        return make_executor(self.asked, self.setup.task, work, self.setup.training)
 
     def rounds(
         self, executor: Executor, resume: RunState | None, progress: ProgressCallbacks

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from fedbench.federation.executors import Executor, ExecutorName
+from fedbench.federation.executors import AskedExecutor, Executor
 from fedbench.federation.local import Tick, no_tick
 from fedbench.federation.run_state import RunState
 from fedbench.results.records import DataInfo, RoundEntry
@@ -64,6 +64,6 @@ class Bench(Protocol):
         """Data, backbone and partition as a record names them."""
         ...
 
-    def run(self, method: Any, seed: int, executor: ExecutorName) -> Run:
+    def run(self, method: Any, seed: int, executor: AskedExecutor) -> Run:
         """Begin a run of ``method``, an aggregator or a reward fuser that its plugin made."""
         ...

@@ -14,7 +14,8 @@ from fedbench.cli.leaderboard.shared import collect, open_sources, records_optio
 from fedbench.cli.main import App, warn
 from fedbench.cli.run import device_option, executor_option, exit_with, output_option, parse_seeds
 from fedbench.cli.tables import Format, format_option, print_rows
-from fedbench.experiments import Device, ExecutorName, make_runner
+from fedbench.experiments import Device, make_runner
+from fedbench.federation.executor_choice import ExecutorName
 from fedbench.jobs import Job
 from fedbench.leaderboard.adding import add
 from fedbench.leaderboard.boards import find_board

@@ -1,0 +1,36 @@
+"""What a user may ask for as an executor, and the rule by which ``auto`` chooses. No torch."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+ExecutorName = Literal["auto", "serial", "batched", "fastest"]
+"""What may be asked for: what the rule says, one client at a time, the cohort at once, what is faster."""
+
+EXECUTORS: tuple[ExecutorName, ...] = get_args(ExecutorName)
+
+ChosenBy = Literal["name", "rule", "measurement"]
+"""How a run came to its executor: it was named, the rule of ``auto`` chose it, or ``fastest`` timed both."""
+
+EXAMPLES_IN_A_PASS = {"cpu": 512, "cuda": 4096}
+"""Most examples in one pass of ``auto``: a pass of so many keeps the device busy, more only take memory."""
+
+NUMBERS_IN_A_PASS = {"cpu": 1 << 27, "cuda": 1 << 30}
+"""Most parameters of clients in one pass of ``auto``; local training holds about six copies of them."""
+
+
+def chunk_by_rule(*, clients: int, batch_size: int, parameters: int, device_type: str) -> int:
+    """Compute how many clients ``auto`` trains in one pass, from numbers of the scenario alone.
+
+    The cohort of ``clients``, or as many of them as stay within :data:`EXAMPLES_IN_A_PASS` at ``batch_size``
+    examples each and within :data:`NUMBERS_IN_A_PASS` at ``parameters`` each; at least one. Nothing is timed
+    and no free memory is asked for, so that the same scenario gives the same chunk in every process.
+
+    >>> chunk_by_rule(clients=5, batch_size=16, parameters=100_000, device_type="cpu")
+    5
+    >>> chunk_by_rule(clients=5, batch_size=16, parameters=200_000_000, device_type="cpu")
+    1
+    """
+    examples = EXAMPLES_IN_A_PASS.get(device_type, EXAMPLES_IN_A_PASS["cuda"])
+    numbers = NUMBERS_IN_A_PASS.get(device_type, NUMBERS_IN_A_PASS["cuda"])
+    return max(1, min(clients, examples // batch_size, numbers // parameters))
