@@ -66,9 +66,9 @@ class Replayer:
             return f"it can't be run here: {type(error).__name__}: {error}"
 
     def _first_rounds(self, record: Record, same: bool) -> str:
-        job, executor = self._job(record, Path()), _recorded_executor(record) or "auto"
-        bench = self._runner(record).bench(job.resolved)
-        run = bench.run(job.method_entry.create(job.options), job.seed, executor)
+        job = self._job(record, Path())
+        bench, method = self._runner(record).bench(job.resolved), job.method_entry.create(job.options)
+        run = bench.run(method, job.seed, _recorded_executor(record) or "auto")
         rounds = run.rounds(run.executor(None), None, ProgressCallbacks(tick=self.observer.tick))
         entries = [done.entry for done in islice(rounds, 1 + self.rounds)]
         return _rounds(record.rounds, entries, same)

@@ -223,7 +223,7 @@ def test_a_record_is_run_again_with_its_threads_and_chunks(catalog, passes, two_
     made, again = passes.copy(), Replayer(catalog, rounds=1)
     assert {threads for _, threads in made} == {2} and {clients for clients, _ in made} == {2, 1}
     passes.clear()
-    assert again.reproduce(one_run(catalog, tmp_path / "serial", "serial")) == ""
+    assert again.reproduce(one_run(catalog, tmp_path / "serial", Executor(name="serial", chunk=1))) == ""
     assert set(passes) == {(1, 1)}
     passes.clear()
     assert again.reproduce(path) == "" and passes == made
@@ -247,7 +247,7 @@ def one_run(catalog, folder, executor):
     """The record of fedavg on the tiny scenario."""
     asked = {"methods": ["fedavg"], "scenarios": ["tiny"], "seeds": [0]}
     (job,) = plan_jobs(catalog, **asked, options={}, changes={}, output=folder)
-    return Runner(catalog, choose_device("cpu"), executor).run(job)
+    return Runner(catalog, choose_device("cpu")).run(job, executor)
 
 
 def test_a_hardware_class_is_what_bits_depend_on():

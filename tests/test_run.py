@@ -440,7 +440,7 @@ def test_a_wall_clock_that_is_set_during_a_run_spoils_no_record(run, runner, tmp
 
     monkeypatch.setattr("fedbench.runs.clock.datetime", SetAgainAndAgain)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("fedbench.runner.write_round_log", stop)
+        patch.setattr("fedbench.attempt.write_round_log", stop)
         run("fedavg")
     assert run("fedavg").resumed
     (verdict,) = verify([tmp_path / "runs"], runner.catalog)
