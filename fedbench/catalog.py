@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from fedbench.api.scenario import PartName, Scenario
 from fedbench.api.specs import (
@@ -22,7 +22,17 @@ from fedbench.plugins import Plugin, Plugins
 from fedbench.registry import Entry, Registry
 from fedbench.resolution import ResolvedScenario, resolve_parts, resolve_reward_backbones
 
-S = TypeVar("S")
+KINDS: Mapping[str, type[Any]] = {
+    "method": MethodSpec,
+    "scenario": ScenarioSpec,
+    "backbone": BackboneSpec,
+    "dataset": DatasetSpec,
+    "partitioner": PartitionerSpec,
+    "metric": MetricSpec,
+    "leaderboard": LeaderboardSpec,
+    "publisher": PublisherSpec,
+}
+"""What a plugin may register, by the kind's name, with the class of its specs."""
 
 FILE = Plugin(distribution="file", version="0", name="file", module="")
 """The provider of a scenario file that no plugin provides; its record says so."""
@@ -33,10 +43,14 @@ class Catalog:
 
     def __init__(self, plugins: Plugins) -> None:
         self.plugins = plugins
+        self._registries: dict[str, Registry[Any]] = {}
 
-    def _registry(self, kind: str, spec: type[S]) -> Registry[S]:
-        specs = self.plugins.collect(f"fedbench_register_{kind}s", spec)
-        return Registry(kind, [Entry(item, plugin) for item, plugin in specs])
+    def registry(self, kind: str) -> Registry[Any]:
+        """Everything of a kind, one of :data:`KINDS`; collected from the plugins when first used."""
+        if kind not in self._registries:
+            specs = self.plugins.collect(f"fedbench_register_{kind}s", KINDS[kind])
+            self._registries[kind] = Registry(kind, [Entry(spec, plugin) for spec, plugin in specs])
+        return self._registries[kind]
 
     def resolve(self, scenario: Scenario) -> ResolvedScenario:
         """Look up everything that ``scenario`` names and validate its options.
@@ -64,42 +78,42 @@ class Catalog:
             return Entry(ScenarioSpec(Path(name)), FILE)
         return self.scenarios[name]
 
-    @cached_property
+    @property
     def methods(self) -> Registry[MethodSpec]:
         """Aggregators and reward fusers."""
-        return self._registry("method", MethodSpec)
+        return self.registry("method")
 
-    @cached_property
+    @property
     def scenarios(self) -> Registry[ScenarioSpec]:
         """Scenario files."""
-        return self._registry("scenario", ScenarioSpec)
+        return self.registry("scenario")
 
-    @cached_property
+    @property
     def backbones(self) -> Registry[BackboneSpec]:
         """Backbones."""
-        return self._registry("backbone", BackboneSpec)
+        return self.registry("backbone")
 
-    @cached_property
+    @property
     def datasets(self) -> Registry[DatasetSpec]:
         """Data sets."""
-        return self._registry("dataset", DatasetSpec)
+        return self.registry("dataset")
 
-    @cached_property
+    @property
     def partitioners(self) -> Registry[PartitionerSpec]:
         """Partitioners."""
-        return self._registry("partitioner", PartitionerSpec)
+        return self.registry("partitioner")
 
-    @cached_property
+    @property
     def metrics(self) -> Registry[MetricSpec]:
         """Metrics."""
-        return self._registry("metric", MetricSpec)
+        return self.registry("metric")
 
-    @cached_property
+    @property
     def leaderboards(self) -> Registry[LeaderboardSpec]:
         """Board files."""
-        return self._registry("leaderboard", LeaderboardSpec)
+        return self.registry("leaderboard")
 
-    @cached_property
+    @property
     def publishers(self) -> Registry[PublisherSpec]:
         """Publishers of boards, by URL scheme."""
-        return self._registry("publisher", PublisherSpec)
+        return self.registry("publisher")

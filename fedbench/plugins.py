@@ -131,7 +131,7 @@ class Plugins:
 
     def reject(self, plugin: Plugin, error: BaseException) -> None:
         """Take a plugin that turned out to be broken out of use, and complain; once is enough."""
-        if self._plugins[plugin.key].status == "broken":
+        if plugin.key in self._plugins and self._plugins[plugin.key].status == "broken":
             return
         if self._pm.has_plugin(plugin.key):
             self._pm.unregister(name=plugin.key)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from fedbench.api.scenario import load_scenario
@@ -10,36 +12,37 @@ from fedbench.cli.tables import Format, format_option, print_rows
 from fedbench.errors import UsageError
 from fedbench.registry import Entry
 
-KINDS = ("methods", "scenarios", "backbones", "datasets", "partitioners", "metrics")
+LISTED = {f"{kind}s": kind for kind in ("method", "scenario", "backbone", "dataset", "partitioner", "metric")}
+"""The kinds as the command takes them, in the plural, with their names."""
 
 
 @click.command("list")
-@click.argument("kinds", type=click.Choice(KINDS), nargs=-1)
+@click.argument("kinds", type=click.Choice(list(LISTED)), nargs=-1)
 @format_option
 @click.pass_obj
 def command(app: App, kinds: tuple[str, ...], format: Format) -> None:
     """List what the installed plugins provide: methods and scenarios, or the KINDS named."""
-    rows = [row for kind in kinds or ("methods", "scenarios") for row in _rows(app, kind)]
+    rows = [row for kind in kinds or ("methods", "scenarios") for row in _rows(app, LISTED[kind])]
     print_rows(rows, format)
 
 
 def _rows(app: App, kind: str) -> list[dict[str, str]]:
     rows = []
-    for entry in getattr(app.catalog, kind).entries:
+    for entry in app.catalog.registry(kind).entries:
         try:
             track, summary = _about(kind, entry)
         except UsageError as error:
-            app.plugins.complain(entry.plugin, f"{kind[:-1]} {entry.name!r} left out", error)
+            app.plugins.complain(entry.plugin, f"{kind} {entry.name!r} left out", error)
             continue
         provider = f"{entry.plugin.name} ({entry.plugin.distribution} {entry.plugin.version})"
         rows.append(
-            {"kind": kind[:-1], "name": entry.name, "track": track, "summary": summary, "provider": provider}
+            {"kind": kind, "name": entry.name, "track": track, "summary": summary, "provider": provider}
         )
     return rows
 
 
-def _about(kind: str, entry: Entry) -> tuple[str, str]:  # type: ignore[type-arg]
-    if kind == "scenarios":
+def _about(kind: str, entry: Entry[Any]) -> tuple[str, str]:
+    if kind == "scenario":
         scenario = load_scenario(entry.spec.path)
         return scenario.track, scenario.summary
-    return (entry.spec.track if kind == "methods" else ""), entry.spec.summary
+    return (entry.spec.track if kind == "method" else ""), entry.spec.summary

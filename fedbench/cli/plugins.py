@@ -4,21 +4,10 @@ from __future__ import annotations
 
 import click
 
-from fedbench.catalog import Catalog
+from fedbench.catalog import KINDS, Catalog
 from fedbench.cli.main import App
 from fedbench.cli.tables import Format, format_option, print_rows
 from fedbench.factories import attribute_problem, paths
-
-COLLECTED = (
-    "methods",
-    "scenarios",
-    "backbones",
-    "datasets",
-    "partitioners",
-    "metrics",
-    "leaderboards",
-    "publishers",
-)
 
 
 @click.command("plugins")
@@ -47,7 +36,7 @@ def _collect_all(catalog: Catalog) -> None:
 
     Sources are read, and not imported, to see whether what a spec points at is there.
     """
-    for kind in COLLECTED:
-        for entry in getattr(catalog, kind).entries:
+    for kind in KINDS:
+        for entry in catalog.registry(kind).entries:
             if problem := next(filter(None, map(attribute_problem, paths(entry.spec))), ""):
-                catalog.plugins.reject(entry.plugin, ValueError(f"{kind[:-1]} {entry.name!r}: {problem}"))
+                catalog.plugins.reject(entry.plugin, ValueError(f"{kind} {entry.name!r}: {problem}"))

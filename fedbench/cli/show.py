@@ -12,6 +12,7 @@ from tabulate import tabulate
 
 from fedbench.api.options import described
 from fedbench.api.scenario import load_scenario
+from fedbench.api.specs import BackboneSpec, DatasetSpec
 from fedbench.cli.main import App, warn
 from fedbench.cli.tables import Format, format_option
 from fedbench.errors import Unavailable, UsageError
@@ -87,11 +88,11 @@ def _method(app: App, name: str) -> Shown:
 
 
 def _part(app: App, kind: str, name: str) -> Shown:
-    entry = getattr(app.catalog, f"{kind}s")[name]
+    entry = app.catalog.registry(kind)[name]
     content = {
         "name": entry.name,
         "summary": entry.spec.summary,
-        **({"licence": entry.spec.licence} if hasattr(entry.spec, "licence") else {}),
+        **({"licence": entry.spec.licence} if isinstance(entry.spec, BackboneSpec | DatasetSpec) else {}),
         "provider": entry.plugin.key,
         "version": entry.plugin.version,
         "options": described(entry.options),
