@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from fedbench.api.aggregator import Cohort, Context
+from fedbench.api.aggregator import Context
+from fedbench.api.cohort import Cohort
 from fedbench.federation.executors import Executor, no_rule
 from fedbench.federation.local import LocalWork
 from fedbench.federation.plan import plan
@@ -62,7 +63,7 @@ def test_server_step(benchmark, bench, method):
             start=start.repeat(5, 1),
             num_examples=torch.arange(1, 6),
             steps=torch.full((5,), 3),
-            reports={"modality_gap": torch.ones(5)},
+            sent={"modality_gap": torch.ones(5)},
             space=space,
             stream=lambda *names: torch_stream(0, *names),
         )

@@ -13,11 +13,14 @@ __version__ = "0.1.0"
 
 _EXPORTS = {
     "fedbench.analysis": "compare load load_all validate",
-    "fedbench.api.aggregator": "Aggregator Clients Cohort Context LocalRound LocalRule Shards Signals State",
+    "fedbench.api.aggregator": "Aggregator Context Shards State",
+    "fedbench.api.cohort": "Cohort CohortSum",
     "fedbench.api.events": "PolicyStep RoundEnd RunEnd RunError RunStart",
     "fedbench.api.hookspecs": "hookimpl",
+    "fedbench.api.local_rule": "Clients LocalRound LocalRule Signals",
     "fedbench.api.metrics": "Costs Measure Metric",
     "fedbench.api.options": "Options validated",
+    "fedbench.api.phase": "Phase",
     "fedbench.api.reward_fuser": (
         "PolicyStepFeedback ResponseBatch RewardFederation RewardFuser RewardSource RouterLoss"
     ),
@@ -26,6 +29,7 @@ _EXPORTS = {
         "BackboneSpec DatasetSpec Form LeaderboardSpec MethodSpec MetricSpec PartitionerSpec PublisherSpec "
         "Reduction ScenarioSpec"
     ),
+    "fedbench.api.traffic": "Traffic",
     "fedbench.data.features": "cache_folder",
     "fedbench.data.items": "AlignmentData FederatedData Item Pair Preference PreferenceData Suite",
     "fedbench.data.partition": "Partition Partitioner",
@@ -54,25 +58,27 @@ if TYPE_CHECKING:
     from fedbench.analysis import load_all as load_all
     from fedbench.analysis import validate as validate
     from fedbench.api.aggregator import Aggregator as Aggregator
-    from fedbench.api.aggregator import Clients as Clients
-    from fedbench.api.aggregator import Cohort as Cohort
     from fedbench.api.aggregator import Context as Context
-    from fedbench.api.aggregator import LocalRound as LocalRound
-    from fedbench.api.aggregator import LocalRule as LocalRule
     from fedbench.api.aggregator import Shards as Shards
-    from fedbench.api.aggregator import Signals as Signals
     from fedbench.api.aggregator import State as State
+    from fedbench.api.cohort import Cohort as Cohort
+    from fedbench.api.cohort import CohortSum as CohortSum
     from fedbench.api.events import PolicyStep as PolicyStep
     from fedbench.api.events import RoundEnd as RoundEnd
     from fedbench.api.events import RunEnd as RunEnd
     from fedbench.api.events import RunError as RunError
     from fedbench.api.events import RunStart as RunStart
     from fedbench.api.hookspecs import hookimpl as hookimpl
+    from fedbench.api.local_rule import Clients as Clients
+    from fedbench.api.local_rule import LocalRound as LocalRound
+    from fedbench.api.local_rule import LocalRule as LocalRule
+    from fedbench.api.local_rule import Signals as Signals
     from fedbench.api.metrics import Costs as Costs
     from fedbench.api.metrics import Measure as Measure
     from fedbench.api.metrics import Metric as Metric
     from fedbench.api.options import Options as Options
     from fedbench.api.options import validated as validated
+    from fedbench.api.phase import Phase as Phase
     from fedbench.api.reward_fuser import PolicyStepFeedback as PolicyStepFeedback
     from fedbench.api.reward_fuser import ResponseBatch as ResponseBatch
     from fedbench.api.reward_fuser import RewardFederation as RewardFederation
@@ -90,6 +96,7 @@ if TYPE_CHECKING:
     from fedbench.api.specs import PublisherSpec as PublisherSpec
     from fedbench.api.specs import Reduction as Reduction
     from fedbench.api.specs import ScenarioSpec as ScenarioSpec
+    from fedbench.api.traffic import Traffic as Traffic
     from fedbench.data.features import cache_folder as cache_folder
     from fedbench.data.items import AlignmentData as AlignmentData
     from fedbench.data.items import FederatedData as FederatedData

@@ -67,7 +67,8 @@ class Attempt:
         self.plugins.emit("fedbench_run_start", start)
         self.observer.run_started(start, run.examples)
         try:
-            ending = vars(run.final(self._rounds(run))) | {"stopped": self._stopped()}
+            final = run.final(self._rounds(run))
+            ending = vars(final) | {"stopped": self._stopped(), "contract": run.contract}
             path = self._finish("completed", ending)
         except KeyboardInterrupt:
             self._leave("cancelled", "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -47,6 +47,16 @@ class ParamSpace:
     def size(self) -> int:
         """P, the number of parameters."""
         return sum(prod(shape) for shape in self.shapes.values())
+
+    def mask(self, names: Collection[str]) -> Tensor:
+        """1 where a number belongs to one of the tensors ``names``, else 0: [P]. ValueError for another
+        name."""
+        if strange := sorted(set(names) - set(self.shapes)):
+            raise ValueError(f"no such parameters: {', '.join(strange)}; there are {', '.join(self.shapes)}")
+        mask = torch.zeros(self.size)
+        for name in names:
+            mask[slice(*self.spans[name])] = 1
+        return mask
 
     def views(self, flat: Tensor) -> dict[str, Tensor]:
         """Split vectors ``[..., P]`` into named views ``[..., *shape]`` that share their memory."""

@@ -43,6 +43,26 @@ def _fewer_bytes_than_parameters(record):
     scale_cost(record, "downlink_bytes", 0.5)
 
 
+PARAMETERS = 78272
+
+
+def _declares(record, params=PARAMETERS, **beside):
+    """Say what travelled, as a run does."""
+    numbers = {"params": params, **beside}
+    shares = {"shares": [1.0], "shares_at_end": []}
+    record["contract"] = {"needs": "sum", "down": {"params": params}, "up": numbers, **shares}
+
+
+def _another_share(record):
+    _declares(record)
+    record["contract"]["shares_at_end"] = [1.0]
+
+
+def _half_of_the_parameters(record):
+    _fewer_bytes_than_parameters(record)
+    _declares(record, PARAMETERS // 2)
+
+
 NOT_CONSISTENT = {
     "a metric at the end only": (
         lambda r: assign(r, ["final", PRIMARY, "value"], 400 / 476),
@@ -83,6 +103,14 @@ NOT_CONSISTENT = {
     "a cost that is no number of numbers": (
         lambda r: scale_cost(r, "uplink_bytes", 1.000003), "uplink_bytes per client that trained is",
     ),
+    "numbers that were sent for nothing": (
+        lambda r: _declares(r, control=78272),
+        "round 1: 1565440 uplink_bytes; 5 clients that trained have 626176 each by what the method declares",
+    ),
+    "parameters that stay though all have one model": (
+        _half_of_the_parameters, "39136 of its 78272 parameters travel, but its clients have one model",
+    ),
+    "a phase that nobody trained in": (_another_share, "client_examples, scenario and seed give"),
     "no bytes at all": (_no_bytes, "its clients learn from each other, but no byte was sent"),
     "no bytes down": (
         lambda r: scale_cost(r, "downlink_bytes", 0), "it sends parameters that nobody was given",
@@ -134,6 +162,10 @@ def test_what_does_not_add_up(verdict_of, change, said):
     """Sealed again after the edit: only arithmetic can tell."""
     level, problem = verdict_of(edited(change))
     assert (level, said in problem) == ("valid", True), problem
+
+
+def test_bytes_that_are_what_the_method_declares_add_up(verdict_of):
+    assert verdict_of(edited(_declares)) == ("consistent", "")
 
 
 def test_faults_are_drawn_again(verdict_of):

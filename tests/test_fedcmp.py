@@ -23,7 +23,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from fedbench import Cohort, LocalRule, MethodSpec, State
-from fedbench.api.aggregator import Signals
+from fedbench.api.local_rule import Clients, Signals
 from fedbench.params import ParamSpace
 
 SPACE = ParamSpace({"in.weight": (20, 12), "in.bias": (20,), "out.weight": (16, 20), "out.bias": (16,)})
@@ -57,7 +57,7 @@ def cohort(
         start=start.expand(clients, -1),
         num_examples=torch.tensor(counts or [10 + 3 * k for k in range(clients)]),
         steps=torch.full((clients,), 5),
-        reports={"modality_gap": torch.tensor(gaps or [0.2 * k for k in range(clients)])},
+        sent={"modality_gap": torch.tensor(gaps or [0.2 * k for k in range(clients)])},
         space=space,
         stream=lambda *names: torch.Generator().manual_seed(sum(map(len, names))),
     )
@@ -104,7 +104,7 @@ class Reference:
     def step(self, group: Cohort) -> dict[str, np.ndarray]:
         theta, start = group.params.double().numpy(), group.start.double().numpy()
         w = np.linalg.norm(theta - start, axis=1) ** 2 * np.exp(
-            -1.0 * group.reports["modality_gap"].double().numpy()
+            -1.0 * group.sent["modality_gap"].double().numpy()
         )
         w = w / w.sum()
         merged = {}
@@ -389,7 +389,7 @@ def test_the_gap_is_a_distance_of_means() -> None:
 
 def test_the_gap_is_measured_only_when_it_counts() -> None:
     def rule(**options: Any) -> LocalRule:
-        return FedCMP(FedCMPOptions(**options)).local_rule({}, [0, 1])
+        return FedCMP(FedCMPOptions(**options)).local_rule(Clients((0, 1), torch.zeros(2, 5)))
 
     signals = Signals(noise(1, 2, 3, 4, 5), noise(2, 2, 3, 5), torch.ones(2, 3))
     measured = rule(distance="sq").reports["modality_gap"](signals)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from fedbench.api.aggregator import Aggregator, LocalRule
+from fedbench.api.aggregator import Aggregator
+from fedbench.api.local_rule import LocalRule
 from fedbench.api.metrics import Costs
 from fedbench.api.scenario import Budget, Training
 from fedbench.errors import UsageError
@@ -108,7 +109,7 @@ def test_clients_together_train_as_they_would_alone(training):
         alone = train_clients(task, start[:1], [item], rule, training)
         torch.testing.assert_close(together.params[row], alone.params[0], rtol=0, atol=1e-12)
         torch.testing.assert_close(together.loss[row], alone.loss[0])
-        torch.testing.assert_close(together.reports["gap"][row], alone.reports["gap"][0])
+        torch.testing.assert_close(together.sent["gap"][row], alone.sent["gap"][0])
 
 
 def test_method_loss_is_added_to_the_clients_loss():
@@ -206,7 +207,7 @@ def save_rounds(folder, count):
             round=number,
             state=state,
             client_state={"c": torch.full((2, 3), 7.0)},
-            late={"client": torch.tensor([4]), "reports/d": torch.ones(1)},
+            late={"client": torch.tensor([4]), "sent/d": torch.ones(1)},
             spent=Costs(uplink_bytes=5, client_seconds=0.1),
         )
         checkpoint.save(folder, saved(at, entries=[{"round": number}]))
@@ -230,7 +231,7 @@ def test_checkpoints_keep_two_and_fall_back(tmp_path):
     at = checkpoint.load(tmp_path, "run", torch.device("cpu"), said.append).state
     assert at.round == 4 and at.state["m:w"].dtype == torch.float64 and not said
     assert torch.equal(at.client_state["c"], torch.full((2, 3), 7.0)) and set(at.state) == {"params", "m:w"}
-    assert at.late["client"].tolist() == [4] and set(at.late) == {"client", "reports/d"}
+    assert at.late["client"].tolist() == [4] and set(at.late) == {"client", "sent/d"}
     assert at.spent == Costs(uplink_bytes=5, client_seconds=0.1)
     content = bytearray(newest.read_bytes())
     content[-3] ^= 1

@@ -9,7 +9,7 @@ import pytest
 import torch
 from conftest import install_plugin, mostly_slow
 
-from fedbench.api.aggregator import LocalRule
+from fedbench.api.local_rule import LocalRule
 from fedbench.api.reward_fuser import RewardFuser
 from fedbench.api.scenario import Faults, load_scenario
 from fedbench.catalog import Catalog

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from conftest import install_plugin
 
+from fedbench.testing import toy_rounds
+
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 CODE = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
@@ -47,6 +49,15 @@ def test_the_plugins_of_the_readme_keep_the_contract(tmp_path):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"\b1[0-9] passed", done.stdout)
+
+
+def test_the_readmes_fedper_keeps_the_last_layer_with_each_client():
+    names = {}
+    for text in ("class MyMethod", "class FedPer"):
+        exec(block(text), names)
+    rounds = toy_rounds(names["FedPer"](None), clients=3)
+    assert set(rounds[-1].after.client_state) == {"params"}
+    assert rounds[0].costs.uplink_bytes < toy_rounds(names["MyMethod"](None))[0].costs.uplink_bytes
 
 
 @pytest.mark.slow

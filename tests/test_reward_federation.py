@@ -8,7 +8,8 @@ from fedbench_mor.mor import MoR
 from fedbench_mor.options import MoROptions
 from PIL import Image
 
-from fedbench.api.aggregator import Cohort, Context
+from fedbench.api.aggregator import Context
+from fedbench.api.cohort import Cohort
 from fedbench.api.metrics import Costs
 from fedbench.api.scenario import Budget, Faults, Rewards, Training
 from fedbench.catalog import Catalog
@@ -137,9 +138,13 @@ def test_a_router_is_averaged_by_the_clients_data():
         "num_examples": torch.tensor([10, 10]),
     }
     cohort = Cohort(
-        1, (0, 2), updates["params"], updates["start"], updates["num_examples"], torch.ones(2), {},
-        ParamSpace({"w": (2,)}), lambda *names: torch_stream(0, *names),
-    )  # fmt: skip
+        round=1,
+        clients=(0, 2),
+        steps=torch.ones(2),
+        space=ParamSpace({"w": (2,)}),
+        stream=lambda *names: torch_stream(0, *names),
+        **updates,
+    )
     weighted = SizeWeightedMean([300, 7, 100])
     state = weighted.aggregate(weighted.initial_state(start, Context(cohort.space, 3, 1)), cohort)
     assert torch.equal(weighted.params_for(state), torch.tensor([3.0, 1.0]))

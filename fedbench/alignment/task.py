@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from fedbench.api.aggregator import Signals
+from fedbench.api.local_rule import Signals
 from fedbench.data.tokens import TokenTable
 from fedbench.models.language import LanguageModel
 from fedbench.models.projector import Projector

@@ -10,16 +10,17 @@ from typing import get_args
 import torch
 from torch import Tensor
 
-from fedbench.api.aggregator import LocalRule
+from fedbench.api.local_rule import LocalRule
 from fedbench.api.scenario import Training
 from fedbench.federation.executor_choice import ChosenBy, ExecutorName, chunk_by_rule
 from fedbench.federation.local import LocalWork, Tick, Trained, no_tick, train_clients
 from fedbench.federation.task import Task
 
-RuleFor = Callable[[Sequence[int]], LocalRule]
+RuleFor = Callable[[Sequence[int], Tensor], LocalRule]
+"""``rule_for(clients, start [C, P])``: what these clients add when they train from ``start``."""
 
 
-def no_rule(clients: Sequence[int]) -> LocalRule:
+def no_rule(clients: Sequence[int], start: Tensor) -> LocalRule:
     """The rule that adds nothing, for any clients."""
     return LocalRule()
 
@@ -65,12 +66,12 @@ class Executor:
     ) -> Trained:
         """Train every client of ``work`` from its row of ``start`` [C, P]; ``work`` may be empty."""
         if not work:
-            return Trained(params=start, loss=start.new_zeros(0), reports={}, client_state={})
+            return Trained(params=start, loss=start.new_zeros(0), steps=start.new_zeros(0, dtype=torch.long))
         done: list[Trained] = []
         first = 0
         while first < len(work):
             part = slice(first, first + self.chunk)
-            rule = rule_for([item.client for item in work[part]])
+            rule = rule_for([item.client for item in work[part]], start[part])
             try:
                 done.append(train_clients(task, start[part], work[part], rule, training, tick=tick))
             except torch.OutOfMemoryError:
@@ -83,7 +84,8 @@ class Executor:
         return Trained(
             params=torch.cat([trained.params for trained in done]),
             loss=torch.cat([trained.loss for trained in done]),
-            reports=_stacked([trained.reports for trained in done]),
+            steps=torch.cat([trained.steps for trained in done]),
+            sent=_stacked([trained.sent for trained in done]),
             client_state=_stacked([trained.client_state for trained in done]),
         )
 

@@ -4,26 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fedbench.api.aggregator import Aggregator
 from fedbench.api.metrics import BYTES_PER_NUMBER, Costs
 from fedbench.api.scenario import Budget
-from fedbench.federation.local import LocalWork
-from fedbench.params import ParamSpace
+from fedbench.federation.plan import PhaseWork
+from fedbench.federation.setup import FederationSetup
 
 
-def round_costs(space: ParamSpace, aggregator: Aggregator, work: Sequence[LocalWork], reports: int) -> Costs:
-    """Bytes and examples of a round in which ``work`` is done: parameters and the method's declared extra
-    vectors both ways, and up a number for each of the ``reports``."""
-    examples = sum(len(item.examples) for item in work)
-    if not aggregator.communicates:
-        return Costs(client_examples=examples)
-    up = space.size * (1 + aggregator.extra_uplink) + reports
-    down = space.size * (1 + aggregator.extra_downlink)
+def round_costs(setup: FederationSetup, clients: int, phases: Sequence[PhaseWork]) -> Costs:
+    """Bytes and examples of a round in which so many clients work in ``phases``: everything that the method
+    declares travels to and from each."""
+    space, traffic = setup.task.space, setup.traffic
+    up, down = sum(traffic.numbers_up(space).values()), sum(traffic.numbers_down(space).values())
     return Costs(
-        uplink_bytes=BYTES_PER_NUMBER * len(work) * up,
-        downlink_bytes=BYTES_PER_NUMBER * len(work) * down,
-        client_examples=examples,
+        uplink_bytes=BYTES_PER_NUMBER * clients * up,
+        downlink_bytes=BYTES_PER_NUMBER * clients * down,
+        client_examples=examples_of(phases),
     )
+
+
+def examples_of(phases: Sequence[PhaseWork]) -> int:
+    """The examples that clients train on in ``phases``, counted each time."""
+    return sum(len(item.examples) for phase in phases for item in phase.work)
 
 
 def exceeded(budget: Budget, spent: Costs) -> bool:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from fedbench.api.aggregator import LocalRound, LocalRule
+from fedbench.api.local_rule import LocalRound, LocalRule
 from fedbench.api.scenario import Training
 from fedbench.federation.optim import LocalOptimizer, clip_per_client, rate
 from fedbench.federation.task import Task
@@ -35,13 +35,18 @@ class LocalWork:
 
 @dataclass(frozen=True)
 class Trained:
-    """``params`` [C, P] after training; ``loss`` [C]: mean over the examples, measured on the way;
-    ``reports[name]`` [C]; ``client_state[name]`` [C, P]."""
+    """What C clients end a training with.
+
+    ``params`` [C, P]; ``loss`` [C]: mean over the examples, measured on the way; ``steps`` [C]: of the
+    optimiser; ``sent[name]`` [C, *shape]: what goes to the server beside parameters; ``client_state[name]``
+    [C, P]: what stays.
+    """
 
     params: Tensor
     loss: Tensor
-    reports: dict[str, Tensor]
-    client_state: dict[str, Tensor]
+    steps: Tensor
+    sent: dict[str, Tensor] = field(default_factory=dict)
+    client_state: dict[str, Tensor] = field(default_factory=dict)
 
 
 def steps_of(examples: int, training: Training) -> int:
@@ -58,7 +63,8 @@ def train_clients(
     *,
     tick: Tick = no_tick,
 ) -> Trained:
-    """Train clients ``work`` from ``start`` [C, P] for one epoch over their examples."""
+    """Train clients ``work`` from ``start`` [C, P] for one epoch over their examples, of which there may be
+    none."""
     batches = torch.from_numpy(minibatches([item.examples for item in work], training.batch_size)).to(
         task.device
     )
@@ -66,8 +72,9 @@ def train_clients(
     params = start.clone()
     optimizer = LocalOptimizer(training, params)
     total_loss = torch.zeros(len(work), device=task.device)
-    total_gradient = torch.zeros_like(params) if rule.client_state else None
+    total_gradient = torch.zeros_like(params) if rule.client_state or rule.sends else None
     rates, sizes = _rates(work, training, counts).to(start.dtype), counts.sum(1).tolist()
+    moves = None if rule.trains is None else task.space.mask(rule.trains).to(start)
     for step, index in enumerate(batches):
         params.requires_grad_(True)
         loss = task.loss(params, index)
@@ -78,22 +85,25 @@ def train_clients(
             total_gradient += grads * (counts[step] > 0)[:, None]
         if rule.gradient is not None:
             grads = rule.gradient(grads, params, start)
+        if moves is not None:
+            grads = grads * moves
         if training.grad_norm is not None:
             grads = clip_per_client(grads, training.grad_norm)
-        params = optimizer.step(params, grads, rates[step])
+        params = optimizer.step(params, grads, rates[step] if moves is None else rates[step] * moves)
         total_loss += loss.detach() * counts[step]
         tick(sizes[step], loss.detach())
-    examples = counts.sum(0)
-    client_state = {}
+    examples, steps = counts.sum(0), (counts > 0).sum(0)
+    client_state, sent = {}, _reports(task, params, batches, examples, rule)
     if total_gradient is not None:
-        steps = (counts > 0).sum(0).clamp_min(1)[:, None]
-        local_round = LocalRound(start=start, params=params, mean_gradient=total_gradient / steps)
+        mean_gradient = total_gradient / steps.clamp_min(1)[:, None]
+        local_round = LocalRound(start=start, params=params, mean_gradient=mean_gradient)
         client_state = {name: after(local_round) for name, after in rule.client_state.items()}
-    reports = _reports(task, params, batches, examples, rule)
+        sent |= {name: of_round(local_round) for name, of_round in rule.sends.items()}
     return Trained(
         params=params,
         loss=total_loss / examples.clamp_min(1),
-        reports=reports,
+        steps=steps,
+        sent=sent,
         client_state=client_state,
     )
 
@@ -105,7 +115,7 @@ def _rates(work: Sequence[LocalWork], training: Training, counts: Tensor) -> Ten
         for step in range(len(counts))
     ]
     rates = torch.tensor(table, device=counts.device, dtype=torch.float64)
-    return (rates * (counts > 0))[..., None]
+    return (rates.reshape(len(counts), len(work)) * (counts > 0))[..., None]
 
 
 @torch.no_grad()

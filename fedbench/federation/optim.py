@@ -40,7 +40,7 @@ class LocalOptimizer:
         self.steps = 0
 
     def step(self, params: Tensor, grads: Tensor, rates: Tensor) -> Tensor:
-        """The parameters after one step at ``rates`` [C, 1]; a rate of 0 leaves a client as it is."""
+        """The parameters after one step at ``rates`` [C, 1] or [C, P]; a rate of 0 changes nothing."""
         t = self.training
         if t.optimizer == "sgd":
             return params - rates * (grads + t.weight_decay * params)

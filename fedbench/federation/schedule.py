@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property, lru_cache
+from itertools import accumulate, pairwise
+from math import ceil
 
 import numpy as np
 
@@ -59,6 +61,23 @@ def one_pass_parts(shard: np.ndarray, seed: int, client: int, parts: int) -> lis
     """What a client sees each time it takes part: its data, shuffled once and cut into disjoint parts."""
     shuffled = numpy_stream(seed, "parts", client).permutation(shard)
     return np.array_split(shuffled, parts)
+
+
+def phase_spans(examples: int, batch_size: int, shares: Sequence[float]) -> list[tuple[int, int]]:
+    """Where each phase of a client's round begins and ends in its ``examples``, repeated without end.
+
+    A phase takes its share of the batches and begins where the one before it ended.
+    """
+    if not examples:
+        return [(0, 0)] * len(shares)
+    batches = ceil(examples / batch_size)
+
+    def position(share: float) -> int:
+        passes, rest = divmod(round(share * batches), batches)
+        return passes * examples + min(rest * batch_size, examples)
+
+    ends = [position(share) for share in accumulate(shares)]
+    return list(pairwise([0, *ends]))
 
 
 NO_FAULTS = Faults()

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from fedbench.api.aggregator import Aggregator, Context, Shards, State
+from fedbench.api.aggregator import Aggregator, Context, Shards
+from fedbench.api.phase import Phase
 from fedbench.api.scenario import Budget, Faults, Federation, Training
-from fedbench.federation.client_state import fresh
+from fedbench.api.traffic import Traffic
+from fedbench.federation.client_state import FINISHED, PARAMS, fresh
+from fedbench.federation.division import Division
 from fedbench.federation.faults import FaultModel
 from fedbench.federation.run_state import RunState
 from fedbench.federation.schedule import NO_FAULTS
@@ -25,7 +29,7 @@ class FederationSetup:
     """One aggregator on one task under one seed.
 
     ``shards[k]``: the training examples of client k of the method's population. ``budget``: limits that no
-    round may exceed. ``faults`` strike what travels, so a method that does not communicate meets none.
+    round may exceed. ``faults`` strike what travels, so a method in which nothing does meets none.
     ``label_flip_offset``: how far behind an example its wrongly labelled copy lies.
     """
 
@@ -45,22 +49,63 @@ class FederationSetup:
         return len(self.shards)
 
     @cached_property
+    def traffic(self) -> Traffic:
+        """What the method declares to travel."""
+        return self.aggregator.traffic(self.task.space)
+
+    @cached_property
+    def division(self) -> Division:
+        """Which of the trained parameters travel, and which stay with their client."""
+        return Division(self.task.space, self.traffic.params)
+
+    @cached_property
+    def phases(self) -> Sequence[Phase]:
+        """The parts of a client's round."""
+        return [phase for phase in self.aggregator.phases(self.task.space) if not phase.at_end]
+
+    @cached_property
+    def end_phases(self) -> Sequence[Phase]:
+        """What every client does after the last round."""
+        return [phase for phase in self.aggregator.phases(self.task.space) if phase.at_end]
+
+    @property
+    def personalised(self) -> bool:
+        """Whether every client has a model of its own."""
+        method = self.aggregator
+        return bool(method.personalised or method.own_model or self.division.staying.size or self.end_phases)
+
+    @cached_property
     def fault_model(self) -> FaultModel:
         """The faults of this run, drawn from its seed."""
-        spec = self.faults if self.aggregator.communicates else NO_FAULTS
-        return FaultModel(spec, self.seed, self.clients)
+        travels = self.traffic.numbers_up(self.task.space) or self.traffic.numbers_down(self.task.space)
+        return FaultModel(self.faults if travels else NO_FAULTS, self.seed, self.clients)
 
     def initial(self, params: Tensor) -> RunState:
         """The run before its first round, from the initial parameters [P]."""
-        context = Context(self.task.space, self.clients, self.federation.rounds)
+        context = Context(self.division.travelling, self.clients, self.federation.rounds)
+        own_vectors = self.aggregator.initial_client_state(params)
+        copies = {phase.copy for phase in (*self.phases, *self.end_phases)} | {self.aggregator.own_model}
+        if strange := sorted(copies - {"", *own_vectors}):
+            raise ValueError(f"clients keep no vectors called {', '.join(strange)}: see initial_client_state")
         return RunState(
             round=0,
-            state=own(self.aggregator.initial_state(params, context)),
-            client_state=fresh(self.aggregator.initial_client_state(params), self.clients),
+            state=own(self.aggregator.initial_state(self.division.sent(params), context)),
+            client_state=fresh(own_vectors, params, self.division, self.clients),
         )
 
-    def models(self, state: State) -> Tensor:
+    def model_of(self, at: RunState, client: int) -> Tensor:
+        """The parameters [P] that ``client`` has: its own model, or what it is sent and what stays there."""
+        if own_model := FINISHED if FINISHED in at.client_state else self.aggregator.own_model:
+            return at.client_state[own_model][client]
+        sent = self.aggregator.params_for(at.state, client)
+        return (
+            self.division.joined(sent, at.client_state[PARAMS][client])
+            if self.division.staying.size
+            else sent
+        )
+
+    def models(self, at: RunState) -> Tensor:
         """What is evaluated: the global parameters [1, P], or every client's own [N, P]."""
-        if self.aggregator.personalised:
-            return torch.stack([self.aggregator.params_for(state, k) for k in range(self.clients)])
-        return self.aggregator.params_for(state)[None]
+        if self.personalised:
+            return torch.stack([self.model_of(at, client) for client in range(self.clients)])
+        return self.aggregator.params_for(at.state)[None]

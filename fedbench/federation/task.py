@@ -7,7 +7,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from fedbench.api.aggregator import Signals
+from fedbench.api.local_rule import Signals
 from fedbench.errors import UsageError
 from fedbench.params import ParamSpace
 

@@ -8,21 +8,23 @@ from math import prod
 import torch
 from torch import Generator, Tensor
 
-from fedbench.api.aggregator import Cohort
-from fedbench.api.scenario import Training
-from fedbench.federation.client_state import ClientState, of
-from fedbench.federation.local import LocalWork, Trained, steps_of
+from fedbench.api.cohort import Cohort
+from fedbench.federation.client_state import PARAMS
+from fedbench.federation.division import Division
+from fedbench.federation.local import LocalWork, Trained
 from fedbench.params import ParamSpace
 
 Updates = Mapping[str, Tensor]
-"""``client``, ``num_examples``, ``steps`` [C]; ``params``, ``start`` [C, P]; ``reports/…`` [C];
-``client_state/…`` [C, P]. Empty where nobody has sent anything."""
+"""``client``, ``num_examples``, ``steps`` [C]; ``params``, ``start`` [C, S]; ``sent/…`` [C, *shape];
+``client_state/…`` [C, …], what the clients keep once the update is used. Empty where nobody has sent
+anything."""
 
-REPORTS, CLIENT_STATE = "reports/", "client_state/"
+SENT, CLIENT_STATE = "sent/", "client_state/"
 
 
-def sent(work: Sequence[LocalWork], start: Tensor, trained: Trained, training: Training) -> Updates:
-    """What the clients of ``work`` send after training from ``start``."""
+def updates_of(work: Sequence[LocalWork], start: Tensor, trained: Trained, division: Division) -> Updates:
+    """What the clients of ``work`` send and keep after training from ``start`` [C, S], as broadcast."""
+    kept = {PARAMS: division.kept(trained.params)} if division.staying.size else {}
 
     def column(values: list[int]) -> Tensor:
         return torch.tensor(values, device=start.device)
@@ -30,11 +32,11 @@ def sent(work: Sequence[LocalWork], start: Tensor, trained: Trained, training: T
     return {
         "client": column([item.client for item in work]),
         "num_examples": column([len(item.examples) for item in work]),
-        "steps": column([steps_of(len(item.examples), training) for item in work]),
-        "params": trained.params,
+        "steps": trained.steps,
+        "params": division.sent(trained.params),
         "start": start,
-        **{f"{REPORTS}{name}": values for name, values in trained.reports.items()},
-        **{f"{CLIENT_STATE}{name}": vectors for name, vectors in trained.client_state.items()},
+        **{f"{SENT}{name}": values for name, values in trained.sent.items()},
+        **{f"{CLIENT_STATE}{name}": vectors for name, vectors in (kept | trained.client_state).items()},
     }
 
 
@@ -70,29 +72,21 @@ def finite(updates: Updates) -> Tensor:
     return torch.stack(table).all(0)
 
 
-def cohort_of(
-    updates: Updates,
-    round: int,
-    space: ParamSpace,
-    stream: Callable[..., Generator],
-    client_state: ClientState,
-) -> Cohort:
-    """What the method is given. ``client_state``: what every client kept before."""
-
-    def named(prefix: str) -> dict[str, Tensor]:
-        return {n.removeprefix(prefix): values for n, values in updates.items() if n.startswith(prefix)}
-
-    clients = clients_of(updates)
+def cohort_of(updates: Updates, round: int, space: ParamSpace, stream: Callable[..., Generator]) -> Cohort:
+    """What travelled, as a method may see it. ``space``: the parameters that travel."""
     return Cohort(
         round=round,
-        clients=clients,
+        clients=clients_of(updates),
         params=updates["params"],
         start=updates["start"],
         num_examples=updates["num_examples"],
         steps=updates["steps"],
-        reports=named(REPORTS),
+        sent=named(updates, SENT),
         space=space,
         stream=stream,
-        client_state=named(CLIENT_STATE),
-        client_state_before=of(client_state, clients).client_state,
     )
+
+
+def named(updates: Updates, prefix: str) -> dict[str, Tensor]:
+    """The columns whose names begin with ``prefix``, without it."""
+    return {name.removeprefix(prefix): values for name, values in updates.items() if name.startswith(prefix)}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from fedbench.api.aggregator import Aggregator, Cohort, State
+from fedbench.api.aggregator import Aggregator, State
+from fedbench.api.cohort import CohortSum
 
 
 class WeightedMean(Aggregator):
     """x ← Σ_k p_k y_k, p_k = n_k / Σ n over the cohort (FedAvg, arXiv 1602.05629, Algorithm 1)."""
 
-    def aggregate(self, state: State, cohort: Cohort) -> State:
+    needs = "sum"
+
+    def aggregate(self, state: State, cohort: CohortSum) -> State:
         """The mean of the cohort's parameters, weighted by the examples that each client used."""
-        return {"params": cohort.weights @ cohort.params}
+        return {"params": cohort.mean("params")}

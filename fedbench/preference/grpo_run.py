@@ -110,6 +110,10 @@ class GRPORun:
         """Answers that the policy samples in the whole run."""
         return self.problem.rounds * self.spec.steps * self.answers_per_step
 
+    @property
+    def contract(self) -> None:
+        """Nothing: rewards travel, and the reward channel bills them."""
+
     def executor(self, saved: Mapping[str, object] | None) -> Executor:
         """The executor for fitting reward models and training a router; the saved one if there is one."""
         return Executor.as_saved(saved) if saved else self.problem.rewards.executor(self.asked)

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fedbench.api.aggregator import Cohort, State
+from fedbench.api.aggregator import Aggregator, State
+from fedbench.api.cohort import Cohort
 from fedbench.api.metrics import Costs
 from fedbench.api.reward_fuser import RewardSource, RouterLoss
 from fedbench.api.scenario import Federation, Training
@@ -64,7 +65,7 @@ class RouterTask(Task):
         return total / len(self.sides)
 
 
-class SizeWeightedMean(WeightedMean):
+class SizeWeightedMean(Aggregator):
     """The mean with weights n_k, the clients' ``sizes``, however little each did in a round (MoR, §3.2)."""
 
     def __init__(self, sizes: Sequence[int]) -> None:
@@ -73,7 +74,7 @@ class SizeWeightedMean(WeightedMean):
     def aggregate(self, state: State, cohort: Cohort) -> State:
         """The mean of the cohort's parameters, weighted by the clients' sizes."""
         sizes = self.sizes[list(cohort.clients)].to(cohort.num_examples)
-        return super().aggregate(state, replace(cohort, num_examples=sizes))
+        return {"params": replace(cohort, num_examples=sizes).mean("params")}
 
 
 class SimulatedRewardFederation:
@@ -178,7 +179,7 @@ class SimulatedRewardFederation:
 
     def _train(
         self,
-        mean: WeightedMean,
+        mean: Aggregator,
         task: Task,
         start: Tensor,
         shards: Sequence[np.ndarray],

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from pydantic import BeforeValidator, Field, PlainSerializer, ValidationError
 
+from fedbench.api.aggregator import Needs
 from fedbench.api.metrics import Costs, Measure
 from fedbench.api.options import first_problem, message
+from fedbench.api.phase import MOST_PASSES
 from fedbench.api.specs import Track
 from fedbench.results.columns import by_column, by_round
 from fedbench.results.item_scores import ItemScores
@@ -166,6 +168,24 @@ class Identity(RecordSection):
     )
 
 
+Shares = Annotated[list[Annotated[float, Field(ge=0, le=MOST_PASSES)]], Field(max_length=20)]
+"""Phases of local training by how much each took of a client's examples."""
+
+
+class Contract(RecordSection):
+    """What the method declared of its rounds, and the engine enforced and billed."""
+
+    needs: Needs = Field(description="what the server was shown: only sums of updates, or each client's own")
+    down: dict[str, int] = Field(
+        description="numbers that each client that trained received in a round, by name"
+    )
+    up: dict[str, int] = Field(description="numbers that each client that trained sent in a round, by name")
+    shares: Shares = Field(description="what each phase of a client's round took of its examples")
+    shares_at_end: Shares = Field(
+        description="what each phase after the last round took of every client's shard"
+    )
+
+
 class Origin(RecordSection):
     """The record of an earlier schema version that this one was made from; nothing of it was lost."""
 
@@ -192,6 +212,9 @@ class Record(RecordSection):
     data: DataInfo = Field(description="what was federated")
     identity: Identity | None = Field(
         None, description="code, content and machine that the numbers come from; null: not recorded"
+    )
+    contract: Contract | None = Field(
+        None, description="what the method let travel; null: rewards travel, or it was not recorded"
     )
     rounds: Rounds = Field(description="what happened in each round, what it cost and what was measured")
     final: dict[str, Measure] = Field({}, description="measures of the last models, by name")

@@ -18,7 +18,7 @@ from fedbench.federation.schedule import NO_FAULTS, cohort
 from fedbench.federation.setup import FederationSetup
 from fedbench.federation.task import Task
 from fedbench.params import digest
-from fedbench.results.records import RoundEntry
+from fedbench.results.records import Contract, RoundEntry
 from fedbench.runs.diagnostics import plain
 from fedbench.runs.evaluation import FinalMeasures, RunEvaluator
 from fedbench.runs.protocol import MeasuredRound, ProgressCallbacks
@@ -91,16 +91,31 @@ class AggregationRun:
             evaluator=problem.evaluator,
             seed=seed,
             clients=scenario.federation.clients,
-            personalised=aggregator.personalised,
             baseline_params=problem.baseline_params,
         )
 
     @property
     def examples(self) -> int:
-        """Examples of every client that takes part in at least one round."""
+        """Examples that are trained on, by every client that takes part in at least one round."""
+        setup = self.setup
         rounds = range(1, self.setup.federation.rounds + 1)
         taking_part = {client for number in rounds for client in self._cohort(number)}
-        return sum(len(self.setup.shards[client]) for client in taking_part)
+        in_rounds = sum(len(setup.shards[client]) for client in taking_part)
+        at_end = sum(map(len, setup.shards))
+        shares, end_shares = (sum(p.share for p in phases) for phases in (setup.phases, setup.end_phases))
+        return round(in_rounds * shares + at_end * end_shares)
+
+    @property
+    def contract(self) -> Contract:
+        """What the aggregator declared to travel, by numbers."""
+        space, traffic = self.setup.task.space, self.setup.traffic
+        return Contract(
+            needs=self.setup.aggregator.needs,
+            down=traffic.numbers_down(space),
+            up=traffic.numbers_up(space),
+            shares=[phase.share for phase in self.setup.phases],
+            shares_at_end=[phase.share for phase in self.setup.end_phases],
+        )
 
     def executor(self, saved: Mapping[str, object] | None) -> Executor:
         """The saved executor, or one chosen for cohorts like the first."""
@@ -118,17 +133,17 @@ class AggregationRun:
         if state is None:
             params = self.problem.init(self.setup.seed).to(self.setup.task.device)
             state = self.setup.initial(params)
-            models = self.setup.models(state.state)
+            models = self.setup.models(state)
             yield self._measured(RoundEntry(round=0, digest=digest(models)), state)
         for done in federate(self.setup, executor, state, tick=progress.tick):
             yield self._measured(_entry(done), done.after)
 
     def final(self, state: RunState) -> FinalMeasures:
         """Measure the models of the run that ended in ``state``."""
-        return self._evaluation.final(self.setup.models(state.state))
+        return self._evaluation.final(self.setup.models(state))
 
     def _measured(self, entry: RoundEntry, state: RunState) -> MeasuredRound:
-        measured = self._evaluation.measured(entry, self.setup.models(state.state))
+        measured = self._evaluation.measured(entry, self.setup.models(state))
         return MeasuredRound(entry=measured, state=state)
 
     def _cohort(self, number: int) -> tuple[int, ...]:

@@ -39,7 +39,10 @@ class FinalMeasures:
 
 @dataclass(kw_only=True)
 class RunEvaluator:
-    """Measures the models [M, P] of one run. Models that did not change are not measured again."""
+    """Measures the models [M, P] of one run: M is 1, or the number of clients where each has its own.
+
+    Models that did not change are not measured again.
+    """
 
     spec: Evaluation
     """What the scenario asks to be measured."""
@@ -52,9 +55,6 @@ class RunEvaluator:
 
     clients: int
     """Clients of the scenario."""
-
-    personalised: bool = False
-    """Whether there is a model for each client (M = clients) instead of a global one (M = 1)."""
 
     baseline_params: Tensor | None = None
     """Parameters [P] whose answers the final ones are compared with (win rate); the start, if any."""
@@ -114,7 +114,7 @@ class RunEvaluator:
 
     def _by_client(self, per_model: Sequence[Rows]) -> dict[str, Measure]:
         """Each client's held-out items, under its own model if it has one."""
-        models = per_model if self.personalised else [*per_model] * self.clients
+        models = per_model if len(per_model) > 1 else [*per_model] * self.clients
         measures = (self.evaluator.of_client(rows, self.spec.primary, k) for k, rows in enumerate(models))
         return {str(k): measure for k, measure in enumerate(measures) if measure is not None}
 

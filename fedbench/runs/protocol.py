@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from fedbench.federation.executors import AskedExecutor, Executor
 from fedbench.federation.local import Tick, no_tick
 from fedbench.federation.run_state import RunState
-from fedbench.results.records import DataInfo, RoundEntry
+from fedbench.results.records import Contract, DataInfo, RoundEntry
 from fedbench.runs.evaluation import FinalMeasures
 
 
@@ -39,6 +39,11 @@ class Run(Protocol):
     @property
     def examples(self) -> int:
         """Examples that the whole run trains on, for a progress bar."""
+        ...
+
+    @property
+    def contract(self) -> Contract | None:
+        """What the method declared to travel; None where no parameters do."""
         ...
 
     def executor(self, saved: Mapping[str, object] | None) -> Executor:

@@ -10,15 +10,19 @@ from typing import Any, ClassVar
 import torch
 from safetensors.torch import load, save
 
-from fedbench.api.aggregator import Aggregator, Cohort, Context
+from fedbench.api.aggregator import Aggregator, Context
+from fedbench.api.cohort import Cohort
 from fedbench.api.options import validated
 from fedbench.api.specs import MethodSpec
+from fedbench.api.traffic import Traffic
 from fedbench.catalog import Catalog
-from fedbench.federation.client_state import fresh
+from fedbench.federation.division import Division
 from fedbench.plugins import Plugins
 from fedbench.registry import Entry
 from fedbench.rng import torch_stream
 from fedbench.testing.toy import ToyTask, toy_rounds
+
+EVERYTHING = Traffic()
 
 
 @cache
@@ -39,8 +43,8 @@ def make(method: str, options: Mapping[str, Any] | None = None) -> Aggregator:
     return aggregator
 
 
-def example_cohort(clients: int = 4, round: int = 1, seed: int = 0) -> Cohort:
-    """A cohort of random updates from one start, with 1, 2, 3, … examples and every report at 1.
+def example_cohort(clients: int = 4, round: int = 1, seed: int = 0, traffic: Traffic = EVERYTHING) -> Cohort:
+    """A cohort of random updates from one start, with 1, 2, 3, … examples; what ``traffic`` declares of it.
 
     >>> from fedbench.testing import example_cohort
     >>> example_cohort(clients=3).num_examples.tolist()
@@ -48,28 +52,19 @@ def example_cohort(clients: int = 4, round: int = 1, seed: int = 0) -> Cohort:
     """
     space, generator = ToyTask().space, torch_stream(seed, "cohort", round)
     start = torch.randn(space.size, generator=generator)
+    params = start + 0.1 * torch.randn(clients, space.size, generator=generator)
+    division = Division(space, traffic.params)
     return Cohort(
         round=round,
         clients=tuple(range(clients)),
-        params=start + 0.1 * torch.randn(clients, space.size, generator=generator),
-        start=start.repeat(clients, 1),
+        params=division.sent(params),
+        start=division.sent(start).repeat(clients, 1),
         num_examples=torch.arange(1, clients + 1),
         steps=torch.full((clients,), 3),
-        reports=_AnyReport(clients),
-        space=space,
+        sent={name: torch.rand(clients, *shape, generator=generator) for name, shape in traffic.up.items()},
+        space=division.travelling,
         stream=lambda *names: torch_stream(seed, "method", round, *names),
     )
-
-
-class _AnyReport(dict[str, torch.Tensor]):
-    """1 for each client, whatever the report's name."""
-
-    def __init__(self, clients: int) -> None:
-        super().__init__()
-        self.clients = clients
-
-    def __missing__(self, name: str) -> torch.Tensor:
-        return torch.ones(self.clients)
 
 
 def _reversed(cohort: Cohort) -> Cohort:
@@ -81,8 +76,7 @@ def _reversed(cohort: Cohort) -> Cohort:
         start=cohort.start.flip(0),
         num_examples=cohort.num_examples.flip(0),
         steps=cohort.steps.flip(0),
-        client_state={name: vectors.flip(0) for name, vectors in cohort.client_state.items()},
-        client_state_before={name: vectors.flip(0) for name, vectors in cohort.client_state_before.items()},
+        sent={name: values.flip(0) for name, values in cohort.sent.items()},
     )
 
 
@@ -137,18 +131,15 @@ class AggregatorContract:
 
     def test_batched_clients_equal_serial_ones(self) -> None:
         """Clients trained together end where they end when trained one by one, up to rounding."""
-        serial, batched = (toy_rounds(self.aggregator(), chunk=chunk)[-1].after.state for chunk in (1, 3))
-        torch.testing.assert_close(dict(batched), dict(serial), rtol=1e-5, atol=1e-5)
+        serial, batched = (toy_rounds(self.aggregator(), chunk=chunk)[-1].after for chunk in (1, 3))
+        for name in ("state", "client_state"):
+            torch.testing.assert_close(
+                dict(vars(batched)[name]), dict(vars(serial)[name]), rtol=1e-5, atol=1e-5
+            )
 
     def test_order_of_reporting_does_not_matter(self) -> None:
         """The order of the rows of a cohort changes no parameter, up to rounding."""
-        cohort = example_cohort()
-        vectors = fresh(self.aggregator().initial_client_state(cohort.start[0]), len(cohort.clients))
-        cohort = replace(
-            cohort,
-            client_state_before=vectors,
-            client_state={name: v + cohort.updates for name, v in vectors.items()},
-        )
+        cohort = example_cohort(traffic=self.aggregator().traffic(ToyTask().space))
         results = []
         for given in (cohort, _reversed(cohort)):
             aggregator = self.aggregator()

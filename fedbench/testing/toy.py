@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fedbench.api.aggregator import Aggregator, Signals
+from fedbench.api.aggregator import Aggregator
+from fedbench.api.local_rule import Signals
 from fedbench.api.scenario import Budget, Faults, Federation, Training
 from fedbench.federation.executors import Executor
 from fedbench.federation.loop import Round, federate

@@ -26,7 +26,8 @@ def shared_facts(record: Record, scenario: Scenario) -> Iterator[tuple[Key, str]
     - *the measures of the same parameters*: other values for parameters that another record has, too
       (on the same machine and packages only: elsewhere the last bits may differ);
     - *whether round 0 costs anything*: reward models fitted for nothing in some seeds;
-    - *bytes per update*: an update that is larger or smaller than in the method's other seeds.
+    - *bytes per update*: an update that is larger or smaller than in the method's other seeds;
+    - *what travels*: other tensors than in the method's other seeds that say so.
     """
     scenario_id, seed = record.scenario.fingerprint, record.seed
     yield ("what was federated", scenario_id), sha256_json(record.data.model_dump(mode="json"))
@@ -52,6 +53,8 @@ def shared_facts(record: Record, scenario: Scenario) -> Iterator[tuple[Key, str]
         yield ("whether round 0 costs anything", *entrant), canonical_json([cost > 0 for cost in costs])
     if record.scenario.track == "alignment":  # every client that takes part sends the same
         yield ("bytes per update", *entrant), _up_over_down(record)
+    if record.contract:
+        yield ("what travels", *entrant), canonical_json(record.contract.model_dump(mode="json"))
 
 
 def _up_over_down(record: Record) -> str:

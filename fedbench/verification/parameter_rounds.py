@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from fedbench.api.metrics import BYTES_PER_NUMBER
 from fedbench.api.scenario import Scenario
-from fedbench.results.records import Record, RoundEntry
+from fedbench.results.records import Contract, Record, RoundEntry
 from fedbench.verification.planned_rounds import (
     PlannedRound,
     parameters_travelled,
@@ -24,7 +24,10 @@ def parameter_rounds(record: Record, scenario: Scenario) -> Iterator[str]:
         problems = (*_participation(entry, plan), *_training(entry, plan, before))
         yield from (f"round {entry.round}: {problem}" for problem in problems)
         before = entry.digest
-    if parameters_travelled(record):
+    if record.contract:
+        yield from _billed(record.contract, rounds)
+        yield from _personal(record.contract, record, scenario)
+    elif parameters_travelled(record):
         yield from _bytes_per_client(record, rounds)
     else:
         yield from _silence(record, scenario)
@@ -54,6 +57,29 @@ def _training(entry: RoundEntry, plan: PlannedRound, before: str) -> Iterator[st
         yield "the parameters changed, but no update was used"
 
 
+def _billed(contract: Contract, rounds: Sequence[tuple[RoundEntry, PlannedRound]]) -> Iterator[str]:
+    """Refuses bytes that are not those of the declared numbers, for every client that trained."""
+    for name, numbers in (("uplink_bytes", contract.up), ("downlink_bytes", contract.down)):
+        each = BYTES_PER_NUMBER * sum(numbers.values())
+        for entry, plan in rounds:
+            spent = vars(entry.costs)[name]
+            if spent != each * len(plan.workers):
+                yield (
+                    f"round {entry.round}: {spent} {name}; {len(plan.workers)} clients that trained have"
+                    f" {each} each by what the method declares"
+                )
+
+
+def _personal(contract: Contract, record: Record, scenario: Scenario) -> Iterator[str]:
+    """Refuses negative numbers, and parameters that do not travel though all clients have one model."""
+    if any(count < 0 for numbers in (contract.down, contract.up) for count in numbers.values()):
+        yield "its contract has negative numbers"
+    travelled = {numbers.get("params", 0) for numbers in (contract.down, contract.up)}
+    if travelled != {record.data.parameters} and not _isolated(record, scenario):
+        few = f"{min(travelled)} of its {record.data.parameters} parameters travel"
+        yield f"{few}, but its clients have one model"
+
+
 def _bytes_per_client(record: Record, rounds: Sequence[tuple[RoundEntry, PlannedRound]]) -> Iterator[str]:
     """Refuses bytes that are fewer than the parameters, no whole numbers, or not the same in every round."""
     vector = BYTES_PER_NUMBER * record.data.parameters
@@ -81,7 +107,7 @@ def _silence(record: Record, scenario: Scenario) -> Iterator[str]:
 
 
 def _isolated(record: Record, scenario: Scenario) -> bool:
-    """Whether no client's work reaches another: one place, nobody, or a model for every client."""
+    """Whether each client may have parameters of its own: one place, nobody, or a model for every client."""
     clients = len(record.data.client_examples)
     if population(record, scenario).kind != "clients" or clients == 1:
         return True

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from fedbench.api.scenario import Scenario
-from fedbench.federation.schedule import NO_FAULTS, FaultDraws, LeftOut, cohort, turns
+from fedbench.federation.schedule import NO_FAULTS, FaultDraws, LeftOut, cohort, phase_spans, turns
 from fedbench.results.records import Record, RoundEntry
 
 CORRUPTIONS_NOT_FINITE = {"nan", "inf"}
@@ -36,7 +36,7 @@ class PlannedRound:
     workers: list[int]
     """Those of the cohort that train."""
     examples: int
-    """Training examples that the workers see."""
+    """Training examples that the workers see, each as often as the method's phases say."""
     left_out: dict[str, str]
     """Why a client's update is not used, by client."""
     came_late: list[int]
@@ -77,6 +77,8 @@ def planned_rounds(record: Record, scenario: Scenario) -> Iterator[PlannedRound]
     draws = FaultDraws(faults, seed, clients)
     waits = draws.spec.late == "next-round"
     late: list[int] = []
+    shares, at_end = _shares(record)
+    batch_size = scenario.training.batch_size
     for entry in record.rounds[1:]:
         number = entry.round
         called = list(cohort(seed, number, clients, federation.cohort))
@@ -95,7 +97,8 @@ def planned_rounds(record: Record, scenario: Scenario) -> Iterator[PlannedRound]
         yield PlannedRound(
             cohort=called,
             workers=workers,
-            examples=sum(examples[client] for client in workers),
+            examples=sum(_seen(examples[client], batch_size, shares) for client in workers)
+            + sum(_seen(size, batch_size, at_end) for size in sizes if entry is record.rounds[-1]),
             left_out={str(client): why for client, why in sorted(left_out.items())},
             came_late=came_late,
             attackers=sorted(draws.byzantine & set(workers)),
@@ -109,6 +112,17 @@ def _examples_in_round(size: int, number: int, rounds: Sequence[int]) -> int:
     """
     each, more = divmod(size, len(rounds))
     return each + (rounds.index(number) < more)
+
+
+def _shares(record: Record) -> tuple[Sequence[float], Sequence[float]]:
+    """The phases' shares of a round's examples, and of every client's after the last round."""
+    contract = record.contract
+    return (contract.shares, contract.shares_at_end) if contract else ((1.0,), ())
+
+
+def _seen(examples: int, batch_size: int, shares: Sequence[float]) -> int:
+    """How many examples phases of these ``shares`` see together of so many."""
+    return sum(end - begin for begin, end in phase_spans(examples, batch_size, shares))
 
 
 def _not_finite(entry: RoundEntry, workers: Sequence[int], corrupted: dict[int, str]) -> set[int]:

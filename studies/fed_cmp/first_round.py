@@ -9,13 +9,14 @@ from statistics import fmean
 import torch
 from torch import Tensor
 
-from fedbench.api.aggregator import Cohort, Context
+from fedbench.api.aggregator import Context
+from fedbench.api.cohort import Cohort
 from fedbench.api.options import validated
 from fedbench.api.scenario import load_scenario
 from fedbench.catalog import Catalog
 from fedbench.federation.executors import Executor, no_rule
 from fedbench.federation.plan import plan
-from fedbench.federation.updates import cohort_of, sent
+from fedbench.federation.updates import cohort_of, updates_of
 from fedbench.federation.weighted_mean import WeightedMean
 from fedbench.rng import torch_stream
 from fedbench.runner import Runner
@@ -36,8 +37,8 @@ def first_cohorts(runner: Runner, name: str) -> Iterator[Cohort]:
         work = plan(setup, clients, 1)
         executor = Executor(EXECUTOR, len(clients))
         trained = executor.train(bench.task, start, work, no_rule, scenario.training)
-        updates = sent(work, start, trained, scenario.training)
-        yield cohort_of(updates, 1, bench.task.space, lambda *names: torch_stream(0, *names), {})
+        updates = updates_of(work, start, trained, setup.division)
+        yield cohort_of(updates, 1, bench.task.space, lambda *names: torch_stream(0, *names))
 
 
 def agreement(cohort: Cohort) -> float:

@@ -6,14 +6,16 @@ Decentralized Data", arXiv 1602.05629, Algorithm 1.
 
 from __future__ import annotations
 
-from fedbench import Aggregator, Cohort, Options, State
+from fedbench import Aggregator, CohortSum, Options, State
 
 
 class FedAvg(Aggregator):
     """The mean of the clients' parameters, weighted by examples."""
 
+    needs = "sum"
+
     def __init__(self, options: Options) -> None:
         self.options = options
 
-    def aggregate(self, state: State, cohort: Cohort) -> State:
-        return {"params": cohort.weights @ cohort.params}
+    def aggregate(self, state: State, cohort: CohortSum) -> State:
+        return {"params": cohort.mean("params")}

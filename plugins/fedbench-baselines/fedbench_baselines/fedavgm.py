@@ -9,12 +9,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from fedbench import Aggregator, Cohort, Context, State
+from fedbench import Aggregator, CohortSum, Context, State
 from fedbench_baselines.options import FedAvgMOptions
 
 
 class FedAvgM(Aggregator):
     """State: ``params`` x and ``velocity`` v, both [P]."""
+
+    needs = "sum"
 
     def __init__(self, options: FedAvgMOptions) -> None:
         self.options = options
@@ -22,6 +24,6 @@ class FedAvgM(Aggregator):
     def initial_state(self, params: Tensor, context: Context) -> State:
         return {"params": params, "velocity": torch.zeros_like(params)}
 
-    def aggregate(self, state: State, cohort: Cohort) -> State:
-        velocity = self.options.beta * state["velocity"] + cohort.weights @ cohort.updates
+    def aggregate(self, state: State, cohort: CohortSum) -> State:
+        velocity = self.options.beta * state["velocity"] + cohort.mean("updates")
         return {"params": state["params"] + self.options.eta * velocity, "velocity": velocity}

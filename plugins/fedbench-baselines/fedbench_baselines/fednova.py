@@ -9,17 +9,18 @@ usual stand-in for the accumulated step sizes.
 
 from __future__ import annotations
 
-from fedbench import Aggregator, Cohort, Options, State
+from fedbench import Aggregator, CohortSum, Options, State
 
 
 class FedNova(Aggregator):
     """The mean update per step, scaled to the mean number of steps."""
 
+    needs = "sum"
+
     def __init__(self, options: Options) -> None:
         self.options = options
 
-    def aggregate(self, state: State, cohort: Cohort) -> State:
-        steps = cohort.steps.to(cohort.params.dtype)  # τ_k
-        effective = cohort.weights @ steps  # τ_eff
-        normalised = (cohort.weights / steps) @ cohort.updates
+    def aggregate(self, state: State, cohort: CohortSum) -> State:
+        effective = cohort.mean("steps")  # τ_eff
+        normalised = cohort.mean("updates", per_step=True)
         return {"params": state["params"] + effective * normalised}

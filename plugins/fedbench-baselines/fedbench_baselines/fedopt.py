@@ -13,12 +13,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from fedbench import Aggregator, Cohort, Context, State
+from fedbench import Aggregator, CohortSum, Context, State
 from fedbench_baselines.options import FedOptOptions
 
 
 class FedOpt(Aggregator):
     """The part that all three share. State: ``params`` x, ``first`` m and ``second`` v, all [P]."""
+
+    needs = "sum"
 
     def __init__(self, options: FedOptOptions) -> None:
         self.options = options
@@ -27,9 +29,9 @@ class FedOpt(Aggregator):
         second = torch.full_like(params, self.options.tau**2)
         return {"params": params, "first": torch.zeros_like(params), "second": second}
 
-    def aggregate(self, state: State, cohort: Cohort) -> State:
+    def aggregate(self, state: State, cohort: CohortSum) -> State:
         o = self.options
-        update = cohort.weights @ cohort.updates
+        update = cohort.mean("updates")
         first = o.beta1 * state["first"] + (1 - o.beta1) * update
         second = self.second_moment(state["second"], update.square())
         params = state["params"] + o.eta * first / (second.sqrt() + o.tau)

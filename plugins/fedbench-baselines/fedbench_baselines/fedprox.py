@@ -5,7 +5,7 @@ FedAvg, but client k minimises  F_k(w) + (μ/2)‖w − x‖²,  that is, its gr
 
 from __future__ import annotations
 
-from fedbench import Clients, LocalRule, State
+from fedbench import Clients, LocalRule
 from fedbench_baselines.fedavg import FedAvg
 from fedbench_baselines.options import FedProxOptions
 
@@ -17,5 +17,5 @@ class FedProx(FedAvg):
         super().__init__(options)
         self.mu = options.mu
 
-    def local_rule(self, state: State, clients: Clients) -> LocalRule:
+    def local_rule(self, clients: Clients) -> LocalRule:
         return LocalRule(gradient=lambda grads, params, anchor: grads + self.mu * (params - anchor))

@@ -11,18 +11,20 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from fedbench import Aggregator, Cohort, State
+from fedbench import Aggregator, Cohort, CohortSum, State
 from fedbench_baselines.options import DareOptions, TaskArithmeticOptions, TiesOptions
 
 
 class TaskArithmetic(Aggregator):
     """The mean update, scaled by λ."""
 
+    needs = "sum"
+
     def __init__(self, options: TaskArithmeticOptions) -> None:
         self.options = options
 
-    def aggregate(self, state: State, cohort: Cohort) -> State:
-        return {"params": state["params"] + self.options.lam * (cohort.weights @ cohort.updates)}
+    def aggregate(self, state: State, cohort: CohortSum) -> State:
+        return {"params": state["params"] + self.options.lam * cohort.mean("updates")}
 
 
 class Ties(Aggregator):

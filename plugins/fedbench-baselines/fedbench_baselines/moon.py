@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, softplus
 
-from fedbench import Clients, LocalRule, Signals, State
+from fedbench import Clients, LocalRule, Signals
 from fedbench_baselines.fedavg import FedAvg
 from fedbench_baselines.options import MoonOptions
 
@@ -30,15 +30,13 @@ class Moon(FedAvg):
     def initial_client_state(self, params: Tensor) -> Mapping[str, Tensor]:
         return {"previous": params}
 
-    def local_rule(self, state: State, clients: Clients) -> LocalRule:
-        anchor = state["params"].expand(len(clients.ids), -1)
-
+    def local_rule(self, clients: Clients) -> LocalRule:
         def contrast(signals: Signals) -> Tensor:
             """μ times the mean contrastive loss of each client's examples, [C]."""
             z = pooled(signals)
             with torch.no_grad():
                 z_global, z_previous = (
-                    pooled(signals.at(anchor)),
+                    pooled(signals.at(clients.start)),
                     pooled(signals.at(clients.client_state["previous"])),
                 )
             towards, away = cosine_similarity(z, z_global, dim=-1), cosine_similarity(z, z_previous, dim=-1)

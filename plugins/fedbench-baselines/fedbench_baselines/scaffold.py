@@ -8,7 +8,7 @@ the server's control variate c and its own c_k, which estimate the global and it
 For plain SGD at a constant rate c_k⁺ is the paper's option II, c_k − c + (x − y_k)/(Kη). Written with the
 gradients themselves it also holds for an adaptive optimiser and a schedule, where (x − y_k)/(Kη) is no
 gradient at all: the correction is on the gradient, before clipping and the optimiser. A second vector of P
-travels each way.
+travels each way: c down, c_k⁺ − c_k up.
 """
 
 from __future__ import annotations
@@ -18,16 +18,29 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from fedbench import Aggregator, Clients, Cohort, Context, LocalRule, Options, State
+from fedbench import (
+    Aggregator,
+    Clients,
+    CohortSum,
+    Context,
+    LocalRule,
+    Options,
+    ParamSpace,
+    State,
+    Traffic,
+)
 
 
 class Scaffold(Aggregator):
     """State: ``params`` x, ``control`` c and ``clients`` N; each client keeps ``control``, its c_k."""
 
-    extra_uplink = extra_downlink = 1
+    needs = "sum"
 
     def __init__(self, options: Options) -> None:
         self.options = options
+
+    def traffic(self, space: ParamSpace) -> Traffic:
+        return Traffic(down={"control": (space.size,)}, up={"control_update": (space.size,)})
 
     def initial_state(self, params: Tensor, context: Context) -> State:
         return {
@@ -39,17 +52,18 @@ class Scaffold(Aggregator):
     def initial_client_state(self, params: Tensor) -> Mapping[str, Tensor]:
         return {"control": torch.zeros_like(params)}  # c_k
 
-    def local_rule(self, state: State, clients: Clients) -> LocalRule:
-        correction = state["control"] - clients.client_state["control"]
+    def local_rule(self, clients: Clients) -> LocalRule:
+        control = clients.client_state["control"]
+        correction = clients.received["control"] - control
         return LocalRule(
             gradient=lambda grads, params, anchor: grads + correction,
             client_state={"control": lambda local: local.mean_gradient},
+            sends={"control_update": lambda local: local.mean_gradient - control},
         )
 
-    def aggregate(self, state: State, cohort: Cohort) -> State:
-        moved = (cohort.client_state["control"] - cohort.client_state_before["control"]).sum(0)
+    def aggregate(self, state: State, cohort: CohortSum) -> State:
         return {
             **state,
-            "params": cohort.weights @ cohort.params,
-            "control": state["control"] + moved / state["clients"],
+            "params": cohort.mean("params"),
+            "control": state["control"] + cohort.sum("control_update") / state["clients"],
         }

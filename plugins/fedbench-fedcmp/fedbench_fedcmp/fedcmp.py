@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fedbench import Aggregator, Clients, Cohort, LocalRule, State
+from fedbench import Aggregator, Clients, Cohort, LocalRule, ParamSpace, State, Traffic
 from fedbench_fedcmp import canonical, momentum
 from fedbench_fedcmp.canonical import Basis
 from fedbench_fedcmp.options import FedCMPOptions
@@ -40,12 +40,20 @@ class FedCMP(Aggregator):
     def __init__(self, options: FedCMPOptions) -> None:
         self.options = options
 
-    def local_rule(self, state: State, clients: Clients) -> LocalRule:
-        """Training is FedAvg's; the gap d_k is measured only if the weights use it."""
-        o = self.options
-        if not (o.rwf and o.quality and o.alpha > 0):
+    @property
+    def weighs_gaps(self) -> bool:
+        """Whether the weights use the gap d_k, which is measured only then."""
+        return self.options.rwf and self.options.quality and self.options.alpha > 0
+
+    def traffic(self, space: ParamSpace) -> Traffic:
+        """The projector, and d_k beside it."""
+        return Traffic(up={REPORT: ()} if self.weighs_gaps else {})
+
+    def local_rule(self, clients: Clients) -> LocalRule:
+        """Training is FedAvg's."""
+        if not self.weighs_gaps:
             return LocalRule()
-        return LocalRule(reports={REPORT: partial(modality_gap, distance=o.distance)})
+        return LocalRule(reports={REPORT: partial(modality_gap, distance=self.options.distance)})
 
     def aggregate(self, state: State, cohort: Cohort) -> State:
         """The merged projector and this round's bases."""

@@ -36,7 +36,7 @@ def reliability(cohort: Cohort, options: FedCMPOptions) -> Tensor:
     if options.magnitude:
         scores = scores + options.magnitude_power * sizes.log()
     if options.quality and options.alpha > 0:
-        scores = scores - options.alpha * cohort.reports[REPORT].double()
+        scores = scores - options.alpha * cohort.sent[REPORT].double()
     return scores.softmax(dim=0)
 
 
