@@ -8,6 +8,8 @@ from fedbench import MethodSpec, Reduction, hookimpl
 from fedbench_baselines.options import (
     DareOptions,
     FedAvgMOptions,
+    FedDynOptions,
+    FedExPOptions,
     FedOptOptions,
     FedProxOptions,
     KrumOptions,
@@ -95,6 +97,14 @@ def _with_client_state() -> Iterator[MethodSpec]:
         paper="Karimireddy et al. 2020, arXiv 1910.06378",
     )
     yield MethodSpec(
+        name="feddyn",
+        track="alignment",
+        factory="fedbench_baselines.feddyn:FedDyn",
+        summary="each client's loss corrected so that its optimum is the global one",
+        paper="Acar et al. 2021, arXiv 2111.04263",
+        options=FedDynOptions,
+    )
+    yield MethodSpec(
         name="moon",
         track="alignment",
         factory="fedbench_baselines.moon:Moon",
@@ -124,6 +134,14 @@ def _server_optimisers() -> Iterator[MethodSpec]:
             paper="Reddi et al. 2021, arXiv 2003.00295",
             options=FedOptOptions,
         )
+    yield MethodSpec(
+        name="fedexp",
+        track="alignment",
+        factory="fedbench_baselines.fedexp:FedExP",
+        summary="a server step that is the larger the more the updates disagree",
+        paper="Jhunjhunwala et al. 2023, arXiv 2301.09604",
+        options=FedExPOptions,
+    )
 
 
 def _merging() -> Iterator[MethodSpec]:

@@ -13,6 +13,18 @@ class FedProxOptions(Options):
     mu: float = Field(0.01, ge=0, description="weight μ of the proximal term (μ/2)‖w − x‖²")
 
 
+class FedDynOptions(Options):
+    """Options of ``feddyn``, see ``feddyn.py``."""
+
+    alpha: float = Field(0.01, gt=0, description="strength α of the correction")
+
+
+class FedExPOptions(Options):
+    """Options of ``fedexp``, see ``fedexp.py``."""
+
+    eps: float = Field(1e-3, gt=0, description="ε, which keeps the step small where updates vanish")
+
+
 class MoonOptions(Options):
     """Options of ``moon``, see ``moon.py``."""
 

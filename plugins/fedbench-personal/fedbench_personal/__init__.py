@@ -1,0 +1,1 @@
+"""Personalised federated learning: each client ends with a model of its own."""
