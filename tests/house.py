@@ -51,11 +51,13 @@ def tree(path: Path) -> ast.Module:
 
 
 def modules(package: Path) -> dict[str, Path]:
-    """Find the modules of a package by their dotted names."""
+    """Find the modules of a package by their dotted names; a stub stands for the module that it describes."""
     named = {}
     for path in sorted(package.rglob("*.py")):
         parts = path.relative_to(package.parent).with_suffix("").parts
-        named[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+        stub = path.with_suffix(".pyi")
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        named[name] = stub if stub.exists() else path
     return named
 
 
@@ -72,8 +74,10 @@ def imports(path: Path, package: str = "fedbench") -> Iterator[Import]:
         if isinstance(node, ast.Import):
             names = [Import(node.lineno, alias.name, "") for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            assert not node.level, f"{path}, line {node.lineno}: the house style has no relative imports"
-            names = [Import(node.lineno, node.module or "", alias.name) for alias in node.names]
+            relative = path.suffix == ".pyi"  # lazy_loader reads no others
+            assert node.level == relative, f"{path}, line {node.lineno}: relative imports are for stubs only"
+            module = f"{package}.{node.module}" if relative else node.module or ""
+            names = [Import(node.lineno, module, alias.name) for alias in node.names]
         yield from (name for name in names if name.module.split(".")[0] == package)
 
 

@@ -8,6 +8,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+import house
 import pytest
 
 import fedbench
@@ -21,6 +22,10 @@ OUTSIDE = sorted(
     for folder in ROOT.glob(pattern)
     for path in folder.rglob("*.py")
 )
+
+
+HOME = {item.name: item.module for item in house.imports(ROOT / "fedbench" / "__init__.pyi")}
+"""The module that defines each exported name."""
 
 
 def named(path):
@@ -54,19 +59,19 @@ def test_every_exported_name_is_there_and_has_one_home(name):
     value = getattr(fedbench, name)
     assert name in dir(fedbench)
     if isinstance(value, type):
-        assert fedbench._HOME[name] == value.__module__
+        assert HOME[name] == value.__module__
 
 
 def test_type_checkers_see_the_names_that_are_exported():
-    (block,) = (
-        node for node in ast.parse(Path(fedbench.__file__).read_text()).body if isinstance(node, ast.If)
-    )
-    seen = {alias.asname: node.module for node in block.body for alias in node.names}
-    assert seen == fedbench._HOME
+    stub = ast.parse(Path(fedbench.__file__).with_suffix(".pyi").read_text(encoding="utf-8"))
+    exported = {
+        alias.asname for node in stub.body if isinstance(node, ast.ImportFrom) for alias in node.names
+    }
+    assert exported == set(fedbench.__all__) == set(HOME), "in a stub, `import X as X` exports X"
 
 
 def test_an_unknown_name_is_an_attribute_error():
-    with pytest.raises(AttributeError, match="module 'fedbench' has no attribute 'Agregator'"):
+    with pytest.raises(AttributeError, match="No fedbench attribute Agregator"):
         fedbench.Agregator  # noqa: B018
     with pytest.raises(ImportError, match="cannot import name 'Agregator' from 'fedbench'"):
         from fedbench import Agregator  # noqa: F401
@@ -83,7 +88,7 @@ EXPORTS = {
 def documentation(door, name):
     """{where: docstring} of an exported name, of its methods and of its fields; read from the source, since a
     constant or a field has its docstring behind it."""
-    home = sys.modules[door._HOME[name]] if door is fedbench else sys.modules[getattr(door, name).__module__]
+    home = sys.modules[HOME[name]] if door is fedbench else sys.modules[getattr(door, name).__module__]
     body = ast.parse(Path(home.__file__).read_text(encoding="utf-8")).body
     found = dict(_docstrings(body))
     return {where: text for where, text in found.items() if where.split(".")[0] == name}
