@@ -12,6 +12,14 @@ from fedbench.results.parsing import content_id
 RECORDS = Path(__file__).parent.parent / "leaderboards" / "records"
 PLACE = Path("emoji-tt@1", "fedavg", "seed-0", "record.json")
 PRIMARY = "unseen-concept/category/accuracy"
+BOARD = """\
+name = "small"
+title = "Small"
+summary = "one scenario"
+track = "alignment"
+scenarios = ["emoji-tt@1"]
+"""
+"""A board file of one scenario, whose name is ``small``."""
 
 
 def values(place=PLACE):

@@ -11,17 +11,9 @@ from pathlib import Path
 import pytest
 from conftest import git
 from local_hub import Large, local_hub, redirect
-from records_of_ours import PLACE, RECORDS, edited, everywhere, put
+from records_of_ours import BOARD, PLACE, RECORDS, edited, everywhere, put
 
 from fedbench.leaderboard.publishers.git import GitPublisher
-
-BOARD = """\
-name = "small"
-title = "Small"
-summary = "one scenario"
-track = "alignment"
-scenarios = ["emoji-tt@1"]
-"""
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import git
 from local_hub import local_hub, redirect
-from records_of_ours import PLACE, RECORDS, edited, put, values
+from records_of_ours import BOARD, PLACE, RECORDS, edited, put, values
 
 from fedbench.leaderboard.sources import fetching
 from fedbench.leaderboard.sources.git import fetch_git
@@ -17,13 +17,6 @@ from fedbench.results.parsing import content_id
 from fedbench.verification.badges import BADGES
 
 SCENARIO = "emoji-tt@1"
-BOARD = """\
-name = "small"
-title = "Small"
-summary = "one scenario"
-track = "alignment"
-scenarios = ["emoji-tt@1"]
-"""
 OWN = ("start", "local", "centralized")
 THEIRS = ("fedavg", "moon")
 

@@ -16,10 +16,14 @@ class Task(Protocol):
     """``index`` [C, B] names training examples, −1 for none; clients share everything but parameters."""
 
     @property
-    def space(self) -> ParamSpace: ...
+    def space(self) -> ParamSpace:
+        """Names and shapes of the trainable parameters."""
+        ...
 
     @property
-    def device(self) -> torch.device: ...
+    def device(self) -> torch.device:
+        """The device that parameters and losses are on."""
+        ...
 
     def loss(self, params: Tensor, index: Tensor) -> Tensor:
         """Each client's mean loss on its examples, [C]; 0 for a client without any."""

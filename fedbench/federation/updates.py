@@ -41,6 +41,7 @@ def updates_of(work: Sequence[LocalWork], start: Tensor, trained: Trained, divis
 
 
 def clients_of(updates: Updates) -> tuple[int, ...]:
+    """The clients that ``updates`` are from, in the order of their rows."""
     return tuple(updates["client"].tolist()) if updates else ()
 
 
