@@ -48,6 +48,7 @@ from .api.specs import Reduction as Reduction
 from .api.specs import ScenarioSpec as ScenarioSpec
 from .api.traffic import Traffic as Traffic
 from .data.features import cache_folder as cache_folder
+from .data.images import StoredImages as StoredImages
 from .data.items import AlignmentData as AlignmentData
 from .data.items import FederatedData as FederatedData
 from .data.items import Item as Item

@@ -16,9 +16,10 @@ from fedbench.federation.run_state import RunState
 from fedbench.jobs import Job
 from fedbench.observers import Observer
 from fedbench.plugins import Plugins
+from fedbench.results.identity import Identity, changed_code, changed_content
 from fedbench.results.records import RoundEntry, Status
 from fedbench.results.store import write_record, write_round_log
-from fedbench.run_record import RunFacts, describe_place, make_record
+from fedbench.run_record import RunFacts, describe_place, identify, make_record
 from fedbench.runs.clock import RunClock
 from fedbench.runs.protocol import Bench, MeasuredRound, ProgressCallbacks, Run
 
@@ -40,6 +41,7 @@ class Attempt:
         command: Sequence[str],
     ) -> None:
         self.job, self.bench, self.device = job, bench, device
+        self.identity = identify(job, bench.content)
         self.plugins, self.observer, self.command = plugins, observer, command
         self.checkpoints = job.folder / CHECKPOINTS
         self.clock = RunClock()
@@ -82,7 +84,7 @@ class Attempt:
 
     def _rounds(self, run: Run) -> RunState:
         """Run every round that is still to do; where the run ends."""
-        saved = checkpoint.load(self.checkpoints, self.job.run_id, self.device, self.observer.say)
+        saved = self._saved()
         self.executor = run.executor(saved.executor if saved else None)
         if saved:
             self._take_up(saved)
@@ -93,6 +95,17 @@ class Attempt:
             self._keep(done)
         assert state is not None, "a run begins with round 0"
         return state
+
+    def _saved(self) -> checkpoint.Checkpoint | None:
+        """The newest checkpoint, unless code or content have changed since."""
+        saved = checkpoint.load(self.checkpoints, self.job.run_id, self.device, self.observer.say)
+        if saved:
+            old = Identity.model_validate(saved.identity)
+            if changed := changed_code(old, self.identity) or changed_content(old, self.identity):
+                self.observer.say(f"{self.job.folder} was begun {changed}; starting over")
+                checkpoint.discard(self.checkpoints)
+                return None
+        return saved
 
     def _take_up(self, saved: checkpoint.Checkpoint) -> None:
         """Go on from a checkpoint: its rounds, its start, its time."""
@@ -115,6 +128,7 @@ class Attempt:
             self.checkpoints,
             checkpoint.Checkpoint(
                 run_id=self.job.run_id,
+                identity=self.identity.model_dump(mode="json"),
                 state=done.state,
                 entries=dumped,
                 # as it is now: a chunk shrinks when memory runs out
@@ -152,6 +166,7 @@ class Attempt:
         """Write the record and announce it; its path."""
         facts = RunFacts(
             data=self.bench.info,
+            identity=self.identity,
             rounds=self.entries,
             executor=self.executor,
             started=self.clock.started,
@@ -163,7 +178,7 @@ class Attempt:
             self.job, facts, status=status, ending=ending, device=self.device, command=self.command
         )
         write_round_log(self.job.folder, self.entries)
-        path = write_record(self.job.folder, record)
+        path = write_record(self.job.folder, record, replace=True)
         event = RunEnd(**self.about, status=status, record=path)
         self.plugins.emit("fedbench_run_end", event)
         self.observer.run_ended(event)

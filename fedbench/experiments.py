@@ -35,11 +35,12 @@ def run(
     output: str | Path = OUTPUT,
     device: Device = "auto",
     executor: ExecutorName = "auto",
+    again: bool = False,
     progress: bool = True,
     catalog: Catalog | None = None,
     **options: Any,
 ) -> Record:
-    """Run ``method`` on ``scenario``, or load the record if that run is done.
+    """Run ``method`` on ``scenario``, or load the record if that run is done with this code and content.
 
     As with ``fedbench run``, a run that was stopped is taken up after its last complete round, and the
     record lies in ``output`` as ``scenario@version/method/seed-N/record.json``.
@@ -61,6 +62,8 @@ def run(
     executor
         How many clients are trained at once: ``"auto"`` follows a rule from the scenario's numbers,
         ``"serial"`` takes one, ``"batched"`` the cohort, ``"fastest"`` times both first.
+    again
+        Whether to run it even if its record is there; the old one stays as ``replaced-0001.json``.
     progress
         Whether a bar and lines on stderr say how the run goes.
     catalog
@@ -97,12 +100,14 @@ def run(
         catalog,
         device=device,
         executor=executor,
+        again=again,
         progress=progress,
         command=request.command(device, executor),
     )
-    if job.done:
-        runner.observer.say(f"done already: {job.record}")
-    return read_record(runner.run(job))
+    path = runner.run(job)
+    if runner.reused:
+        runner.observer.say(f"done already: {path}")
+    return read_record(path)
 
 
 def run_matrix(
@@ -115,13 +120,15 @@ def run_matrix(
     output: str | Path = OUTPUT,
     device: Device = "auto",
     executor: ExecutorName = "auto",
+    again: bool = False,
     progress: bool = True,
     catalog: Catalog | None = None,
     command: Sequence[str] = (),
 ) -> MatrixResult:
     """Run every method on every scenario with every seed; what is done already is loaded instead.
 
-    A run that fails does not stop the others. Calling this again finishes what is missing.
+    A run that fails does not stop the others. Calling this again finishes what is missing, and runs
+    again what was made with other code or on other content.
 
     Parameters
     ----------
@@ -131,7 +138,7 @@ def run_matrix(
         Method options; ``"method.key"`` goes to that method only, ``"key"`` to every method.
     command
         What the records say made them; the equivalent ``fedbench run`` when absent.
-    changes, output, device, executor, progress, catalog
+    changes, output, device, executor, again, progress, catalog
         As :func:`run` takes them.
 
     Raises
@@ -156,14 +163,15 @@ def run_matrix(
         catalog,
         device=device,
         executor=executor,
+        again=again,
         progress=progress,
         command=command or request.command(device, executor),
     )
-    if done := sum(job.done for job in jobs):
-        runner.observer.say(f"{done} of {len(jobs)} runs are done already")
     from fedbench.runner import run_jobs
 
     paths, failures = run_jobs(runner, jobs)
+    if runner.reused:
+        runner.observer.say(f"{runner.reused} of {len(jobs)} runs were done already")
     return MatrixResult(records=tuple(map(read_record, paths)), paths=tuple(paths), failures=tuple(failures))
 
 
@@ -195,6 +203,7 @@ def make_runner(
     *,
     device: Device = "auto",
     executor: ExecutorName = "auto",
+    again: bool = False,
     progress: bool = True,
     command: Sequence[str] = (),
 ) -> Runner:
@@ -215,4 +224,5 @@ def make_runner(
         executor=executor,
         observer=Progress() if progress else Silent(),
         command=command,
+        again=again,
     )

@@ -12,10 +12,14 @@ from fedbench.api.scenario import Scenario, load_scenario
 from fedbench.api.specs import MethodSpec, ScenarioSpec
 from fedbench.catalog import FILE, Catalog
 from fedbench.errors import UsageError
+from fedbench.plugins import Plugin
 from fedbench.registry import Entry
 from fedbench.resolution import ResolvedScenario
+from fedbench.results.identity import Identity, PackageCode, changed_code
 from fedbench.results.layout import method_label, run_folder, run_id
+from fedbench.results.records import Record
 from fedbench.results.store import RECORD, read_record
+from fedbench.source_code import source_code
 
 
 @dataclass(frozen=True)
@@ -71,18 +75,40 @@ class Job:
         return self.folder / RECORD
 
     @property
-    def done(self) -> bool:
-        """Whether its record is there; :class:`UsageError` if another request's is in its place."""
+    def plugins(self) -> tuple[Plugin, ...]:
+        """The plugins whose code has a part in the run's numbers."""
+        return (self.method_entry.plugin, self.scenario_entry.plugin, *self.resolved.plugins)
+
+    @property
+    def code(self) -> Identity:
+        """The code that it would run with now."""
+        packages = source_code(self.plugins).values()
+        return Identity(
+            code={code.package: PackageCode(version=code.version, sha256=code.sha256) for code in packages}
+        )
+
+    @property
+    def status(self) -> str:
+        """``to run``, ``done``, or ``changed``: done with other code. Content is looked at by a run only."""
+        record = self.completed
+        if record is None:
+            return "to run"
+        return "changed" if changed_code(record.identity, self.code) else "done"
+
+    @property
+    def completed(self) -> Record | None:
+        """Its completed record, if it is there; :class:`UsageError` if another request's is in its place."""
         if not self.record.exists():
-            return False
-        if read_record(self.record).run_id != self.run_id:
+            return None
+        record = read_record(self.record)
+        if record.run_id != self.run_id:
             raise UsageError(
                 "the record there is of another request",
                 where=self.record,
                 why="another plugin's method of this name, or a scenario changed without a new version",
                 fix="choose another --output, or move the old records away",
             )
-        return True
+        return record
 
 
 def plan_jobs(

@@ -9,6 +9,7 @@ from typing import Any
 from fedbench.api.options import Options, validated
 from fedbench.api.scenario import Part, PartName, Scenario
 from fedbench.api.specs import MetricSpec
+from fedbench.plugins import Plugin
 from fedbench.registry import Entry, Registry
 
 
@@ -52,6 +53,12 @@ class ResolvedScenario:
     """The metrics of its evaluation."""
     reward_backbones: Mapping[str, ResolvedPart]
     """By their parts' JSON: the backbones that reward models are built on, beside the policy's."""
+
+    @property
+    def plugins(self) -> tuple[Plugin, ...]:
+        """The plugins that provide the scenario's parts and metrics."""
+        parts = (self.backbone, self.data, self.partition, *self.reward_backbones.values())
+        return tuple(entry.plugin for entry in (*(part.entry for part in parts), *self.metrics))
 
     def reward_backbone(self, part: Part) -> ResolvedPart:
         """Look up the backbone ``part`` of one of the scenario's reward models."""

@@ -12,10 +12,12 @@ from typing import Any
 import torch
 
 from fedbench.api.metrics import Costs
-from fedbench.environment import describe, device_name
+from fedbench.environment import describe, device_class, device_name
 from fedbench.federation.executors import Executor
 from fedbench.jobs import Job
+from fedbench.numerics import NUMERICS
 from fedbench.registry import Entry
+from fedbench.results.identity import Identity
 from fedbench.results.records import (
     DataInfo,
     MethodInfo,
@@ -26,6 +28,10 @@ from fedbench.results.records import (
     Spread,
     Status,
 )
+from fedbench.runs.inputs import ContentHashes
+
+DTYPE = torch.float32
+"""The dtype of the clients' work."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +40,8 @@ class RunFacts:
 
     data: DataInfo
     """Data, backbone and partition."""
+    identity: Identity
+    """The code and the content that it was computed with."""
     rounds: Sequence[RoundEntry]
     """Every finished round."""
     executor: Executor | None
@@ -78,6 +86,7 @@ def make_record(
         seed=job.seed,
         primary=job.scenario.evaluation.primary,
         data=facts.data,
+        identity=_whole(facts, device),
         rounds=rounds,
         spread=Spread.of(rounds[-1].clients) if rounds else None,
         costs=reduce(Costs.__add__, (entry.costs for entry in rounds), Costs()),
@@ -92,6 +101,32 @@ def make_record(
         command=list(command),
         **ending,
     ).sealed()
+
+
+def identify(job: Job, content: ContentHashes) -> Identity:
+    """The code and the content of a run, which must be the same for its record or checkpoint to be used."""
+    return job.code.model_copy(
+        update={
+            "data_sha256": content.data,
+            "partition_sha256": content.partition,
+            "backbone_sha256": content.backbone,
+        }
+    )
+
+
+def _whole(facts: RunFacts, device: torch.device) -> Identity:
+    """The identity with the machine and the arithmetic."""
+    executor = facts.executor
+    return facts.identity.model_copy(
+        update={
+            "device_class": device_class(device),
+            "dtype": str(DTYPE).removeprefix("torch."),
+            "executor": executor.name if executor else None,
+            "chunk": executor.chunk if executor else None,
+            "threads": torch.get_num_threads(),
+            "numerics": NUMERICS,
+        }
+    )
 
 
 def describe_place(device: torch.device) -> dict[str, Any]:

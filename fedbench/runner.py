@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from filelock import FileLock, Timeout
@@ -23,9 +24,13 @@ from fedbench.jobs import Job
 from fedbench.observers import Observer, Silent
 from fedbench.preference import prepare as preference
 from fedbench.resolution import ResolvedScenario
+from fedbench.results.identity import changed_code, changed_content
+from fedbench.run_record import identify
+from fedbench.runs.inputs import Inputs, load_inputs
 from fedbench.runs.protocol import Bench
 
-Prepare = Callable[[ResolvedScenario, torch.device, Callable[[str], None]], Bench]
+T = TypeVar("T")
+Prepare = Callable[[Inputs, torch.device, Callable[[str], None]], Bench]
 TRACKS: dict[Track, Prepare] = {"alignment": alignment.prepare, "preference": preference.prepare}
 
 
@@ -39,9 +44,9 @@ def choose_device(name: str) -> torch.device:
     return torch.device("cuda" if available and name != "cpu" else "cpu")
 
 
-def prepare(resolved: ResolvedScenario, device: torch.device, say: Callable[[str], None]) -> Bench:
-    """Prepare what all runs of a scenario share: data, partition, backbone and image features."""
-    return TRACKS[resolved.scenario.track](resolved, device, say)
+def prepare(inputs: Inputs, device: torch.device, say: Callable[[str], None]) -> Bench:
+    """Prepare what all runs of a scenario share: its inputs and the image features."""
+    return TRACKS[inputs.resolved.scenario.track](inputs, device, say)
 
 
 @dataclass
@@ -58,15 +63,50 @@ class Runner:
     """Follows the runs."""
     command: Sequence[str] = ()
     """What the records say made them."""
-    _benches: dict[str, Bench] = field(default_factory=dict)
+    again: bool = False
+    """Whether jobs that have a record are run again beside it."""
+    reused: int = field(default=0, init=False)
+    """Jobs so far whose record was there already."""
+    _inputs: dict[str, Inputs] = field(default_factory=dict, init=False)
+    _benches: dict[str, Bench] = field(default_factory=dict, init=False)
+
+    def inputs(self, resolved: ResolvedScenario) -> Inputs:
+        """The scenario's inputs, loaded on first use."""
+        return self._kept(self._inputs, resolved, lambda: load_inputs(resolved))
 
     def bench(self, resolved: ResolvedScenario) -> Bench:
         """The scenario's bench, prepared on first use."""
+        inputs = self.inputs(resolved)
+        return self._kept(self._benches, resolved, lambda: prepare(inputs, self.device, self.observer.say))
+
+    def run(self, job: Job, executor: Executor | None = None) -> Path:
+        """Run one job, or take it up where it stopped; the path of its completed record.
+
+        ``executor``: one to train with, such as a record's, instead of the runner's choice.
+        A record that is there already is used if it was made with the same code on the same content; else
+        the job is run again, and the old record stays beside the new one.
+
+        Once it has begun, on Ctrl-C a record with status ``cancelled`` is left and KeyboardInterrupt goes on;
+        on any other error one with status ``failed``. Errors are :class:`FedbenchError`, what asks for what
+        can't be :class:`RunRefused`.
+        """
+        if not self._is_done(job, self.observer.say):
+            bench = self.bench(job.resolved)
+            with _taken(job.folder):
+                # another process may have finished it meanwhile
+                if not self._is_done(job, lambda line: None):
+                    return self._attempt(job, bench, executor)
+        self.reused += 1
+        checkpoint.discard(job.folder / CHECKPOINTS)
+        return job.record
+
+    def _kept(self, kept: dict[str, T], resolved: ResolvedScenario, make: Callable[[], T]) -> T:
+        """What belongs to the scenario, made unless it is that of the last one asked for."""
         scenario = resolved.scenario
-        if scenario.fingerprint not in self._benches:
-            self._benches.clear()
+        if scenario.fingerprint not in kept:
+            kept.clear()
             try:
-                bench = prepare(resolved, self.device, self.observer.say)
+                kept[scenario.fingerprint] = make()
             except FedbenchError:
                 raise
             except Exception as error:
@@ -75,34 +115,27 @@ class Runner:
                     why=f"{type(error).__name__}: {error}",
                     fix="FEDBENCH_DEBUG=1 shows where",
                 ) from error
-            self._benches[scenario.fingerprint] = bench
-        return self._benches[scenario.fingerprint]
+        return kept[scenario.fingerprint]
 
-    def run(self, job: Job, executor: Executor | None = None) -> Path:
-        """Run one job, or take it up where it stopped; the path of its completed record.
-
-        ``executor``: one to train with, such as a record's, instead of the runner's choice.
-        Once it has begun, on Ctrl-C a record with status ``cancelled`` is left and KeyboardInterrupt goes on;
-        on any other error one with status ``failed``. Errors are :class:`FedbenchError`, what asks for what
-        can't be :class:`RunRefused`.
-        """
-        if not job.done:
-            bench = self.bench(job.resolved)
-            with _taken(job.folder):
-                if not job.done:  # another process may have finished it meanwhile
-                    remove_partial(job.folder)
-                    try:
-                        return self._attempt(job, bench, executor)
-                    except UsageError as error:
-                        raise RunRefused(str(error)) from error
-                    except FedbenchError:
-                        raise
-                    except Exception as error:
-                        raise _explained(error, job) from error
-        checkpoint.discard(job.folder / CHECKPOINTS)
-        return job.record
+    def _is_done(self, job: Job, say: Callable[[str], None]) -> bool:
+        """Whether the job has a record that may be used; says why not, if it has one that may not."""
+        record = job.completed
+        if record is None or self.again:
+            return False
+        if record.identity is None:
+            say(f"{job.record} doesn't say what code and data it is of; --again runs it anew")
+            return True
+        changed = changed_code(record.identity, job.code)
+        if not changed:
+            content = self.inputs(job.resolved).content
+            changed = changed_content(record.identity, identify(job, content))
+        if changed:
+            say(f"{job.record} was made {changed}; running it again beside that")
+        return not changed
 
     def _attempt(self, job: Job, bench: Bench, executor: Executor | None) -> Path:
+        """Run the job under its lock."""
+        remove_partial(job.folder)
         attempt = Attempt(
             job,
             bench,
@@ -111,7 +144,14 @@ class Runner:
             observer=self.observer,
             command=self.command,
         )
-        return attempt.run(executor or self.executor)
+        try:
+            return attempt.run(executor or self.executor)
+        except UsageError as error:
+            raise RunRefused(str(error)) from error
+        except FedbenchError:
+            raise
+        except Exception as error:
+            raise _explained(error, job) from error
 
 
 class Busy(FedbenchError):

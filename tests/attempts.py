@@ -162,6 +162,7 @@ def _benches(scenario: str, prepared: list[Mapping[str, Any]]) -> dict[str, Any]
     from fedbench.jobs import plan_jobs
     from fedbench.plugins import Plugins
     from fedbench.runner import prepare
+    from fedbench.runs.inputs import load_inputs
 
     catalog, benches = Catalog(Plugins()), {}
     for changes in prepared:
@@ -174,10 +175,11 @@ def _benches(scenario: str, prepared: list[Mapping[str, Any]]) -> dict[str, Any]
             changes=changes,
             output=Path("nowhere"),
         )
-        bench = prepare(job.resolved, torch.device("cpu"), print)
+        inputs = load_inputs(job.resolved)
+        bench = prepare(inputs, torch.device("cpu"), print)
         for suite in job.scenario.evaluation.each_round:  # what the first use of a suite computes is kept
             bench.evaluator.rows(torch.zeros(bench.info.parameters), suite)
-        benches[job.scenario.fingerprint] = bench
+        benches[job.scenario.fingerprint] = inputs, bench
     return benches
 
 
@@ -194,10 +196,17 @@ def _command(
     import fedbench.runner
     from fedbench.cli.main import main
 
-    prepare = fedbench.runner.prepare
-    fedbench.runner.prepare = lambda resolved, *rest: (
-        benches.get(resolved.scenario.fingerprint) or prepare(resolved, *rest)
-    )
+    load_inputs, prepare = fedbench.runner.load_inputs, fedbench.runner.prepare
+
+    def loaded(resolved: Any) -> Any:
+        ready = benches.get(resolved.scenario.fingerprint)
+        return ready[0] if ready else load_inputs(resolved)
+
+    def prepared(inputs: Any, *rest: Any) -> Any:
+        ready = benches.get(inputs.resolved.scenario.fingerprint)
+        return ready[1] if ready else prepare(inputs, *rest)
+
+    fedbench.runner.load_inputs, fedbench.runner.prepare = loaded, prepared
     fedbench.run_record.describe = lambda: environment  # someone may commit while the tests run
     entered: list[str] = []
 

@@ -88,13 +88,9 @@ def install_plugin(folder: Path, name: str, files: dict[str, str], version: str 
 
 
 @pytest.fixture(scope="session")
-def session_cache(tmp_path_factory):
-    """The folder of this session's feature cache; all workers of a parallel session share it."""
-    base = tmp_path_factory.getbasetemp()
-    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    folder = base / "fedbench-cache"
-    folder.mkdir(exist_ok=True)
-    return folder
+def session_cache(request):
+    """The folder of the tests' cache. It outlives the session: what is in it goes by its content."""
+    return request.config.cache.mkdir("fedbench")
 
 
 @pytest.fixture(scope="session")

@@ -88,7 +88,7 @@ def test_a_matrix_keeps_its_order_and_tells_what_failed(here, monkeypatch, capsy
     assert "2 records, 2 failed" in repr(result)
     assert fedbench.load_all("runs") == sorted(result, key=lambda record: record.seed)
     again = fedbench.run_matrix(methods="start", scenarios="tiny", seeds=np.arange(2), device="cpu")
-    assert list(again) == list(result) and "2 of 2 runs are done already" in capsys.readouterr().err
+    assert list(again) == list(result) and "2 of 2 runs were done already" in capsys.readouterr().err
 
 
 BAD = {
@@ -131,4 +131,4 @@ def test_reading_and_checking_records_takes_no_torch(tmp_path):
 
 def test_a_planned_run_is_a_job(tiny):
     jobs = plan_matrix(methods=["fedavg", "fedprox"], scenarios="tiny", seeds=[0, 2])
-    assert all(isinstance(job, Job) and not job.done for job in jobs) and len(jobs) == 4
+    assert all(isinstance(job, Job) and job.status == "to run" for job in jobs) and len(jobs) == 4

@@ -28,6 +28,7 @@ from fedbench.preference.reward_cache import RewardModelCache
 from fedbench.preference.reward_channel import RewardChannel
 from fedbench.results.store import read_record
 from fedbench.runner import Runner, prepare
+from fedbench.runs.inputs import load_inputs
 from fedbench.runs.protocol import ProgressCallbacks
 from fedbench.testing.contracts import created
 from fedbench.verification.consistency import inconsistencies
@@ -70,7 +71,7 @@ def run(runner, catalog, tmp_path_factory):
 @pytest.fixture(scope="module")
 def bench(catalog, toy_preferences):
     scenario = load_scenario(toy_preferences / "toy-preferences.toml")
-    return prepare(catalog.resolve(scenario), torch.device("cpu"), lambda line: None)
+    return prepare(load_inputs(catalog.resolve(scenario)), torch.device("cpu"), lambda line: None)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -273,7 +274,7 @@ def test_who_refuses_a_scenario_does_not_stop_the_others(fedbench, toy_preferenc
 def test_noise_swaps_a_share_of_a_clients_preferences(bench, catalog, toy_preferences):
     assert (bench.signs(0) == 1).all()
     noisy = load_scenario(toy_preferences / "toy-preferences.toml", {"rewards.noise": [0.0, 0.5, 0.25]})
-    signs = prepare(catalog.resolve(noisy), torch.device("cpu"), lambda line: None).signs(0)
+    signs = prepare(load_inputs(catalog.resolve(noisy)), torch.device("cpu"), lambda line: None).signs(0)
     wrong = [int((signs[shard] < 0).sum()) for shard in bench.shards]
     assert wrong[0] == 0 and wrong[1] > wrong[2] > 0
 

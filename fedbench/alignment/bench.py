@@ -20,10 +20,10 @@ from fedbench.evaluation.evaluator import Evaluator
 from fedbench.federation.executors import AskedExecutor
 from fedbench.models.language import LanguageModel
 from fedbench.models.projector import Projector
-from fedbench.resolution import ResolvedScenario
 from fedbench.results.records import DataInfo
 from fedbench.rng import torch_stream
 from fedbench.runs.aggregation import AggregationRun
+from fedbench.runs.inputs import ContentHashes, Inputs
 from fedbench.runs.loading import Loaded, load
 from fedbench.runs.protocol import Run
 
@@ -69,14 +69,19 @@ class AlignmentBench:
         return AggregationRun(self, method, seed, executor)
 
     @property
+    def content(self) -> ContentHashes:
+        """The engine's own hashes of data, partition and backbone."""
+        return self.loaded.content
+
+    @property
     def info(self) -> DataInfo:
         """Data, backbone and partition as a record names them."""
         return self.loaded.info(self.shards, self.task.space.size)
 
 
-def prepare(resolved: ResolvedScenario, device: torch.device, say: Callable[[str], None]) -> AlignmentBench:
-    """Load and check everything the scenario names; encode its images if the cache has not got them."""
-    loaded = load(resolved, device, say)
+def prepare(inputs: Inputs, device: torch.device, say: Callable[[str], None]) -> AlignmentBench:
+    """Make the bench of a scenario; encode its images if the cache has not got their features."""
+    loaded = load(inputs, device, say)
     scenario, data, backbone = loaded.scenario, loaded.data, loaded.backbone
     if not isinstance(data, AlignmentData):
         raise UsageError(f"scenario {scenario.name!r}: data {data.name!r} has no answers to learn")

@@ -91,6 +91,7 @@ output_option = click.option("--output", type=click.Path(path_type=Path), defaul
 @device_option
 @executor_option
 @output_option
+@click.option("--again", is_flag=True, help="Run what is done as well; the old records stay beside the new.")
 @click.option("--dry-run", is_flag=True, help="Check everything and say what would run.")
 @format_option
 @click.pass_obj
@@ -104,12 +105,14 @@ def command(
     device: Device,
     executor: ExecutorName,
     output: Path,
+    again: bool,
     dry_run: bool,
     format: Format,
 ) -> None:
     """Run every METHOD on every SCENARIO with every seed.
 
-    A matrix: issuing the same command again finishes what is missing and repeats nothing.
+    A matrix: issuing the same command again finishes what is missing and repeats nothing but what was made
+    with other code or on other content; the old record of that stays beside the new one.
     """
     matrix: dict[str, Any] = {
         "methods": methods,
@@ -124,7 +127,8 @@ def command(
     if dry_run:
         print_rows([_planned(job) for job in plan_matrix(**matrix)], format)
         return
-    result = run_matrix(**matrix, executor=executor, command=["fedbench", *_portable(app.arguments)])
+    command = ["fedbench", *_portable(app.arguments)]
+    result = run_matrix(**matrix, executor=executor, again=again, command=command)
     if result.records or not result.failures:
         shown = _brief if format == "json" else _shown
         print_rows([shown(*pair) for pair in zip(result.records, result.paths, strict=True)], format)
@@ -147,7 +151,7 @@ def _planned(job: Job) -> dict[str, Any]:
         "scenario": job.scenario.title,
         "method": job.method_entry.name,
         "seed": job.seed,
-        "status": "done" if job.done else "to run",
+        "status": job.status,
         "folder": str(job.folder),
     }
 

@@ -59,7 +59,7 @@ class FeatureCache:
         ``encoder`` and ``images`` are fingerprints. Raises :class:`UsageError` if the folder can't be written
         or the entry is damaged.
         """
-        path = self.folder / f"{sha256_json({'encoder': encoder, 'images': images})[:32]}.npy"
+        path = self._path(encoder, images)
         with self._writing():
             self.folder.mkdir(parents=True, exist_ok=True)
             lock = FileLock(path.with_suffix(".lock")).acquire()
@@ -71,6 +71,16 @@ class FeatureCache:
                     remove_partial(self.folder, path.stem)
                     self._store(path, features)
         return self._load(path)
+
+    def forget(self, encoder: str, images: str) -> None:
+        """Remove the features of a set of images, so that they are computed anew."""
+        path = self._path(encoder, images)
+        with self._writing(), FileLock(path.with_suffix(".lock")):
+            path.with_suffix(".json").unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
+
+    def _path(self, encoder: str, images: str) -> Path:
+        return self.folder / f"{sha256_json({'encoder': encoder, 'images': images})[:32]}.npy"
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

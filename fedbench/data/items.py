@@ -141,11 +141,12 @@ class FederatedData:
     @cached_property
     def fingerprint(self) -> str:
         """sha256 of the whole content: images, every pair, every item."""
-        return sha256_json(self._content())
+        return sha256_json(self.content(self.image_fingerprint))
 
-    def _content(self) -> dict[str, Any]:
+    def content(self, images: str) -> dict[str, Any]:
+        """List all rows and items as JSON, with the hash ``images`` for the pixels."""
         return {
-            "images": self.image_fingerprint,
+            "images": images,
             "units": self.units.tolist(),
             "pairs": [astuple(pair) for pair in self.pairs],
             "suites": {key: astuple(suite) for key, suite in self.suites.items()},
@@ -224,8 +225,9 @@ class PreferenceData(FederatedData):
         """The images of the suites and of the validation comparisons."""
         return [*super().held_out_images, *(comparison.image for comparison in self.comparisons)]
 
-    def _content(self) -> dict[str, Any]:
-        return super()._content() | {
+    def content(self, images: str) -> dict[str, Any]:
+        """List all rows, items, queries and comparisons as JSON, with the hash ``images`` for the pixels."""
+        return super().content(images) | {
             "queries": [astuple(query) for query in self.queries],
             "comparisons": [astuple(comparison) for comparison in self.comparisons],
         }

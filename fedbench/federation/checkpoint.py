@@ -31,18 +31,22 @@ SERVER, CLIENTS, LATE = "server/", "clients/", "late/"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A run that can be taken up again.
-
-    ``state``: where it stands. ``entries``: its round log so far, as JSON. ``executor``: name, chunk, device
-    and threads it trains with. ``started``: when it began. ``seconds``: of work that have led here.
-    """
+    """A run that can be taken up again."""
 
     run_id: str
+    """The request that it belongs to."""
+    identity: dict[str, Any]
+    """The code and the content that it was computed with, as JSON."""
     state: RunState
+    """Where the run stands."""
     entries: list[dict[str, Any]]
+    """Its round log so far, as JSON."""
     executor: dict[str, Any]
+    """Name, chunk, device and threads that it trains with."""
     started: str
+    """When it began, ISO 8601."""
     seconds: float
+    """Seconds of work that have led here."""
 
 
 def save(folder: Path, checkpoint: Checkpoint) -> None:
@@ -55,6 +59,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
     note = canonical_json(
         {
             "run_id": checkpoint.run_id,
+            "identity": checkpoint.identity,
             "round": at.round,
             "spent": asdict(at.spent),
             "entries": checkpoint.entries,
@@ -110,6 +115,7 @@ def _read(path: Path, run_id: str, device: torch.device) -> Checkpoint:
         raise ValueError("it belongs to another run")
     return Checkpoint(
         run_id=run_id,
+        identity=note["identity"],
         state=RunState(
             round=note["round"],
             state=_side(tensors, SERVER, device),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -18,6 +18,7 @@ from fedbench.evaluation.evaluator import Evaluator
 from fedbench.federation.executors import AskedExecutor, Executor
 from fedbench.federation.faults import FaultModel
 from fedbench.federation.schedule import NO_FAULTS, passes
+from fedbench.models.content import backbone_sha256
 from fedbench.models.policy import Policy
 from fedbench.preference.audit import Comparisons
 from fedbench.preference.dpo import DPOProblem, DPOTask, Replies
@@ -33,8 +34,10 @@ from fedbench.preference.reward_problem import RewardProblem
 from fedbench.results.records import DataInfo
 from fedbench.runs.aggregation import AggregationRun
 from fedbench.runs.evaluation import RunEvaluator
+from fedbench.runs.inputs import ContentHashes
 from fedbench.runs.loading import Loaded
 from fedbench.runs.protocol import Run
+from fedbench.source_code import core_sha256
 
 REPORT = 2
 """Version of the report cached with the reward models; another one has them fitted and measured again."""
@@ -63,6 +66,11 @@ class PreferenceBench:
     gold: GoldAnswerReward
     evaluator: Evaluator
     say: Callable[[str], None]
+
+    @property
+    def content(self) -> ContentHashes:
+        """The engine's own hashes of data, partition and backbone."""
+        return self.loaded.content
 
     @property
     def info(self) -> DataInfo:
@@ -176,10 +184,9 @@ class PreferenceBench:
     def fitted(self, problem: RewardProblem, executor: Executor) -> FittedRewardModels:
         """The clients' reward models; from the cache if they are there."""
         key = self.scenario.model_dump(mode="json", include={"training", "rewards", "faults"}) | {
-            "backbone": self.loaded.backbone.fingerprint,
-            "data": self.data.fingerprint,
-            "partition": self.loaded.partition.fingerprint,
-            "reward_backbones": [task.chosen.llm.backbone.fingerprint for task in self.tasks],
+            "content": asdict(self.content),
+            "reward_backbones": [backbone_sha256(task.chosen.llm.backbone) for task in self.tasks],
+            "code": core_sha256(),
             "executor": [executor.name, executor.chunk],
             "machine": machine(self.view.features.device),
             "seed": problem.seed,

@@ -21,12 +21,13 @@ from fedbench.preference.bench import PreferenceBench
 from fedbench.preference.responses import BackboneView, TokenizedResponses
 from fedbench.preference.reward_models import GoldAnswerReward, RewardTask
 from fedbench.resolution import ResolvedScenario
+from fedbench.runs.inputs import Inputs
 from fedbench.runs.loading import Loaded, encoded, load
 
 
-def prepare(resolved: ResolvedScenario, device: torch.device, say: Callable[[str], None]) -> PreferenceBench:
-    """Load and check everything the scenario names; encode its images if the cache has not got them."""
-    loaded = load(resolved, device, say)
+def prepare(inputs: Inputs, device: torch.device, say: Callable[[str], None]) -> PreferenceBench:
+    """Make the bench of a scenario; encode its images if the cache has not got their features."""
+    loaded = load(inputs, device, say)
     scenario, data = loaded.scenario, loaded.data
     if not isinstance(data, PreferenceData):
         raise UsageError(f"scenario {scenario.name!r}: data {data.name!r} has no preferences to learn")
@@ -47,7 +48,7 @@ def prepare(resolved: ResolvedScenario, device: torch.device, say: Callable[[str
         view=view,
         chosen=chosen,
         rejected=rejected,
-        tasks=_reward_tasks(resolved, loaded, chosen=chosen, rejected=rejected, say=say),
+        tasks=_reward_tasks(inputs.resolved, loaded, chosen=chosen, rejected=rejected, say=say),
         shards=loaded.partition.shards(data),
         comparisons=_comparisons(loaded, data, view),
         gold=_gold(data),
@@ -154,7 +155,10 @@ def _reward_tasks(
             backbone: Backbone = part.make()
             part.check_pin(backbone.fingerprint)
             backbone.freeze(sign.device)
-            view = BackboneView(LanguageModel(backbone), encoded(backbone, loaded.data, sign.device, say))
+            view = BackboneView(
+                LanguageModel(backbone),
+                encoded(backbone, loaded.data, loaded.content.images, device=sign.device, say=say),
+            )
             sides = _sides(loaded.data.pairs, view)
         width, hidden = sides[0].features.shape[-1], scenario.training.hidden
         model = make_reward(spec.architecture, sides[0].llm, width, hidden)

@@ -15,6 +15,7 @@ from fedbench.api.options import first_problem, message
 from fedbench.api.phase import MOST_PASSES
 from fedbench.api.specs import Track
 from fedbench.results.columns import by_column, by_round
+from fedbench.results.identity import Identity
 from fedbench.results.item_scores import ItemScores
 from fedbench.results.parsing import content_id
 from fedbench.results.round_table import RoundLine, RoundTable
@@ -137,35 +138,6 @@ class Spread(RecordSection):
         lower = any(measure.better == "lower" for measure in clients.values())
         worst, p10 = (values.max(), 90) if lower else (values.min(), 10)
         return cls(mean=float(values.mean()), worst=float(worst), p10=float(np.percentile(values, p10)))
-
-
-class PackageCode(RecordSection):
-    """The code of a package that had a part in the run's numbers."""
-
-    version: str = Field(description="the package's version")
-    sha256: str = Field(description="hash of its numerical source")
-
-
-class Identity(RecordSection):
-    """All that can change a number beside scenario, options and seed. Each field is null where the run did
-    not record it."""
-
-    code: dict[str, PackageCode] | None = Field(
-        None, description="by package: fedbench's core and whatever provided a part of the run"
-    )
-    data_sha256: str | None = Field(None, description="hash of the data's content: pixels and texts")
-    partition_sha256: str | None = Field(None, description="hash of which client has which examples")
-    backbone_sha256: str | None = Field(None, description="hash of the backbone's weights and tokenizer")
-    device_class: str | None = Field(
-        None, description="kind of device; for a CPU, its vendor and instruction set"
-    )
-    dtype: str | None = Field(None, description="dtype of the clients' work")
-    executor: str | None = Field(None, description="how clients' work was run: serial or batched")
-    chunk: int | None = Field(None, description="clients trained at a time")
-    threads: int | None = Field(None, description="threads of the CPU")
-    numerics: int | None = Field(
-        None, description="number that is raised whenever a change of fedbench changes bits"
-    )
 
 
 Shares = Annotated[list[Annotated[float, Field(ge=0, le=MOST_PASSES)]], Field(max_length=20)]

@@ -24,19 +24,28 @@ RECORD = "record.json"
 ROUND_LOG = "rounds.jsonl"
 
 
-def write_record(folder: Path, record: Record) -> Path:
-    """Write a sealed record: ``record.json`` if completed, else a numbered ``cancelled-0001.json``."""
+def write_record(folder: Path, record: Record, *, replace: bool = False) -> Path:
+    """Write a sealed record: ``record.json`` if completed, else a numbered ``cancelled-0001.json``.
+
+    A completed record is never overwritten: with ``replace``, the one that is there stays beside the new one
+    as ``replaced-0001.json``.
+    """
     _check_writable(record)
-    if record.status == "completed":
-        path = folder / RECORD
-        if path.exists():
+    path = folder / RECORD
+    if record.status != "completed":
+        path = _numbered(folder, record.status)
+    elif path.exists():
+        if not replace:
             raise UsageError("a completed record is never overwritten", where=path)
-    else:
-        taken = [int(path.stem.rpartition("-")[2]) for path in folder.glob(f"{record.status}-*.json")]
-        number = 1 + max(taken, default=0)
-        path = folder / f"{record.status}-{number:04d}.json"
+        path.rename(_numbered(folder, "replaced"))
     write_atomic(path, record_text(record.model_dump(mode="json")))
     return path
+
+
+def _numbered(folder: Path, stem: str) -> Path:
+    """The next free ``stem-0001.json``."""
+    taken = [int(path.stem.rpartition("-")[2]) for path in folder.glob(f"{stem}-*.json")]
+    return folder / f"{stem}-{1 + max(taken, default=0):04d}.json"
 
 
 def _check_writable(record: Record) -> None:

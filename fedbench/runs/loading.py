@@ -1,4 +1,4 @@
-"""What a run of either track begins with: backbone, data, partition, the images as the tower sees them."""
+"""What a run of either track begins with: its inputs, and the images as the vision tower sees them."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from fedbench.api.scenario import Scenario
 from fedbench.api.specs import MetricSpec
 from fedbench.data.features import FeatureCache, cache_folder
 from fedbench.data.items import FederatedData
-from fedbench.data.loading import load_data, load_partition
 from fedbench.data.partition import Partition
-from fedbench.errors import UsageError
 from fedbench.models.backbone import Backbone
 from fedbench.registry import Entry
-from fedbench.resolution import ResolvedScenario
 from fedbench.results.records import DataInfo
+from fedbench.runs.inputs import ContentHashes, Inputs
 
 ENCODE_BATCH = 256
+SAME_FEATURES = 1e-3
+"""Features further apart than this, as a share of the largest, are another encoder's."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,8 @@ class Loaded:
     """The frozen vision encoder and LLM."""
     metrics: Sequence[Entry[MetricSpec]]
     """The metrics of the scenario's evaluation."""
+    content: ContentHashes
+    """The engine's own hashes of data, partition and backbone."""
     features: Tensor
     """[images, T, F]: the vision tower's, of every image view."""
 
@@ -56,28 +58,33 @@ class Loaded:
         )
 
 
-def load(resolved: ResolvedScenario, device: torch.device, say: Callable[[str], None]) -> Loaded:
-    """Load and check everything the scenario names; encode its images if the cache has not got them."""
-    backbone: Backbone = resolved.backbone.make()
-    resolved.backbone.check_pin(backbone.fingerprint)
-    data = load_data(resolved)
-    _check_evaluation(resolved.scenario, data, [entry.spec for entry in resolved.metrics])
-    partition = load_partition(resolved, data)
-    backbone.freeze(device)
+def load(inputs: Inputs, device: torch.device, say: Callable[[str], None]) -> Loaded:
+    """Freeze the backbone on ``device``; encode the images if the cache has not got their features."""
+    inputs.backbone.freeze(device)
     return Loaded(
-        scenario=resolved.scenario,
-        data=data,
-        partition=partition,
-        backbone=backbone,
-        metrics=resolved.metrics,
-        features=encoded(backbone, data, device, say),
+        scenario=inputs.resolved.scenario,
+        data=inputs.data,
+        partition=inputs.partition,
+        backbone=inputs.backbone,
+        metrics=inputs.resolved.metrics,
+        content=inputs.content,
+        features=encoded(inputs.backbone, inputs.data, inputs.content.images, device=device, say=say),
     )
 
 
 def encoded(
-    backbone: Backbone, data: FederatedData, device: torch.device, say: Callable[[str], None]
+    backbone: Backbone,
+    data: FederatedData,
+    images: str,
+    *,
+    device: torch.device,
+    say: Callable[[str], None],
 ) -> Tensor:
-    """What the backbone's vision tower says of every image, [images, T, F]; from the cache if it is there."""
+    """The vision tower's features of every image, [images, T, F]; from the cache if they are there.
+
+    ``images`` is the hash of all pixels. The vision tower is a function, so two images are encoded again to
+    see that the cached features are still its own.
+    """
 
     def encode() -> np.ndarray:
         say(f"encoding {len(data.images)} images with {backbone.name} (once; cached in {cache_folder()})")
@@ -88,31 +95,20 @@ def encoded(
         ]
         return torch.cat(parts).numpy()
 
-    stored = FeatureCache.default().get(backbone.encoder, data.image_fingerprint, encode)
+    cache = FeatureCache.default()
+    stored = cache.get(backbone.encoder, images, encode)
+    if not _are_of(backbone, data, stored):
+        say(f"the cached features are not what {backbone.name} gives now; encoding again")
+        cache.forget(backbone.encoder, images)
+        stored = cache.get(backbone.encoder, images, encode)
     return torch.from_numpy(stored).to(device)
 
 
-def _check_evaluation(scenario: Scenario, data: FederatedData, metrics: Sequence[MetricSpec]) -> None:
-    """Every suite is in the data and has a metric, and the primary measure is one of theirs."""
-    spec = scenario.evaluation
-    values: dict[str, list[str]] = {}
-    for metric in metrics:
-        values.setdefault(metric.form, []).extend(metric.values)
-    for key in (*spec.each_round, *spec.final):
-        if key not in data.suites:
-            raise UsageError(
-                f"scenario {scenario.name!r} evaluates {key!r}, which data {data.name!r} does not have",
-                fix=f"there are: {', '.join(sorted(data.suites))}",
-            )
-        if data.suites[key].form not in values:
-            raise UsageError(
-                f"scenario {scenario.name!r} evaluates {key!r}, but none of its metrics is for the form"
-                f" {data.suites[key].form!r}"
-            )
-    suite, _, value = spec.primary.rpartition("/")
-    known = values[data.suites[suite].form]
-    if value not in known:
-        raise UsageError(
-            f"scenario {scenario.name!r}: there is no primary metric {spec.primary!r}",
-            fix=f"{suite} has: {', '.join(known)}",
-        )
+def _are_of(backbone: Backbone, data: FederatedData, stored: np.ndarray) -> bool:
+    """Whether two images' stored features are what the encoder gives, rounding aside."""
+    numbers = sorted({0, len(data.images) - 1})
+    fresh = backbone.encode([data.images[number] for number in numbers]).numpy()
+    scale = float(np.abs(fresh).max())
+    return fresh.shape == stored[numbers].shape and np.allclose(
+        fresh, stored[numbers], rtol=0, atol=SAME_FEATURES * scale
+    )

@@ -11,6 +11,7 @@ from fedbench.federation.local import Tick, no_tick
 from fedbench.federation.run_state import RunState
 from fedbench.results.records import Contract, DataInfo, RoundEntry
 from fedbench.runs.evaluation import FinalMeasures
+from fedbench.runs.inputs import ContentHashes
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,11 @@ class Bench(Protocol):
     @property
     def info(self) -> DataInfo:
         """Data, backbone and partition as a record names them."""
+        ...
+
+    @property
+    def content(self) -> ContentHashes:
+        """The engine's own hashes of data, partition and backbone."""
         ...
 
     def run(self, method: Any, seed: int, executor: AskedExecutor) -> Run:

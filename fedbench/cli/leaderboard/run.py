@@ -90,7 +90,7 @@ def _row(job: Job) -> dict[str, Any]:
         "method": job.method_entry.name,
         "options": " ".join(f"{k}={v}" for k, v in job.options.model_dump(exclude_defaults=True).items()),
         "seed": job.seed,
-        "status": "done" if job.done else "to run",
+        "status": job.status,
         "folder": str(job.folder),
     }
 

@@ -9,15 +9,24 @@ from pathlib import Path
 
 import easy_vqa
 import numpy as np
-from PIL import Image
 
-from fedbench import AlignmentData, Item, Pair, Suite, UsageError, derive, sha256_file, sha256_json
+from fedbench import (
+    AlignmentData,
+    Item,
+    Pair,
+    StoredImages,
+    Suite,
+    UsageError,
+    derive,
+    sha256_file,
+    sha256_json,
+)
 from fedbench_easyvqa.hooks import EasyVQAOptions
 from fedbench_easyvqa.questions import CHOICES, YESNO, Half, Question, Task, balanced, couples, shortened
 
 
 @dataclass(frozen=True)
-class Pictures(Sequence[Image.Image]):
+class Pictures(StoredImages):
     """Image files, opened when asked for."""
 
     paths: Sequence[Path]
@@ -26,9 +35,9 @@ class Pictures(Sequence[Image.Image]):
     def __len__(self) -> int:
         return len(self.paths)
 
-    def __getitem__(self, i: int) -> Image.Image:  # type: ignore[override]
-        with Image.open(self.paths[i]) as image:
-            return image.convert("RGB")
+    def stored(self, number: int) -> bytes:
+        """The file of image ``number``."""
+        return self.paths[number].read_bytes()
 
 
 def easyvqa(options: EasyVQAOptions) -> AlignmentData:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import io
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from PIL import Image, ImageOps
 
-from fedbench import derive
+from fedbench import StoredImages, derive
 
 VERSION = 1
 """Raise when the recipe changes, so that cached features are not mistaken for new ones."""
 
 
 @dataclass(frozen=True)
-class Views(Sequence[Image.Image]):
+class Views(StoredImages):
     """Augmented views as images, made when asked for; view 0 is the drawing as it is."""
 
     encoded: Sequence[bytes]
@@ -27,9 +26,18 @@ class Views(Sequence[Image.Image]):
     def __len__(self) -> int:
         return len(self.index)
 
-    def __getitem__(self, i: int) -> Image.Image:  # type: ignore[override]
-        row, view = self.index[i]
-        image = Image.open(io.BytesIO(self.encoded[row])).convert("RGB")
+    def stored(self, number: int) -> bytes:
+        """The encoded drawing that image ``number`` is a view of."""
+        return self.encoded[self.index[number][0]]
+
+    def recipe(self, number: int) -> tuple[int, int]:
+        """The drawing's row and the number of the view: they seed the augmentation."""
+        return self.index[number]
+
+    def __getitem__(self, number: int) -> Image.Image:  # type: ignore[override]
+        """Make view ``number``."""
+        row, view = self.index[number]
+        image = super().__getitem__(number)
         return augmented(image, random.Random(derive(0, "view", row, view))) if view else image
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import datasets
 from PIL import Image
 
-from fedbench import UsageError, cache_folder, sha256_bytes
+from fedbench import StoredImages, UsageError, cache_folder, sha256_bytes
 from fedbench_papers import hub
 from fedbench_papers.options import Source
 
@@ -124,7 +124,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Pictures(Sequence[Image.Image]):
+class Pictures(StoredImages):
     """Images of some rows, decoded when asked for."""
 
     column: Column
@@ -135,5 +135,10 @@ class Pictures(Sequence[Image.Image]):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, i: int) -> Image.Image:  # type: ignore[override]
-        return self.column.image(self.rows[i])
+    def stored(self, number: int) -> bytes:
+        """The encoded image of a row."""
+        return self.column.encoded(self.rows[number])
+
+    def __getitem__(self, number: int) -> Image.Image:  # type: ignore[override]
+        """Decode image ``number``; an error names its row."""
+        return self.column.image(self.rows[number])

@@ -13,7 +13,17 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from PIL import Image
 
-from fedbench import Item, Preference, PreferenceData, Suite, UsageError, derive, sha256_json, suggest
+from fedbench import (
+    Item,
+    Preference,
+    PreferenceData,
+    StoredImages,
+    Suite,
+    UsageError,
+    derive,
+    sha256_json,
+    suggest,
+)
 from fedbench_preferences.digits import digits
 from fedbench_preferences.drawings import drawings
 from fedbench_preferences.hooks import PreferenceOptions
@@ -74,7 +84,7 @@ class _Units:
 
 
 @dataclass(frozen=True)
-class _Pictures(Sequence[Image.Image]):
+class _Pictures(StoredImages):
     """The pictures of the units, as images."""
 
     sources: Mapping[str, Source]
@@ -82,6 +92,14 @@ class _Pictures(Sequence[Image.Image]):
 
     def __len__(self) -> int:
         return len(self.places)
+
+    def stored(self, number: int) -> bytes:
+        source, picture, _ = self.places[number]
+        images = self.sources[source].images
+        return images.stored(picture) if isinstance(images, StoredImages) else images[picture].tobytes()
+
+    def recipe(self, number: int) -> tuple[str, int, str]:
+        return self.places[number]
 
     def __getitem__(self, i: int) -> Image.Image:  # type: ignore[override]
         source, picture, _ = self.places[i]

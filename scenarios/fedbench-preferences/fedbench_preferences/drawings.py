@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,9 +11,8 @@ from fedbench_emoji import texts
 from fedbench_emoji.assets import verified
 from fedbench_emoji.dataset import FILE, TRAIN_ARTISTS, UNSEEN_ARTIST, Drawing, read_drawings
 from fedbench_emoji.texts import Concept, Level
-from PIL import Image
 
-from fedbench import sha256_bytes
+from fedbench import StoredImages, sha256_bytes
 from fedbench_preferences.questions import YESNO, Question, Source
 
 KINDS = (
@@ -41,7 +39,7 @@ ARTISTS = (*TRAIN_ARTISTS, UNSEEN_ARTIST)
 
 
 @dataclass(frozen=True)
-class Pictures(Sequence[Image.Image]):
+class Pictures(StoredImages):
     """Encoded images, opened when asked for."""
 
     encoded: Sequence[bytes]
@@ -50,8 +48,9 @@ class Pictures(Sequence[Image.Image]):
     def __len__(self) -> int:
         return len(self.encoded)
 
-    def __getitem__(self, i: int) -> Image.Image:  # type: ignore[override]
-        return Image.open(io.BytesIO(self.encoded[i])).convert("RGB")
+    def stored(self, number: int) -> bytes:
+        """The encoded image ``number``."""
+        return self.encoded[number]
 
 
 @cache
