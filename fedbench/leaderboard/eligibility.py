@@ -9,6 +9,7 @@ from typing import Any
 from fedbench.leaderboard.contest import BoardScenario, Contest
 from fedbench.leaderboard.standings import LeftOut
 from fedbench.results.run_summary import RunSummary
+from fedbench.results.settings import commonest
 from fedbench.verification.ladder import Level
 
 
@@ -17,15 +18,21 @@ def eligible(
 ) -> tuple[list[RunSummary], list[LeftOut]]:
     """The runs on the board's scenarios that count, in a fixed order, and those that do not.
 
-    There is one for each contender, scenario and seed: of two, the one that was finished first.
+    There is one for each contender, scenario and seed: of two, the one that was finished first. All of a
+    scenario are of one setting (content and arithmetic), that of the most records.
     """
     wanted = {scenario.name: scenario for scenario in contest.scenarios}
     counting: dict[Any, RunSummary] = {}
     left_out = []
-    for run in sorted(runs, key=lambda run: (run.title, run.contender, run.seed, run.finished, run.id)):
-        if run.scenario.name not in wanted:
-            continue
-        why = _objection(contest, wanted[run.scenario.name], run)
+    candidates = [run for run in runs if run.scenario.name in wanted]
+    candidates.sort(key=lambda run: (run.title, run.contender, run.seed, run.finished, run.id))
+    objections = {run.id: _objection(contest, wanted[run.scenario.name], run) for run in candidates}
+    settings = commonest([run.setting for run in candidates if not objections[run.id]])
+    for run in candidates:
+        why = objections[run.id]
+        if not why and not run.setting.agrees(settings[run.scenario.fingerprint]):
+            differs = run.setting.differs(settings[run.scenario.fingerprint])
+            why = f"most records of the scenario are of another {differs}"
         if not why and levels.get(run.id, Level.consistent) < Level.consistent:
             retired = levels[run.id] == Level.retired
             why = "its method has changed since" if retired else "it is not consistent"

@@ -12,7 +12,7 @@ from fedbench.errors import UsageError
 from fedbench.fingerprint import canonical_json
 from fedbench.results.anchors import ANCHORS
 from fedbench.results.records import Record
-from fedbench.results.run_summary import RunSummary, run_of
+from fedbench.results.run_summary import RunSummary, aligned, run_of
 from fedbench.results.statistics import EQUAL, Interval, interval, standard_error
 
 NONE: Mapping[int, RunSummary] = {}
@@ -26,6 +26,8 @@ class Summary:
     """``name@version``."""
     fingerprint: str
     """The scenario's, sha256."""
+    setting: str
+    """The key of the setting: scenario, content and arithmetic."""
     method: str
     """The method's name."""
     plugin: str
@@ -94,21 +96,21 @@ class Summary:
 
 
 Key = tuple[str, ...]
-"""Scenario, its fingerprint, method, plugin, options."""
+"""Scenario, its setting, method, plugin, options."""
 
 
 def grouped(sources: Mapping[str, Iterable[RunSummary]]) -> list[tuple[str, list[RunSummary]]]:
     """Group completed runs by scenario and contender, a run for each seed, in the order of the seeds.
 
-    Runs of different fingerprints of one scenario are never in one group. Sources that hold other records of
-    the same seed make a group each, with the source's name; else that is empty.
+    Runs of different settings (see :class:`.settings.Setting`) are never in one group. Sources that hold
+    other records of the same seed make a group each, with the source's name; else that is empty.
     """
     by_key: dict[Key, dict[str, dict[int, RunSummary]]] = {}
     for source, runs in sources.items():
         for run in runs:
             if run.status != "completed":
                 continue
-            key = (run.scenario.name, run.scenario.fingerprint, *run.contender)
+            key = (run.scenario.name, run.setting.key, *run.contender)
             first = by_key.setdefault(key, {}).setdefault(source, {}).setdefault(run.seed, run)
             if first.id != run.id:
                 raise UsageError(
@@ -144,7 +146,7 @@ def summarise(
 
     ``target`` defaults to halfway between the track's floor and ceiling.
     """
-    runs = {"": map(run_of, records)}
+    runs = {"": aligned(map(run_of, records))}
     return [row.summary for row in compare(runs, metric=metric, target=target)]
 
 
@@ -227,29 +229,28 @@ def compare(
     groups = grouped(sources)
     against: dict[str, list[RunSummary]] = defaultdict(list)
     for run in reference:
-        against[run.scenario.fingerprint].append(run)
+        against[run.setting.key].append(run)
     anchors: dict[tuple[str, ...], list[RunSummary]] = {}
     for source, group in groups:  # the first with a name stays its anchor
-        anchor = group[0].scenario.fingerprint, group[0].method.name
+        anchor = group[0].setting.key, group[0].method.name
         anchors.setdefault((*anchor, source), group)
         anchors.setdefault(anchor, group)
     rows = []
     for source, group in groups:
-        scenario = group[0].scenario
-        track = ANCHORS[scenario.track]
+        setting, track = group[0].setting.key, ANCHORS[group[0].scenario.track]
         floors, ceilings = (
             {run.seed: run for run in anchors.get((*anchor, source)) or anchors.get(anchor) or ()}
-            for anchor in ((scenario.fingerprint, name) for name in (track.floor, track.ceiling))
+            for anchor in ((setting, name) for name in (track.floor, track.ceiling))
         )
         row_summary = replace(summary(group, metric, floors, ceilings, target), source=source)
-        change = difference(group, against[scenario.fingerprint], row_summary.metric)
+        change = difference(group, against[setting], row_summary.metric)
         rows.append(Compared(group, row_summary, change))
     return sorted(rows, key=lambda row: _order(row.summary))
 
 
 def _order(row: Summary) -> tuple[Any, ...]:
     """By scenario, as published before changed, then best first."""
-    changes = bool(row.changes), canonical_json(row.changes), row.fingerprint
+    changes = bool(row.changes), canonical_json(row.changes), row.fingerprint, row.setting
     return row.scenario, row.metric, changes, -row.mean * row.sign, row.method, row.plugin, row.source
 
 
@@ -281,6 +282,7 @@ def summary(
     return Summary(
         scenario=first.title,
         fingerprint=first.scenario.fingerprint,
+        setting=first.setting.key,
         method=first.method.name,
         plugin=first.method.provider.plugin,
         options=first.method.options,

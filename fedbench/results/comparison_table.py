@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from itertools import groupby
@@ -16,7 +16,8 @@ from fedbench.errors import UsageError
 from fedbench.results.comparison import Compared, Summary, compare
 from fedbench.results.guards import Guard
 from fedbench.results.markdown import visible
-from fedbench.results.run_summary import RunSummary, unusual
+from fedbench.results.run_summary import RunSummary, unusual, with_settings
+from fedbench.results.settings import Setting, completed_settings
 from fedbench.results.sources import Sources
 from fedbench.results.views import view
 
@@ -56,7 +57,8 @@ class Comparison:
     metric: str | None = None
     """The measure that was asked for; the scenarios' primary one when None."""
     left_out: tuple[str, ...] = ()
-    """A line for each run that is in no row: its file is no record, or it has no number to compare."""
+    """A line for each run that is in no row (its file is no record, or it has no number to compare), and for
+    each scenario whose runs are compared apart."""
 
     @cached_property
     def tables(self) -> tuple[ComparisonTable, ...]:
@@ -138,7 +140,8 @@ def compare_sources(
     UsageError
         No completed run, no such metric, or nothing in common with the reference.
     """
-    sources, left_out = _measured(sources, metric)
+    sources, left_out = _measured(_aligned(sources), metric)
+    apart = _apart(run for runs in sources.runs.values() for run in runs)
     rows = compare(sources.runs, sources.reference, metric=metric, target=target)
     broken = [line for guard in map(Guard.parse, fail_on) for line in guard.broken(rows, sources.reference)]
     if sources.reference:
@@ -148,7 +151,18 @@ def compare_sources(
         broken=(*broken, *(left_out if fail_on else ())),
         defaults=defaults or {},
         metric=metric,
-        left_out=left_out,
+        left_out=(*left_out, *apart),
+    )
+
+
+def _aligned(sources: Sources) -> Sources:
+    """The sources, with the settings of all their runs made comparable."""
+    everything = [*(run for runs in sources.runs.values() for run in runs), *sources.reference]
+    settings = completed_settings(run.setting for run in everything)
+    return replace(
+        sources,
+        runs={name: with_settings(runs, settings) for name, runs in sources.runs.items()},
+        reference=with_settings(sources.reference, settings),
     )
 
 
@@ -188,24 +202,42 @@ def _lacking(runs: Sequence[RunSummary], metric: str | None) -> str:
 
 def _with_a_difference(rows: Sequence[Compared]) -> list[Compared]:
     """Keep the rows of scenarios on which something is compared with the reference."""
-    shared = {row.summary.fingerprint for row in rows if row.difference}
+    shared = {row.summary.setting for row in rows if row.difference}
     if not shared:
         raise UsageError("nothing to compare", why="they have no scenario and seed in common")
-    return [row for row in rows if row.summary.fingerprint in shared]
+    return [row for row in rows if row.summary.setting in shared]
 
 
 def _scenarios(rows: Sequence[Compared]) -> Iterator[tuple[str, list[Compared]]]:
     """Group the comparable rows under their scenario's name, with its fingerprint if another scenario has
-    that name, too."""
+    that name, too, and with its setting's key if the scenario was run in another setting."""
     prints: dict[str, set[str]] = defaultdict(set)
+    settings: dict[str, set[str]] = defaultdict(set)
     for row in rows:
         prints[row.summary.title].add(row.summary.fingerprint)
+        settings[row.summary.fingerprint].add(row.summary.setting)
 
-    def table(row: Compared) -> tuple[str, str, str]:
-        return row.summary.title, row.summary.metric, row.summary.fingerprint
+    def table(row: Compared) -> tuple[str, str, str, str]:
+        return row.summary.title, row.summary.metric, row.summary.fingerprint, row.summary.setting
 
-    for (title, _, fingerprint), group in groupby(rows, key=table):
-        yield visible(f"{title} ({fingerprint[:8]})" if len(prints[title]) > 1 else title), list(group)
+    for (title, _, fingerprint, setting), group in groupby(rows, key=table):
+        if len(settings[fingerprint]) > 1:
+            title += f" ({setting[:8]})"
+        elif len(prints[title]) > 1:
+            title += f" ({fingerprint[:8]})"
+        yield visible(title), list(group)
+
+
+def _apart(runs: Iterable[RunSummary]) -> Iterator[str]:
+    """A line for each scenario whose runs are of several settings, which are compared apart."""
+    by_scenario: dict[str, dict[Setting, RunSummary]] = defaultdict(dict)
+    for run in runs:
+        if run.status == "completed":
+            by_scenario[run.setting.scenario].setdefault(run.setting, run)
+    for firsts in by_scenario.values():
+        first, *others = firsts
+        for other in others:
+            yield f"compared apart: runs of {firsts[other].title} differ in their {first.differs(other)}"
 
 
 def _measure(group: Sequence[Compared]) -> str:

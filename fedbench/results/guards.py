@@ -42,20 +42,19 @@ class Guard:
         """
         there: dict[str, list[RunSummary]] = defaultdict(list)
         for run in reference:
-            there[run.scenario.fingerprint].append(run)
+            there[run.setting.key].append(run)
         own = {run.id for run in reference}
         held = [
             row
             for row in rows
-            if row.summary.fingerprint in there
-            and (row.difference or own.isdisjoint(run.id for run in row.runs))
+            if row.summary.setting in there and (row.difference or own.isdisjoint(run.id for run in row.runs))
         ]
         if not held:
             raise UsageError(
                 "--fail-on", why="there is nothing to compare with", fix="name two, or --against"
             )
         for row in held:
-            measured = difference(row.runs, there[row.summary.fingerprint], self._name(row))
+            measured = difference(row.runs, there[row.summary.setting], self._name(row))
             if measured is None:
                 what = f"{row.summary.name} on {row.summary.title}"
                 raise UsageError(

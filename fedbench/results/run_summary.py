@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from fedbench.errors import UsageError
 from fedbench.fingerprint import canonical_json
 from fedbench.results.curves import Curve, curve
 from fedbench.results.records import MethodInfo, Record, ScenarioInfo, Spread, Status
+from fedbench.results.settings import Setting, completed_settings, setting_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,8 @@ class RunSummary:
     """The scenario."""
     method: MethodInfo
     """The method and its options."""
+    setting: Setting
+    """Scenario, content and arithmetic: runs are compared where they share it."""
     contender: tuple[str, str, str]
     """Method, plugin and options as canonical JSON: what is compared over seeds."""
     seed: int
@@ -74,6 +77,17 @@ class RunSummary:
         return self.measures[name]
 
 
+def aligned(runs: Iterable[RunSummary]) -> list[RunSummary]:
+    """The runs, those without content hashes with the hashes of others of the same names."""
+    everything = list(runs)
+    return with_settings(everything, completed_settings(run.setting for run in everything))
+
+
+def with_settings(runs: Iterable[RunSummary], settings: Mapping[Setting, Setting]) -> list[RunSummary]:
+    """The runs, each with the setting that ``settings`` has for its own."""
+    return [replace(run, setting=settings[run.setting]) for run in runs]
+
+
 def contender(method: MethodInfo) -> tuple[str, str, str]:
     """Identify the contender: method, plugin and options; runs that share them differ by scenario and
     seed."""
@@ -90,6 +104,7 @@ def run_of(record: Record, path: Path | None = None) -> RunSummary:
         status=record.status,
         scenario=record.scenario,
         method=record.method,
+        setting=setting_of(record),
         contender=contender(record.method),
         seed=record.seed,
         primary=record.primary,
