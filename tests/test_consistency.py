@@ -49,7 +49,7 @@ PARAMETERS = 78272
 def _declares(record, params=PARAMETERS, **beside):
     """Say what travelled, as a run does."""
     numbers = {"params": params, **beside}
-    shares = {"shares": [1.0], "shares_at_end": []}
+    shares = {"personalised": False, "shares": [1.0], "shares_at_end": []}
     record["contract"] = {"needs": "sum", "down": {"params": params}, "up": numbers, **shares}
 
 

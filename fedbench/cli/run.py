@@ -25,6 +25,7 @@ from fedbench.experiments import (
 from fedbench.federation.executor_choice import EXECUTORS, ExecutorName
 from fedbench.jobs import Job
 from fedbench.matrix import USUAL
+from fedbench.results.own_part import final_scores, round_scores
 from fedbench.results.records import Record
 
 MOST_SEEDS = 1000
@@ -169,8 +170,7 @@ def _portable(arguments: Sequence[str]) -> list[str]:
 
 def _brief(record: Record, path: Path) -> dict[str, Any]:
     """List a run's numbers, for programs."""
-    start = record.rounds[0].metrics.get(record.primary)
-    primary = _primary(record)
+    start, primary = _start(record), _primary(record)
     return {
         "scenario": f"{record.scenario.name}@{record.scenario.version}",
         "method": record.method.name,
@@ -189,7 +189,7 @@ def _brief(record: Record, path: Path) -> dict[str, Any]:
 
 def _shown(record: Record, path: Path) -> dict[str, str]:
     """Format a run as a line; its record's path says scenario, method and seed."""
-    start, primary = record.rounds[0].metrics.get(record.primary), _primary(record)
+    start, primary = _start(record), _primary(record)
     return {
         "record": str(path),
         record.primary: "" if primary is None else str(primary),
@@ -202,4 +202,8 @@ def _shown(record: Record, path: Path) -> dict[str, str]:
 
 
 def _primary(record: Record) -> Measure | None:
-    return record.final.get(record.primary) or record.rounds[-1].metrics.get(record.primary)
+    return final_scores(record).get(record.primary)
+
+
+def _start(record: Record) -> Measure | None:
+    return round_scores(record)[0].get(record.primary)

@@ -16,6 +16,7 @@ from fedbench.api.specs import BackboneSpec, DatasetSpec
 from fedbench.cli.main import App, warn
 from fedbench.cli.tables import Format, format_option
 from fedbench.errors import Unavailable, UsageError
+from fedbench.results.own_part import round_scores
 from fedbench.results.records import Record
 from fedbench.results.store import read_record
 
@@ -176,8 +177,8 @@ def _clients(numbers: list[int]) -> str:
 
 def _rounds(record: Record) -> str:
     rows = []
-    for entry in record.rounds:
-        primary = entry.metrics.get(record.primary)
+    for entry, scores in zip(record.rounds, round_scores(record), strict=True):
+        primary = scores.get(record.primary)
         rows.append(
             {
                 "round": entry.round,

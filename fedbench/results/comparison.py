@@ -11,6 +11,7 @@ from typing import Any, Literal
 from fedbench.errors import UsageError
 from fedbench.fingerprint import canonical_json
 from fedbench.results.anchors import ANCHORS
+from fedbench.results.own_part import OWN
 from fedbench.results.records import Record
 from fedbench.results.run_summary import RunSummary, aligned, run_of
 from fedbench.results.statistics import EQUAL, Interval, interval, standard_error
@@ -276,7 +277,8 @@ def summary(
     }
     if target is None:
         target = halfway(name, floors, ceilings)
-    spreads = [run.spread for run in runs if run.spread is not None and name == run.primary]
+    by_client = (first.primary, f"{first.primary}/{OWN}")
+    spreads = [run.spread for run in runs if run.spread is not None and name in by_client]
     known = [start for start in starts.values() if start is not None]
     closed = list(gaps.values())
     return Summary(

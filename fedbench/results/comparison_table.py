@@ -241,11 +241,20 @@ def _apart(runs: Iterable[RunSummary]) -> Iterator[str]:
 
 
 def _measure(group: Sequence[Compared]) -> str:
-    """Say what a table's rows are ordered by, and the target if all have the same."""
+    """Say what a table's rows are ordered by, the target if all have the same, and which methods are scored
+    by each client's own model on its own test part."""
     first = group[0].summary
     better = "" if first.better == "neither" else f", {first.better} is better"
     same = first.target is not None and not _targets_differ(group)
-    return visible(f"{first.metric}{better}" + (f" · target {first.target:.3f}" if same else ""))
+    target = f" · target {first.target:.3f}" if same else ""
+    own = [row.summary.name for row in group if row.summary.metric in _own_measures(row)]
+    noted = f" · own model, own items: {', '.join(dict.fromkeys(own))}" if own else ""
+    return visible(f"{first.metric}{better}{target}{noted}")
+
+
+def _own_measures(row: Compared) -> tuple[str, ...]:
+    """The measure that is about own test parts of a personalised method only, if the row's is one."""
+    return tuple(run.primary for run in row.runs if run.personalised)
 
 
 def _targets_differ(group: Sequence[Compared]) -> bool:

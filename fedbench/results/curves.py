@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import accumulate
 
 import numpy as np
 
+from fedbench.results.own_part import round_scores
 from fedbench.results.records import Record
 
 
@@ -37,13 +39,22 @@ class Curve:
 
 def curve(record: Record, name: str | None = None) -> Curve | None:
     """Draw the curve of measure ``name`` (by default the primary one); None if a round did not measure it."""
-    name = name or record.primary
-    if not record.rounds or any(name not in entry.metrics for entry in record.rounds):
-        return None
-    measures = [entry.metrics[name] for entry in record.rounds]
-    return Curve(
-        values=np.array([measure.value for measure in measures]),
-        sign=-1 if measures[0].better == "lower" else 1,
-        uplink=tuple(accumulate(entry.costs.uplink_bytes for entry in record.rounds)),
-        examples=tuple(accumulate(entry.costs.client_examples for entry in record.rounds)),
-    )
+    return curves(record, [name or record.primary]).get(name or record.primary)
+
+
+def curves(record: Record, names: Iterable[str] | None = None) -> dict[str, Curve]:
+    """Draw the curves of the measures ``names``, by default of all, that every round from 0 on measured."""
+    rounds = round_scores(record)
+    uplink = tuple(accumulate(entry.costs.uplink_bytes for entry in record.rounds))
+    examples = tuple(accumulate(entry.costs.client_examples for entry in record.rounds))
+    asked = (rounds[0] if rounds else ()) if names is None else names
+    return {
+        name: Curve(
+            values=np.array([scores[name].value for scores in rounds]),
+            sign=-1 if rounds[0][name].better == "lower" else 1,
+            uplink=uplink,
+            examples=examples,
+        )
+        for name in asked
+        if rounds and all(name in scores for scores in rounds)
+    }

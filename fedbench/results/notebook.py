@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from matplotlib.figure import Figure
 
 from fedbench.results.markdown import visible
+from fedbench.results.own_part import final_scores, round_scores
 from fedbench.results.pictures import learning_curves
 from fedbench.results.records import Record
 from fedbench.results.run_summary import run_of
@@ -50,11 +51,8 @@ def comparison_html(comparison: Comparison) -> str:
 
 def _facts(record: Record) -> Iterator[tuple[str, str]]:
     """List the names and values of a record's headline."""
-    start = record.rounds[0].metrics.get(record.primary) if record.rounds else None
-    primary = record.final.get(record.primary) or (
-        record.rounds[-1].metrics.get(record.primary) if record.rounds else None
-    )
-    if primary:
+    start = round_scores(record)[0].get(record.primary) if record.rounds else None
+    if primary := final_scores(record).get(record.primary):
         yield record.primary, str(primary) + (f", from {start.value:.4f} at the start" if start else "")
     if record.spread:
         yield "worst client", f"{record.spread.worst:.4f} (mean of clients {record.spread.mean:.4f})"

@@ -152,6 +152,7 @@ class Contract(RecordSection):
         description="numbers that each client that trained received in a round, by name"
     )
     up: dict[str, int] = Field(description="numbers that each client that trained sent in a round, by name")
+    personalised: bool = Field(description="whether every client was scored by a model of its own")
     shares: Shares = Field(description="what each phase of a client's round took of its examples")
     shares_at_end: Shares = Field(
         description="what each phase after the last round took of every client's shard"

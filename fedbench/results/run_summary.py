@@ -10,7 +10,8 @@ from typing import Any
 from fedbench.api.metrics import Costs, Measure
 from fedbench.errors import UsageError
 from fedbench.fingerprint import canonical_json
-from fedbench.results.curves import Curve, curve
+from fedbench.results.curves import Curve, curves
+from fedbench.results.own_part import final_scores, personalised, round_scores
 from fedbench.results.records import MethodInfo, Record, ScenarioInfo, Spread, Status
 from fedbench.results.settings import Setting, completed_settings, setting_of
 
@@ -38,11 +39,13 @@ class RunSummary:
     primary: str
     """The scenario's primary measure, ``split/suite/value``."""
     measures: Mapping[str, Measure]
-    """The measures at the end, by name."""
+    """The measures at the end, by name, those of :mod:`fedbench.results.own_part` included."""
     start: Mapping[str, float]
     """Round 0's values, by the measure's name."""
     curves: Mapping[str, Curve]
     """The measures taken after every round from round 0, by name."""
+    personalised: bool
+    """Whether every client was scored by a model of its own; ``primary`` is then about own test parts."""
     clients: Mapping[str, float]
     """Each client's primary measure at the end."""
     spread: Spread | None
@@ -96,8 +99,7 @@ def contender(method: MethodInfo) -> tuple[str, str, str]:
 
 def run_of(record: Record, path: Path | None = None) -> RunSummary:
     """Summarise ``record``, which was read from ``path``."""
-    first, last = (record.rounds[0], record.rounds[-1]) if record.rounds else (None, None)
-    names = first.metrics if first else ()
+    rounds, last = round_scores(record), record.rounds[-1] if record.rounds else None
     return RunSummary(
         id=record.record_id,
         path=path,
@@ -108,9 +110,10 @@ def run_of(record: Record, path: Path | None = None) -> RunSummary:
         contender=contender(record.method),
         seed=record.seed,
         primary=record.primary,
-        measures=(last.metrics if last else {}) | record.final,
-        start={name: measure.value for name, measure in first.metrics.items()} if first else {},
-        curves={name: measured for name in names if (measured := curve(record, name)) is not None},
+        measures=final_scores(record),
+        start={name: measure.value for name, measure in rounds[0].items()} if rounds else {},
+        curves=curves(record),
+        personalised=personalised(record),
         clients={client: measure.value for client, measure in last.clients.items()} if last else {},
         spread=record.spread,
         costs=record.costs,

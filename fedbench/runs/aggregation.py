@@ -113,6 +113,7 @@ class AggregationRun:
             needs=self.setup.aggregator.needs,
             down=traffic.numbers_down(space),
             up=traffic.numbers_up(space),
+            personalised=self.setup.personalised and self.setup.clients > 1,
             shares=[phase.share for phase in self.setup.phases],
             shares_at_end=[phase.share for phase in self.setup.end_phases],
         )

@@ -74,6 +74,8 @@ def _personal(contract: Contract, record: Record, scenario: Scenario) -> Iterato
     """Refuses negative numbers, and parameters that do not travel though all clients have one model."""
     if any(count < 0 for numbers in (contract.down, contract.up) for count in numbers.values()):
         yield "its contract has negative numbers"
+    if contract.personalised and not _isolated(record, scenario):
+        yield "its clients have a model each, but these were not each measured on all items"
     travelled = {numbers.get("params", 0) for numbers in (contract.down, contract.up)}
     if travelled != {record.data.parameters} and not _isolated(record, scenario):
         few = f"{min(travelled)} of its {record.data.parameters} parameters travel"
