@@ -50,7 +50,7 @@ class Column(TablePart):
     )
     values: list[float | None] | None = Field(None, description="values of the measure")
     ses: list[float | None] = Field(
-        description="standard errors of the values; null also where one run can't tell it"
+        description="standard errors of the values; null also where a single run gives none"
     )
 
     @property

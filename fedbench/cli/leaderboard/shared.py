@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -44,8 +43,8 @@ def open_sources(names: Sequence[str]) -> list[RecordSource]:
 
 def chosen(names: Sequence[str], catalog: Catalog) -> list[Board]:
     """Look up the boards named, or all that are installed."""
-    wanted: Any = names or [entry.qualified for entry in catalog.leaderboards.entries]
-    return [find_board(name, catalog) for name in wanted]
+    names = names or [entry.qualified for entry in catalog.leaderboards.entries]
+    return [find_board(name, catalog) for name in names]
 
 
 def paged(names: Sequence[str], catalog: Catalog) -> list[Board]:
