@@ -47,6 +47,7 @@ from .api.specs import PublisherSpec as PublisherSpec
 from .api.specs import Reduction as Reduction
 from .api.specs import ScenarioSpec as ScenarioSpec
 from .api.traffic import Traffic as Traffic
+from .data.conversion import as_rgb as as_rgb
 from .data.features import cache_folder as cache_folder
 from .data.images import StoredImages as StoredImages
 from .data.items import AlignmentData as AlignmentData

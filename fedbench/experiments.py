@@ -192,9 +192,11 @@ def plan_matrix(
         catalog, methods=methods, scenarios=scenarios, seeds=seeds, options=options, changes=changes
     )
     jobs = request.plan(catalog, Path(output))
-    from fedbench.runner import choose_device
+    from fedbench.progress import note
+    from fedbench.runner import check_jobs, choose_device
 
     choose_device(device)
+    check_jobs(jobs, note)
     return jobs
 
 

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+PATIENCE = 1.0
+"""Seconds that are waited for a lock without a word."""
 
 PARTIAL = ".part"
 """How the name of an unfinished file ends."""
@@ -48,6 +53,17 @@ def write_new(path: Path, data: bytes) -> bool:
         except FileExistsError:
             return False
     return True
+
+
+def locked(path: Path, waiting: Callable[[], None]) -> AbstractContextManager[object]:
+    """Take the lock file ``path``, to be released by leaving the context; ``waiting`` is called once if
+    another process has held it for :data:`PATIENCE`."""
+    lock = FileLock(path)
+    try:
+        return lock.acquire(timeout=PATIENCE)
+    except Timeout:
+        waiting()
+        return lock.acquire()
 
 
 def remove_partial(folder: Path, name: str = "") -> None:

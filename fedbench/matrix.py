@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import operator
 import os
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,9 @@ from fedbench.results.records import Record
 
 ScenarioLike = str | Path | Scenario
 """A scenario's name, the path of its ``.toml`` file, or the scenario itself."""
+
+PROBE = 1_000_000
+"""Bytes that must find room in the output folder before anything is loaded."""
 
 MOST_SEED = 2**63 - 1
 """Largest seed: exports keep it in 64 bits."""
@@ -158,3 +162,11 @@ def _check_writable(output: Path) -> None:
         raise UsageError(
             "can't write the output folder", where=nearest, why=why, fix="choose another --output"
         )
+    try:
+        with tempfile.TemporaryFile(dir=nearest) as file:
+            file.write(bytes(PROBE))
+            file.flush()
+    except OSError as error:  # such as a full disk
+        raise UsageError(
+            "can't write the output folder", where=nearest, why=error.strerror, fix="choose another --output"
+        ) from error

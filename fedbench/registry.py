@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -11,6 +12,7 @@ from typing import Any, Generic, TypeVar
 from fedbench.api.options import Options
 from fedbench.errors import FedbenchError, UsageError, suggest
 from fedbench.plugins import Plugin
+from fedbench.process_state import output_on_stderr
 
 S = TypeVar("S")
 
@@ -43,13 +45,20 @@ class Entry(Generic[S]):
     def create(self, *arguments: Any) -> Any:
         """Import the spec's factory and call it; :class:`FedbenchError` naming the plugin if that fails."""
         factory = load_object(self.spec.factory, self.plugin)  # type: ignore[attr-defined]
-        try:
+        with self.answerable(f"plugin {self.plugin.title} can't make {self.name!r}"), output_on_stderr():
             return factory(*arguments)
+
+    @contextmanager
+    def answerable(self, what: str = "") -> Iterator[None]:
+        """Blame what fails in the block on the plugin: an error that is none of ours becomes a
+        :class:`FedbenchError` that says ``what``, by default that this failed."""
+        try:
+            yield
         except FedbenchError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise FedbenchError(
-                f"plugin {self.plugin.title} can't make {self.name!r}",
+                what or f"{self.name!r} of plugin {self.plugin.title} failed",
                 why=f"{type(error).__name__}: {error}",
                 fix="FEDBENCH_DEBUG=1 shows where",
             ) from error
@@ -89,8 +98,9 @@ def load_object(path: str, plugin: Plugin) -> Any:
     """Import the object at ``"module:attribute"``; :class:`FedbenchError` naming the plugin if that fails."""
     module, _, attribute = path.partition(":")
     try:
-        return getattr(import_module(module), attribute)
-    except Exception as error:
+        with output_on_stderr():
+            return getattr(import_module(module), attribute)
+    except (Exception, SystemExit) as error:
         raise FedbenchError(
             f"plugin {plugin.title} points at {path}, which can't be loaded",
             why=f"{type(error).__name__}: {error}",

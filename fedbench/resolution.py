@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +32,15 @@ class ResolvedPart:
     def make(self) -> Any:
         """Call the plugin's factory with the options."""
         return self.entry.create(self.options)
+
+    def answerable(self, what: str) -> AbstractContextManager[None]:
+        """Blame what fails in the block on the part's plugin; ``what`` says what was asked of it."""
+        return self.entry.answerable(f"{self.owner} {what}")
+
+    @property
+    def owner(self) -> str:
+        """The part and its plugin, for errors: ``data 'x-rays' of plugin hospitals:hospitals 0.1.0``."""
+        return f"{self.title} {self.entry.name!r} of plugin {self.entry.plugin.title}"
 
     def check_pin(self, fingerprint: str) -> None:
         """Refuse content whose ``fingerprint`` isn't the pinned one, if one is (:class:`UsageError`)."""

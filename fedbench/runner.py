@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -15,6 +15,7 @@ from fedbench.alignment import bench as alignment
 from fedbench.api.specs import Track
 from fedbench.attempt import CHECKPOINTS, Attempt
 from fedbench.catalog import Catalog
+from fedbench.data.features import FeatureCache
 from fedbench.errors import FedbenchError, UsageError
 from fedbench.federation import checkpoint
 from fedbench.federation.executor_choice import ExecutorName
@@ -23,15 +24,21 @@ from fedbench.files import remove_partial
 from fedbench.jobs import Job
 from fedbench.observers import Observer, Silent
 from fedbench.preference import prepare as preference
+from fedbench.process_state import preserved
 from fedbench.resolution import ResolvedScenario
 from fedbench.results.identity import changed_code, changed_content
 from fedbench.run_record import identify
+from fedbench.runs.evaluation import Diverged
 from fedbench.runs.inputs import Inputs, load_inputs
 from fedbench.runs.protocol import Bench
 
 T = TypeVar("T")
 Prepare = Callable[[Inputs, torch.device, Callable[[str], None]], Bench]
 TRACKS: dict[Track, Prepare] = {"alignment": alignment.prepare, "preference": preference.prepare}
+CHECKS: dict[Track, Callable[[Inputs], None]] = {
+    "alignment": alignment.check,
+    "preference": preference.check,
+}
 
 
 def choose_device(name: str) -> torch.device:
@@ -47,6 +54,23 @@ def choose_device(name: str) -> torch.device:
 def prepare(inputs: Inputs, device: torch.device, say: Callable[[str], None]) -> Bench:
     """Prepare what all runs of a scenario share: its inputs and the image features."""
     return TRACKS[inputs.resolved.scenario.track](inputs, device, say)
+
+
+def check_jobs(jobs: Iterable[Job], say: Callable[[str], None]) -> None:
+    """Check all that can be known of ``jobs`` before round 0, and encode and train nothing.
+
+    Every factory is called: data, partition and backbones are made and compared with their pins, the data is
+    checked, metrics and methods are made, and the feature cache has to have the images or room for them.
+    """
+    planned = list(jobs)
+    for job in {job.scenario.fingerprint: job for job in planned}.values():
+        inputs = load_inputs(job.resolved, say)
+        CHECKS[job.scenario.track](inputs)
+        FeatureCache.default().check(inputs.backbone.encoder, inputs.content.images)
+        for part in job.resolved.reward_backbones.values():
+            part.check_pin(part.make().fingerprint)
+    for job in {(job.method_entry.qualified, job.options.model_dump_json()): job for job in planned}.values():
+        job.method_entry.create(job.options)
 
 
 @dataclass
@@ -72,7 +96,7 @@ class Runner:
 
     def inputs(self, resolved: ResolvedScenario) -> Inputs:
         """The scenario's inputs, loaded on first use."""
-        return self._kept(self._inputs, resolved, lambda: load_inputs(resolved))
+        return self._kept(self._inputs, resolved, lambda: load_inputs(resolved, self.observer.say))
 
     def bench(self, resolved: ResolvedScenario) -> Bench:
         """The scenario's bench, prepared on first use."""
@@ -91,11 +115,16 @@ class Runner:
         can't be :class:`RunRefused`.
         """
         if not self._is_done(job, self.observer.say):
-            bench = self.bench(job.resolved)
+            method = f"method {job.method_entry.name!r} of plugin {job.method_entry.plugin.title}"
+            with _refused(job), self._preserved(method):
+                job.method_entry.create(job.options)  # before what takes long
+            with self._preserved(f"scenario {job.scenario.title}"):
+                bench = self.bench(job.resolved)
             with _taken(job.folder):
                 # another process may have finished it meanwhile
                 if not self._is_done(job, lambda line: None):
-                    return self._attempt(job, bench, executor)
+                    with _refused(job), self._preserved(method):
+                        return self._attempt(job, bench, executor)
         self.reused += 1
         checkpoint.discard(job.folder / CHECKPOINTS)
         return job.record
@@ -133,6 +162,10 @@ class Runner:
             say(f"{job.record} was made {changed}; running it again beside that")
         return not changed
 
+    def _preserved(self, who: str) -> AbstractContextManager[None]:
+        """Restore the process's state after ``who`` was at work, and say what it had changed."""
+        return preserved(lambda state: self.observer.say(f"{who} changed {state}, which is restored"))
+
     def _attempt(self, job: Job, bench: Bench, executor: Executor | None) -> Path:
         """Run the job under its lock."""
         remove_partial(job.folder)
@@ -144,14 +177,7 @@ class Runner:
             observer=self.observer,
             command=self.command,
         )
-        try:
-            return attempt.run(executor or self.executor)
-        except UsageError as error:
-            raise RunRefused(str(error)) from error
-        except FedbenchError:
-            raise
-        except Exception as error:
-            raise _explained(error, job) from error
+        return attempt.run(executor or self.executor)
 
 
 class Busy(FedbenchError):
@@ -180,9 +206,28 @@ def _taken(folder: Path) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def _refused(job: Job) -> Iterator[None]:
+    """Make what goes wrong with a run an error that leaves the others of a matrix alone."""
+    try:
+        yield
+    except UsageError as error:
+        raise RunRefused(str(error)) from error
+    except FedbenchError:
+        raise
+    except Exception as error:
+        raise _explained(error, job) from error
+
+
 def _explained(error: Exception, job: Job) -> FedbenchError:
     if isinstance(error, OSError):
         return FedbenchError("can't read or write", where=error.filename or job.folder, why=error)
+    if isinstance(error, Diverged):
+        return FedbenchError(
+            f"method {job.method_entry.name!r} with seed {job.seed} diverged on {job.scenario.title}",
+            why=error,
+            fix="lower its learning rate, or see what it makes of the clients' updates",
+        )
     return FedbenchError(
         f"method {job.method_entry.name!r} failed on {job.scenario.title}",
         why=f"{type(error).__name__}: {error}",

@@ -103,7 +103,7 @@ BAD = {
         "options = { views = 1 }",
         "options = 3",
         0,
-        ["'data.options'", "dictionary"],
+        ["'data.options'", "object"],
     ),
     "wrong type in a list": (
         "betas = [0.9, 0.999]",
@@ -221,7 +221,7 @@ BAD_CHANGES = {
         "--set federation.cohort=6: ",
         "larger than clients 5",
     ),
-    "a section": ({"federation": 3}, "--set federation=3: bad value for 'federation'", "dictionary"),
+    "a section": ({"federation": 3}, "--set federation=3: bad value for 'federation'", "object"),
     "below a value": ({"version.minor": 3}, "--set version.minor: ", "'version' is a value"),
     "name": ({"name": "other"}, "--set name: ", "keeps its name"),
     "version": ({"version": 2}, "--set version: ", "keeps its version"),

@@ -81,10 +81,10 @@ class AlignmentBench:
 
 def prepare(inputs: Inputs, device: torch.device, say: Callable[[str], None]) -> AlignmentBench:
     """Make the bench of a scenario; encode its images if the cache has not got their features."""
+    check(inputs)
     loaded = load(inputs, device, say)
     scenario, data, backbone = loaded.scenario, loaded.data, loaded.backbone
-    if not isinstance(data, AlignmentData):
-        raise UsageError(f"scenario {scenario.name!r}: data {data.name!r} has no answers to learn")
+    assert isinstance(data, AlignmentData)
     llm = LanguageModel(backbone)
     projector = Projector(loaded.features.shape[-1], scenario.training.hidden, backbone.width)
     pairs = data.pairs
@@ -107,3 +107,10 @@ def prepare(inputs: Inputs, device: torch.device, say: Callable[[str], None]) ->
         evaluator=evaluator,
         shards=loaded.partition.shards(data),
     )
+
+
+def check(inputs: Inputs) -> None:
+    """Refuse a scenario whose data has no answers."""
+    if not isinstance(inputs.data, AlignmentData):
+        name = inputs.resolved.scenario.name
+        raise UsageError(f"scenario {name!r}: data {inputs.data.name!r} has no answers to learn")

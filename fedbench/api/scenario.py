@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from collections.abc import Mapping
@@ -29,9 +30,10 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Section(BaseModel):
-    """A table of a scenario file: frozen, and refusing keys that it does not know, infinity and NaN."""
+    """A table of a scenario file: frozen, and refusing unknown keys, infinity, NaN, other kinds of values:
+    ``true`` is no number, and ``"3"`` neither."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
 
 
 class Part(Section):
@@ -333,10 +335,12 @@ def load_scenario(path: Path, changes: Mapping[str, Any] | None = None) -> Scena
     fedbench.errors.UsageError: can't read the scenario in nowhere/hospitals.toml: No such file or directory
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else error
-        raise UsageError("can't read the scenario", where=path, why=why) from error
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UsageError("can't read the scenario", where=path, why=error.strerror) from error
+    except UnicodeDecodeError as error:
+        fix = "save it as UTF-8"
+        raise UsageError("can't read the scenario", where=path, why=error, fix=fix) from error
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -344,7 +348,7 @@ def load_scenario(path: Path, changes: Mapping[str, Any] | None = None) -> Scena
         why = str(error).replace("end of document", end)
         raise UsageError("the scenario is not valid TOML", where=path, why=why) from error
     try:
-        scenario = Scenario.model_validate(values)
+        scenario = _scenario(values)
     except ValidationError as error:
         raise _explain(error, path, text) from error
     if scenario.name != path.stem:
@@ -360,12 +364,18 @@ def load_scenario(path: Path, changes: Mapping[str, Any] | None = None) -> Scena
     return scenario
 
 
+def _scenario(values: Mapping[str, Any]) -> Scenario:
+    """Validate ``values`` as JSON's: strictly, but a list is a tuple, and a whole number a float, where the
+    model says so."""
+    return Scenario.model_validate_json(json.dumps(values, default=str))
+
+
 def _changed(values: dict[str, Any], changes: Mapping[str, Any]) -> Scenario:
     """Validate ``values`` with ``changes`` made to them; an error names the change that caused it."""
     for dotted, value in changes.items():
         _assign(values, dotted, value)
     try:
-        return Scenario.model_validate(values)
+        return _scenario(values)
     except ValidationError as error:
         what, why, fix = _problem(error)
         where = f"{'.'.join(map(str, first_problem(error)['loc']))}."

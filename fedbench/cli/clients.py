@@ -21,6 +21,8 @@ MOST_CLIENTS = 24
 def load(resolved: ResolvedScenario, label: str | None) -> Heterogeneity:
     """Load what the clients hold, counted by ``label`` or by default by :func:`default_label`'s."""
     data = load_data(resolved)
+    for note in data.notes:
+        warn(f"data {data.name!r}: {note}")
     chosen = label or default_label(resolved.scenario, data)
     return heterogeneity(data, load_partition(resolved, data), chosen)
 

@@ -6,6 +6,7 @@ import click
 
 from fedbench.cli.tables import Format, format_option
 from fedbench.environment import describe
+from fedbench.errors import UsageError
 
 
 @click.command("env")
@@ -19,16 +20,19 @@ def command(format: Format) -> None:
 
     from fedbench.data.features import CACHE_VARIABLE, FeatureCache
 
-    cache = FeatureCache.default()
-    entries, size = cache.size()
     environment = describe()
+    try:
+        cache = FeatureCache.default()
+        (entries, size), folder = cache.size(), str(cache.folder)
+    except UsageError as error:  # nothing else depends on it
+        (entries, size), folder = (0, 0), f"none: {error}"
     environment["devices"] = [
         "cpu",
         *(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())),
     ]
     environment["threads"] = torch.get_num_threads()
     environment["feature_cache"] = {
-        "folder": str(cache.folder),
+        "folder": folder,
         "entries": entries,
         "megabytes": round(size / 1e6, 1),
         "moved_by": CACHE_VARIABLE,

@@ -25,6 +25,7 @@ from fedbench.experiments import (
 from fedbench.federation.executor_choice import EXECUTORS, ExecutorName
 from fedbench.jobs import Job
 from fedbench.matrix import USUAL
+from fedbench.process_state import output_on_stderr
 from fedbench.results.own_part import final_scores, round_scores
 from fedbench.results.records import Record
 
@@ -129,7 +130,8 @@ def command(
         print_rows([_planned(job) for job in plan_matrix(**matrix)], format)
         return
     command = ["fedbench", *_portable(app.arguments)]
-    result = run_matrix(**matrix, executor=executor, again=again, command=command)
+    with output_on_stderr():
+        result = run_matrix(**matrix, executor=executor, again=again, command=command)
     if result.records or not result.failures:
         shown = _brief if format == "json" else _shown
         print_rows([shown(*pair) for pair in zip(result.records, result.paths, strict=True)], format)

@@ -7,25 +7,64 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from fedbench.data.images import StoredImages
-from fedbench.data.items import FederatedData
+from fedbench.data.items import FederatedData, PreferenceData
+from fedbench.errors import FedbenchError, UsageError
 from fedbench.fingerprint import canonical_json, sha256_json
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 
-def images_sha256(images: Sequence[Image]) -> str:
-    """Hash images in order: the bytes that they are stored as, or else every pixel."""
+def image_digests(images: Sequence[Image], owner: str = "the data") -> list[bytes]:
+    """Hash each image: the bytes that it is stored as, or else its pixels.
+
+    One that can't be read is named, and ``owner``, whose it is (:class:`FedbenchError`).
+    """
+    digests = []
+    for number in range(len(images)):
+        try:
+            digests.append(_digest(images, number))
+        except FedbenchError:
+            raise
+        except Exception as error:
+            why = f"{type(error).__name__}: {error}"
+            raise FedbenchError(f"{owner} can't read image {number}", why=why) from error
+    return digests
+
+
+def images_sha256(images: Sequence[Image], digests: Sequence[bytes] | None = None) -> str:
+    """Hash images in order by the recipes that they are made by and their ``digests``, taken if not given."""
     digest = hashlib.sha256()
-    if isinstance(images, StoredImages):
-        for number in range(len(images)):
-            digest.update(canonical_json(images.recipe(number)).encode())
-            digest.update(hashlib.sha256(images.stored(number)).digest())
-    else:
-        for image in images:
-            digest.update(canonical_json([image.mode, *image.size]).encode())
-            digest.update(hashlib.sha256(image.tobytes()).digest())
+    for number, content in enumerate(image_digests(images) if digests is None else digests):
+        recipe = images.recipe(number) if isinstance(images, StoredImages) else None
+        digest.update(canonical_json(recipe).encode())
+        digest.update(content)
     return digest.hexdigest()
+
+
+def check_held_out(data: FederatedData, digests: Sequence[bytes], owner: str) -> None:
+    """Refuse data that asks about an image whose stored bytes or pixels are also trained on."""
+    train = {digests[pair.image]: pair.image for pair in data.pairs}
+    asked = {item.image for suite in data.suites.values() for item in suite.items}
+    if isinstance(data, PreferenceData):
+        asked |= {query.image for query in data.queries}
+        asked |= {comparison.image for comparison in data.comparisons}
+    shared = sorted(number for number in asked if digests[number] in train)
+    if shared:
+        raise UsageError(
+            f"{owner} can't be used",
+            why=f"{len(shared)} of the {len(asked)} images that are asked about are images that clients learn"
+            f" from, such as image {shared[0]}, which is image {train[digests[shared[0]]]}",
+            fix="take them out of one of the two",
+        )
+
+
+def _digest(images: Sequence[Image], number: int) -> bytes:
+    if isinstance(images, StoredImages):
+        return hashlib.sha256(images.stored(number)).digest()
+    image = images[number]
+    look = canonical_json([image.mode, *image.size]).encode()
+    return hashlib.sha256(look + image.tobytes()).digest()
 
 
 def data_sha256(data: FederatedData, images: str) -> str:

@@ -7,9 +7,13 @@ method, seed and round, written atomically under a lock, and checked before use.
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +21,17 @@ from filelock import FileLock
 from platformdirs import user_cache_path
 
 from fedbench.errors import UsageError
-from fedbench.files import atomic_path, remove_partial, write_atomic
+from fedbench.files import atomic_path, locked, remove_partial, write_atomic
 from fedbench.fingerprint import sha256_file, sha256_json
 
 CACHE_VARIABLE = "FEDBENCH_CACHE"
 """The environment variable that names the cache folder."""
+
+CONVERSION = 2
+"""The way in which images are converted before they are encoded; raised when it changes."""
+
+PROBE = 1_000_000
+"""Bytes that must find room in the cache before anything is computed for it."""
 
 
 def cache_folder() -> Path:
@@ -34,11 +44,42 @@ def cache_folder() -> Path:
     >>> os.environ["FEDBENCH_CACHE"] = "/tmp/fedbench"
     >>> cache_folder().as_posix()
     '/tmp/fedbench'
-    """
-    import os
 
+    Raises
+    ------
+    UsageError
+        The variable is not set, and the user has no home.
+    """
     named = os.environ.get(CACHE_VARIABLE)
-    return Path(named) if named else user_cache_path("fedbench")
+    try:
+        return Path(named).expanduser() if named else user_cache_path("fedbench")
+    except RuntimeError as error:  # a user that the system does not know
+        fix = f"set {CACHE_VARIABLE} to a folder you may write"
+        raise UsageError("there is no folder for caches", why="this user has no home", fix=fix) from error
+
+
+@cache
+def library_folder(name: str) -> Path:
+    """Return a folder for the files of a library, such as evaluate's; a temporary one if the cache can't be
+    written."""
+    folder = cache_folder() / name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError:
+        return Path(_temporary(name).name)
+
+
+@cache
+def _temporary(name: str) -> tempfile.TemporaryDirectory[str]:
+    """A folder that lasts as long as the process."""
+    return tempfile.TemporaryDirectory(prefix=f"fedbench-{name}-")
+
+
+def _complete(path: Path) -> bool:
+    """Whether an entry was written to its end: its note is written last."""
+    return path.exists() and path.with_suffix(".json").exists()
 
 
 @dataclass(frozen=True)
@@ -53,34 +94,90 @@ class FeatureCache:
         """Open the user's cache."""
         return cls(cache_folder() / "features")
 
-    def get(self, encoder: str, images: str, compute: Callable[[], np.ndarray]) -> np.ndarray:
+    def path(self, encoder: str, images: str) -> Path:
+        """Name the entry's file; ``encoder`` and ``images`` are fingerprints."""
+        key = {"encoder": encoder, "images": images, "conversion": CONVERSION}
+        return self.folder / f"{sha256_json(key)[:32]}.npy"
+
+    def get(
+        self,
+        encoder: str,
+        images: str,
+        compute: Callable[[], np.ndarray],
+        say: Callable[[str], None] = lambda line: None,
+    ) -> np.ndarray:
         """Read the features [N, T, F] of a set of images, memory-mapped; compute and store them if need be.
 
-        ``encoder`` and ``images`` are fingerprints. Raises :class:`UsageError` if the folder can't be written
-        or the entry is damaged.
+        ``encoder`` and ``images`` are fingerprints; ``say`` gets a line when another process has to be waited
+        for. An entry that is there needs no folder that can be written. Raises :class:`UsageError` if the
+        folder can't be written or the entry is damaged.
         """
-        path = self._path(encoder, images)
-        with self._writing():
-            self.folder.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(path.with_suffix(".lock")).acquire()
-        with lock:
-            # The note is written last: without it the process that made the entry was stopped on the way.
-            if not (path.exists() and path.with_suffix(".json").exists()):
-                features = compute()
-                with self._writing():
-                    remove_partial(self.folder, path.stem)
-                    self._store(path, features)
+        path = self.path(encoder, images)
+        if not _complete(path):
+            lock = path.with_suffix(".lock")
+            with self._writing():
+                self.folder.mkdir(parents=True, exist_ok=True)
+                held = locked(
+                    lock, lambda: say(f"waiting for another process that encodes the images ({lock})")
+                )
+            with held:
+                if not _complete(path):
+                    features = compute()
+                    with self._writing():
+                        remove_partial(self.folder, path.stem)
+                        self._store(path, features)
+                        shutil.rmtree(self._parts(encoder, images), ignore_errors=True)
         return self._load(path)
+
+    def kept(self, encoder: str, images: str) -> list[np.ndarray]:
+        """Read the parts [n, T, F] that an earlier attempt at :meth:`get` has computed, in their order."""
+        parts: list[np.ndarray] = []
+        while (path := self._parts(encoder, images) / f"{len(parts):06d}.npy").exists():
+            try:
+                parts.append(np.load(path, mmap_mode="r", allow_pickle=False))
+            except (OSError, ValueError):
+                break
+        return parts
+
+    def keep(self, encoder: str, images: str, number: int, part: np.ndarray) -> None:
+        """Keep part ``number`` [n, T, F], so that it isn't computed again if a later one fails."""
+        with (
+            self._writing(),
+            atomic_path(self._parts(encoder, images) / f"{number:06d}.npy") as temporary,
+            temporary.open("wb") as file,
+        ):
+            np.save(file, part)
 
     def forget(self, encoder: str, images: str) -> None:
         """Remove the features of a set of images, so that they are computed anew."""
-        path = self._path(encoder, images)
+        path = self.path(encoder, images)
         with self._writing(), FileLock(path.with_suffix(".lock")):
+            shutil.rmtree(self._parts(encoder, images), ignore_errors=True)
             path.with_suffix(".json").unlink(missing_ok=True)
             path.unlink(missing_ok=True)
 
-    def _path(self, encoder: str, images: str) -> Path:
-        return self.folder / f"{sha256_json({'encoder': encoder, 'images': images})[:32]}.npy"
+    def check(self, encoder: str, images: str) -> None:
+        """Refuse (:class:`UsageError`) a folder that can't be written, unless the entry is there."""
+        if not _complete(self.path(encoder, images)):
+            with self._writing():
+                self.folder.mkdir(parents=True, exist_ok=True)
+                with tempfile.TemporaryFile(dir=self.folder) as file:
+                    file.write(bytes(PROBE))
+                    file.flush()
+
+    def check_space(self, need: int) -> None:
+        """Refuse (:class:`UsageError`) to begin what needs more bytes than are free."""
+        free = shutil.disk_usage(self.folder).free
+        if free < need:
+            raise UsageError(
+                "the images' features don't fit the feature cache",
+                where=self.folder,
+                why=f"they need {need / 1e9:.1f} GB while they are made, {free / 1e9:.1f} GB are free",
+                fix=f"set {CACHE_VARIABLE} to a folder on a larger disk",
+            )
+
+    def _parts(self, encoder: str, images: str) -> Path:
+        return self.path(encoder, images).with_suffix(".parts")
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
+from fedbench.data.conversion import as_rgb
+
 if TYPE_CHECKING:
     from PIL.Image import Image
 
@@ -43,8 +45,8 @@ class StoredImages(Sequence["Image"], ABC):
         return None
 
     def __getitem__(self, number: int) -> Image:  # type: ignore[override]
-        """Open image ``number`` as RGB."""
+        """Open image ``number`` as :func:`fedbench.as_rgb` shows it."""
         from PIL import Image
 
         with Image.open(BytesIO(self.stored(number))) as image:
-            return image.convert("RGB")
+            return as_rgb(image)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, field
 from functools import cached_property
@@ -137,6 +138,9 @@ class FederatedData:
     """What models are asked, by ``split/name``."""
     labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """``labels[name][unit]``: what partitioners may look at."""
+    notes: Sequence[str] = ()
+    """What a user should know of how the data was read, such as rows that were left out: said in each run, no
+    part of the content."""
 
     @cached_property
     def fingerprint(self) -> str:
@@ -153,10 +157,11 @@ class FederatedData:
         }
 
     def label(self, name: str) -> np.ndarray:
-        """Look up the values of label ``name``, one per unit; refuses a label that the data lacks."""
+        """Look up the values of label ``name``, one per unit, spelt in one way (NFC); refuses a label
+        that the data lacks."""
         if name not in self.labels:
             raise UsageError(f"data {self.name!r} has no label {name!r}", fix=suggest(name, self.labels))
-        return np.asarray(self.labels[name])
+        return np.asarray([unicodedata.normalize("NFC", value) for value in self.labels[name]])
 
     @property
     def held_out_images(self) -> list[int]:

@@ -43,7 +43,7 @@ def manifest(options: ManifestOptions) -> Partitioner:
         path = folder / options.file
         try:
             actual = sha256_file(path)
-            values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8-sig"))
             sides = [[np.array(units, dtype=np.int64) for units in values[side]] for side in SIDES]
         except (OSError, ValueError, KeyError, TypeError) as error:
             why = f"{error} is not there" if isinstance(error, KeyError) else error

@@ -6,13 +6,16 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import evaluate
 import numpy as np
 from torch import Tensor
 
 from fedbench.api.metrics import Measure
 from fedbench.api.specs import MetricSpec
+from fedbench.data.features import library_folder
 from fedbench.data.items import Suite
 from fedbench.data.partition import Partition
+from fedbench.errors import FedbenchError
 from fedbench.evaluation.packing import PackedBatch, pack
 from fedbench.evaluation.scoring import generate, likelihoods
 from fedbench.models.language import LanguageModel
@@ -21,6 +24,9 @@ from fedbench.rng import numpy_stream
 
 Rows = dict[str, list[Any]]
 """What metrics are computed from: a column for each of their inputs, an entry for each item."""
+
+FIELDS = {"value", "se", "n", "unit", "better", "scores"}
+"""What a metric may say of a value."""
 
 Project = Callable[[Tensor, Sequence[int]], Tensor]
 """``project(params [P], images) -> visual tokens [len(images), T, D]``."""
@@ -50,7 +56,7 @@ class Evaluator:
         self._packs: dict[str, list[PackedBatch]] = {}
         self._priors: dict[str, list[list[float]]] = {}
         self._owners: dict[str, list[int | None]] = {}
-        self.metrics = {entry.name: (entry.spec.form, entry.create()) for entry in metrics}
+        self.metrics = [(entry, make_metric(entry)) for entry in metrics]
 
     def rows(self, params: Tensor, key: str, *, shuffle: int | None = None) -> Rows:
         """The rows that the metrics of suite ``key`` are computed from, for parameters [P].
@@ -102,9 +108,9 @@ class Evaluator:
         """What every metric for the suite's form computes, by ``split/suite/value``."""
         form = self.suites[key].form
         figures: dict[str, dict[str, Any]] = {}
-        for metric_form, metric in self.metrics.values():
-            if metric_form == form:
-                figures |= {f"{key}/{name}": value for name, value in metric.compute(**rows).items()}
+        for entry, metric in self.metrics:
+            if entry.spec.form == form:
+                figures |= {f"{key}/{name}": value for name, value in _computed(entry, metric, rows).items()}
         return figures
 
     @staticmethod
@@ -132,3 +138,26 @@ class Evaluator:
         if key not in self._priors:
             self._priors[key] = likelihoods(self.llm, self._packed(key), None).logp
         return self._priors[key]
+
+
+def make_metric(entry: Entry[MetricSpec]) -> Any:
+    """Make a metric; evaluate's own files go to fedbench's cache folder, not to the user's home."""
+    evaluate.config.HF_METRICS_CACHE = library_folder("evaluate")
+    return entry.create()
+
+
+def _computed(entry: Entry[MetricSpec], metric: Any, rows: Rows) -> dict[str, dict[str, Any]]:
+    """What a metric gives; :class:`FedbenchError` naming its plugin if it fails, gives other values than its
+    spec names, or says something else of them than a measure has."""
+    with entry.answerable(f"metric {entry.name!r} of plugin {entry.plugin.title} failed"):
+        figures: dict[str, dict[str, Any]] = {
+            name: dict(value) for name, value in metric.compute(**rows).items()
+        }
+    if set(figures) != set(entry.spec.values):
+        raise FedbenchError(
+            f"metric {entry.name!r} of plugin {entry.plugin.title} gives {', '.join(figures) or 'nothing'}",
+            why=f"its spec names {', '.join(entry.spec.values)}",
+        )
+    if odd := sorted({field for value in figures.values() for field in value} - FIELDS):
+        raise FedbenchError(f"metric {entry.name!r} of plugin {entry.plugin.title} gives a field {odd[0]!r}")
+    return figures

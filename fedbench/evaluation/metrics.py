@@ -7,6 +7,7 @@ without ``scores``; runs whose primary measure it is then record none.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -14,6 +15,7 @@ import datasets
 import evaluate
 import numpy as np
 
+from fedbench.data.features import library_folder
 from fedbench.evaluation.estimates import average, mean, ratio
 
 _COMMON = {"group": datasets.Value("string")}
@@ -31,7 +33,8 @@ class OfflineMetric(evaluate.Metric):  # type: ignore[misc]
     """Features of the rows it is computed from, beside each item's group."""
 
     def __init__(self) -> None:
-        super().__init__(config_name=type(self).__name__, keep_in_memory=True)
+        folder = str(library_folder("evaluate"))
+        super().__init__(config_name=type(self).__name__, keep_in_memory=True, cache_dir=folder)
 
     def _info(self) -> evaluate.MetricInfo:
         return evaluate.MetricInfo(
@@ -120,8 +123,8 @@ class YesNo(OfflineMetric):
 
 
 class ExactMatch(OfflineMetric):
-    """Greedy answers equal to the reference after lower-casing; an answer that never ended or is
-    empty counts as wrong and in ``unparsed``.
+    """Greedy answers equal to the reference after lower-casing, however their characters are composed; an
+    answer that never ended or is empty counts as wrong and in ``unparsed``.
 
     Rows: ``prediction``, ``reference``, and whether the answer ended (``parsed``)."""
 
@@ -141,11 +144,16 @@ class ExactMatch(OfflineMetric):
         }
 
 
+def _plain(text: str) -> str:
+    """A text in lower case, with single spaces, each character spelt in one way (Unicode's NFC)."""
+    return " ".join(unicodedata.normalize("NFC", text).lower().split())
+
+
 def matches(rows: Mapping[str, list[Any]]) -> np.ndarray:
     """Whether each answer (columns ``prediction``, ``reference``, ``parsed``) equals its reference, [n]."""
     return np.array(
         [
-            bool(ok) and " ".join(said.lower().split()) == " ".join(right.lower().split())
+            bool(ok) and _plain(said) == _plain(right)
             for said, right, ok in zip(rows["prediction"], rows["reference"], rows["parsed"], strict=True)
         ],
         dtype=bool,

@@ -103,7 +103,7 @@ class Board(BoardModel):
 def load_board(path: Path) -> Board:
     """Read and check a board file."""
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
         board = Board.model_validate(values)
     except OSError as error:
         raise UsageError("can't read the board", where=path, why=error.strerror or error) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -34,18 +35,49 @@ class LanguageModel:
     def prompt_ids(self, prompts: Sequence[str]) -> list[list[int]]:
         """Token ids of all that stands between an image and an answer."""
         template = self.backbone.chat_template
-        return self._ids([f"{template.after}{prompt}{template.turn}" for prompt in prompts])
+        return self._ids(prompts, before=template.after, after=template.turn)
 
     def answer_ids(self, answers: Sequence[str]) -> list[list[int]]:
         """Token ids of the answers, each closed by eos."""
         lead = self.backbone.chat_template.lead
-        return [[*ids, self.eos] for ids in self._ids([f"{lead}{answer}" for answer in answers])]
+        return [[*ids, self.eos] for ids in self._ids(answers, before=lead)]
 
-    def _ids(self, texts: Sequence[str]) -> list[list[int]]:
+    def _ids(self, texts: Sequence[str], before: str = "", after: str = "") -> list[list[int]]:
+        """Token ids of ``texts`` between what a chat template puts around them.
+
+        A special token is one in the template only: a text that spells one ("<eos>") is text.
+        """
         if not texts:
             return []
-        ids: list[list[int]] = self.backbone.tokenizer(list(texts), add_special_tokens=False)["input_ids"]
+        whole = [f"{before}{text}{after}" for text in texts]
+        ids: list[list[int]] = self.backbone.tokenizer(whole, add_special_tokens=False)["input_ids"]
+        for number, text in enumerate(texts):
+            if self._special and self._special.search(text):
+                ids[number] = self._spelt_out(text, before, after)
         return ids
+
+    def _spelt_out(self, text: str, before: str, after: str) -> list[int]:
+        """The ids of a text that spells special tokens: as far as the template's own, it is read as text."""
+        assert self._special
+
+        def tokenize(part: str, as_text: bool) -> list[int]:
+            settings = {"add_special_tokens": False, "split_special_tokens": as_text}
+            ids: list[int] = self.backbone.tokenizer(part, **settings)["input_ids"]
+            return ids
+
+        start = max((match.end() for match in self._special.finditer(before)), default=0)
+        match = self._special.search(after)
+        end = match.start() if match else len(after)
+        inner = tokenize(f"{before[start:]}{text}{after[:end]}", as_text=True)
+        return [*tokenize(before[:start], as_text=False), *inner, *tokenize(after[end:], as_text=False)]
+
+    @cached_property
+    def _special(self) -> re.Pattern[str] | None:
+        """Finds the spellings of the tokenizer's special tokens; None if it has none."""
+        tokenizer = self.backbone.tokenizer
+        added = {str(token) for token in tokenizer.added_tokens_decoder.values() if token.special}
+        spellings = sorted({*added, *tokenizer.all_special_tokens} - {""}, key=len, reverse=True)
+        return re.compile("|".join(map(re.escape, spellings))) if spellings else None
 
     def embed(self, ids: Tensor) -> Tensor:
         """[..., L] token ids to [..., L, D] input embeddings."""

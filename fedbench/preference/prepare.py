@@ -27,17 +27,10 @@ from fedbench.runs.loading import Loaded, encoded, load
 
 def prepare(inputs: Inputs, device: torch.device, say: Callable[[str], None]) -> PreferenceBench:
     """Make the bench of a scenario; encode its images if the cache has not got their features."""
+    check(inputs)
     loaded = load(inputs, device, say)
     scenario, data = loaded.scenario, loaded.data
-    if not isinstance(data, PreferenceData):
-        raise UsageError(f"scenario {scenario.name!r}: data {data.name!r} has no preferences to learn")
-    if loaded.backbone.projector is None:
-        raise UsageError(
-            f"scenario {scenario.name!r}: backbone {loaded.backbone.name!r} can't be a policy",
-            why="it has no projector, so it does not see",
-            fix="name a whole vision-language model",
-        )
-    check_preferences(scenario, data)
+    assert isinstance(data, PreferenceData)
     view = BackboneView(LanguageModel(loaded.backbone), loaded.features)
     chosen, rejected = _sides(data.pairs, view)
     return PreferenceBench(
@@ -55,6 +48,20 @@ def prepare(inputs: Inputs, device: torch.device, say: Callable[[str], None]) ->
         evaluator=_evaluator(scenario, loaded),
         say=say,
     )
+
+
+def check(inputs: Inputs) -> None:
+    """Refuse a scenario whose data has no preferences or whose backbone can't be a policy."""
+    scenario, data, backbone = inputs.resolved.scenario, inputs.data, inputs.backbone
+    if not isinstance(data, PreferenceData):
+        raise UsageError(f"scenario {scenario.name!r}: data {data.name!r} has no preferences to learn")
+    if backbone.projector is None:
+        raise UsageError(
+            f"scenario {scenario.name!r}: backbone {backbone.name!r} can't be a policy",
+            why="it has no projector, so it does not see",
+            fix="name a whole vision-language model",
+        )
+    check_preferences(scenario, data)
 
 
 def check_preferences(scenario: Scenario, data: PreferenceData) -> None:
@@ -155,10 +162,15 @@ def _reward_tasks(
             backbone: Backbone = part.make()
             part.check_pin(backbone.fingerprint)
             backbone.freeze(sign.device)
-            view = BackboneView(
-                LanguageModel(backbone),
-                encoded(backbone, loaded.data, loaded.content.images, device=sign.device, say=say),
+            features = encoded(
+                backbone,
+                loaded.data,
+                loaded.content.images,
+                owners=(part, resolved.data),
+                device=sign.device,
+                say=say,
             )
+            view = BackboneView(LanguageModel(backbone), features)
             sides = _sides(loaded.data.pairs, view)
         width, hidden = sides[0].features.shape[-1], scenario.training.hidden
         model = make_reward(spec.architecture, sides[0].llm, width, hidden)

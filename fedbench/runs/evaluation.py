@@ -22,6 +22,20 @@ from fedbench.results.records import RoundEntry
 from fedbench.rng import derive
 
 
+class Diverged(ArithmeticError):
+    """A model has parameters that are NaN or infinite: nothing can be measured of it, and no round mends it.
+
+    ``model`` [P] is as it is after round ``number``; ``client`` says whose, None if it is everybody's.
+    """
+
+    def __init__(self, number: int, model: Tensor, client: int | None) -> None:
+        whose = "the model" if client is None else f"the model of client {client}"
+        odd = int((~model.isfinite()).sum())
+        super().__init__(
+            f"after round {number} {odd:,} of {len(model):,} parameters of {whose} are NaN or infinite"
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class FinalMeasures:
     """What is measured of a run's last models."""
@@ -63,8 +77,15 @@ class RunEvaluator:
     _rows_by_digest: dict[str, dict[str, Rows]] = field(default_factory=dict)  # by suite: the last round's
 
     def measured(self, entry: RoundEntry, models: Tensor) -> RoundEntry:
-        """``entry`` with its round's measures added; personalised models are measured together."""
+        """``entry`` with its round's measures added; personalised models are measured together.
+
+        Raises :class:`Diverged` for a model that is no longer made of numbers.
+        """
         begin = time.perf_counter()
+        if not (sound := models.isfinite().all(dim=1)).all():
+            raise Diverged(
+                entry.round, models[~sound][0], int((~sound).nonzero()[0]) if len(models) > 1 else None
+            )
         if self._last is not None and self._last.digest == entry.digest:
             same = ("metrics", "undefined", "clients")
             return entry.model_copy(update={name: getattr(self._last, name) for name in same})

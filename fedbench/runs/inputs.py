@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from fedbench.api.scenario import Scenario
-from fedbench.api.specs import MetricSpec
-from fedbench.data.content import data_sha256, images_sha256
+from fedbench.data.checks import check_evaluation
+from fedbench.data.content import check_held_out, data_sha256, image_digests, images_sha256
 from fedbench.data.items import FederatedData
 from fedbench.data.loading import load_data, load_partition
 from fedbench.data.partition import Partition
-from fedbench.errors import UsageError
+from fedbench.evaluation.evaluator import make_metric
 from fedbench.fingerprint import sha256_json
 from fedbench.models.backbone import Backbone
 from fedbench.models.content import backbone_sha256
@@ -49,14 +48,24 @@ class Inputs:
     """What they hold, by hash."""
 
 
-def load_inputs(resolved: ResolvedScenario) -> Inputs:
-    """Load everything that the scenario names, check it against its pins, and hash it."""
+def load_inputs(resolved: ResolvedScenario, say: Callable[[str], None] = lambda line: None) -> Inputs:
+    """Load everything that the scenario names, check it against its pins, and hash it.
+
+    Metrics are made as well, so that what is wrong with one is known before anything is encoded. ``say`` gets
+    what the data has to say of itself.
+    """
     backbone: Backbone = resolved.backbone.make()
     resolved.backbone.check_pin(backbone.fingerprint)
     data = load_data(resolved)
-    _check_evaluation(resolved.scenario, data, [entry.spec for entry in resolved.metrics])
+    for note in data.notes:
+        say(f"data {data.name!r}: {note}")
+    check_evaluation(resolved.scenario, data, [entry.spec for entry in resolved.metrics])
+    for entry in resolved.metrics:
+        make_metric(entry)
     partition = load_partition(resolved, data)
-    images = images_sha256(data.images)
+    digests = image_digests(data.images, resolved.data.owner)
+    check_held_out(data, digests, resolved.data.owner)
+    images = images_sha256(data.images, digests)
     return Inputs(
         resolved=resolved,
         data=data,
@@ -69,29 +78,3 @@ def load_inputs(resolved: ResolvedScenario) -> Inputs:
             backbone=backbone_sha256(backbone),
         ),
     )
-
-
-def _check_evaluation(scenario: Scenario, data: FederatedData, metrics: Sequence[MetricSpec]) -> None:
-    """Every suite is in the data and has a metric, and the primary measure is one of theirs."""
-    spec = scenario.evaluation
-    values: dict[str, list[str]] = {}
-    for metric in metrics:
-        values.setdefault(metric.form, []).extend(metric.values)
-    for key in (*spec.each_round, *spec.final):
-        if key not in data.suites:
-            raise UsageError(
-                f"scenario {scenario.name!r} evaluates {key!r}, which data {data.name!r} does not have",
-                fix=f"there are: {', '.join(sorted(data.suites))}",
-            )
-        if data.suites[key].form not in values:
-            raise UsageError(
-                f"scenario {scenario.name!r} evaluates {key!r}, but none of its metrics is for the form"
-                f" {data.suites[key].form!r}"
-            )
-    suite, _, value = spec.primary.rpartition("/")
-    known = values[data.suites[suite].form]
-    if value not in known:
-        raise UsageError(
-            f"scenario {scenario.name!r}: there is no primary metric {spec.primary!r}",
-            fix=f"{suite} has: {', '.join(known)}",
-        )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,15 +13,25 @@ from torch import Tensor
 from fedbench.api.aggregator import Shards
 from fedbench.api.scenario import Scenario
 from fedbench.api.specs import MetricSpec
+from fedbench.data.conversion import as_rgb
 from fedbench.data.features import FeatureCache, cache_folder
 from fedbench.data.items import FederatedData
 from fedbench.data.partition import Partition
 from fedbench.models.backbone import Backbone
 from fedbench.registry import Entry
+from fedbench.resolution import ResolvedPart
 from fedbench.results.records import DataInfo
 from fedbench.runs.inputs import ContentHashes, Inputs
 
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
 ENCODE_BATCH = 256
+"""Most images that are encoded at a time."""
+
+ENCODE_PIXELS = 2**26
+"""Pixels after which a batch is closed: photos of a camera take 36 MB each."""
+
 SAME_FEATURES = 1e-3
 """Features further apart than this, as a share of the largest, are another encoder's."""
 
@@ -60,15 +71,24 @@ class Loaded:
 
 def load(inputs: Inputs, device: torch.device, say: Callable[[str], None]) -> Loaded:
     """Freeze the backbone on ``device``; encode the images if the cache has not got their features."""
+    resolved = inputs.resolved
     inputs.backbone.freeze(device)
+    features = encoded(
+        inputs.backbone,
+        inputs.data,
+        inputs.content.images,
+        owners=(resolved.backbone, resolved.data),
+        device=device,
+        say=say,
+    )
     return Loaded(
-        scenario=inputs.resolved.scenario,
+        scenario=resolved.scenario,
         data=inputs.data,
         partition=inputs.partition,
         backbone=inputs.backbone,
-        metrics=inputs.resolved.metrics,
+        metrics=resolved.metrics,
         content=inputs.content,
-        features=encoded(inputs.backbone, inputs.data, inputs.content.images, device=device, say=say),
+        features=features,
     )
 
 
@@ -77,38 +97,66 @@ def encoded(
     data: FederatedData,
     images: str,
     *,
+    owners: tuple[ResolvedPart, ResolvedPart],
     device: torch.device,
     say: Callable[[str], None],
 ) -> Tensor:
     """The vision tower's features of every image, [images, T, F]; from the cache if they are there.
 
-    ``images`` is the hash of all pixels. The vision tower is a function, so two images are encoded again to
-    see that the cached features are still its own.
+    ``images`` is the hash of all pixels. ``owners`` are the scenario's parts that provide backbone and data,
+    to blame if they fail. The vision tower is a function, so two images are encoded again to see that the
+    cached features are still its own. What was encoded is kept if a later image can't be read.
     """
+    cache, key = FeatureCache.default(), (backbone.encoder, images)
 
     def encode() -> np.ndarray:
-        say(f"encoding {len(data.images)} images with {backbone.name} (once; cached in {cache_folder()})")
-        starts = range(0, len(data.images), ENCODE_BATCH)
-        parts = [
-            backbone.encode([data.images[i] for i in range(s, min(s + ENCODE_BATCH, len(data.images)))])
-            for s in starts
-        ]
-        return torch.cat(parts).numpy()
+        parts = cache.kept(*key)
+        begin = sum(map(len, parts))
+        left = f", of which {begin} are done" if begin else ""
+        place = f"(once; cached in {cache_folder()})"
+        say(f"encoding {len(data.images)} images with {backbone.name} {place}{left}")
+        for batch in batches(data, owners[1], begin):
+            with owners[0].answerable("can't encode images"):
+                parts.append(backbone.encode(batch).numpy())
+            if len(parts) == 1:
+                cache.check_space(2 * parts[0].nbytes * -(-len(data.images) // len(parts[0])))
+            cache.keep(*key, len(parts) - 1, parts[-1])
+        return np.concatenate(parts)
 
-    cache = FeatureCache.default()
-    stored = cache.get(backbone.encoder, images, encode)
-    if not _are_of(backbone, data, stored):
+    stored = cache.get(*key, encode, say)
+    if not _are_of(backbone, data, owners, stored):
         say(f"the cached features are not what {backbone.name} gives now; encoding again")
-        cache.forget(backbone.encoder, images)
-        stored = cache.get(backbone.encoder, images, encode)
+        cache.forget(*key)
+        stored = cache.get(*key, encode, say)
     return torch.from_numpy(stored).to(device)
 
 
-def _are_of(backbone: Backbone, data: FederatedData, stored: np.ndarray) -> bool:
+def _are_of(
+    backbone: Backbone, data: FederatedData, owners: tuple[ResolvedPart, ResolvedPart], stored: np.ndarray
+) -> bool:
     """Whether two images' stored features are what the encoder gives, rounding aside."""
     numbers = sorted({0, len(data.images) - 1})
-    fresh = backbone.encode([data.images[number] for number in numbers]).numpy()
+    with owners[1].answerable(f"can't read image {numbers[0]} or {numbers[-1]}"):
+        shown = [as_rgb(data.images[number]) for number in numbers]
+    with owners[0].answerable("can't encode images"):
+        fresh = backbone.encode(shown).numpy()
     scale = float(np.abs(fresh).max())
     return fresh.shape == stored[numbers].shape and np.allclose(
         fresh, stored[numbers], rtol=0, atol=SAME_FEATURES * scale
     )
+
+
+def batches(data: FederatedData, owner: ResolvedPart, begin: int) -> Iterator[list[Image]]:
+    """Open the images from ``begin`` on, as RGB, in batches of at most :data:`ENCODE_BATCH` images and about
+    :data:`ENCODE_PIXELS` pixels. One that can't be read is named."""
+    batch: list[Image] = []
+    pixels = 0
+    for number in range(begin, len(data.images)):
+        with owner.answerable(f"can't read image {number}"):
+            batch.append(as_rgb(data.images[number]))
+        pixels += batch[-1].width * batch[-1].height
+        if len(batch) == ENCODE_BATCH or pixels >= ENCODE_PIXELS:
+            yield batch
+            batch, pixels = [], 0
+    if batch:
+        yield batch

@@ -26,10 +26,10 @@ SUBTASK = "l2-category"
 
 def mme_realworld(options: MMERealWorld) -> PreferenceData:
     """Make the data; answers are letters, as in the benchmark."""
-    rows = read(options, (INDEX, IMAGE, QUESTION, OPTIONS, ANSWER, SUBTASK))
-    compared = sound(options, _rows(options, rows))
+    rows, notes = read(options, (INDEX, IMAGE, QUESTION, OPTIONS, ANSWER, SUBTASK))
+    compared = sound(options, _rows(options, rows), notes)
     column = Column(options.name, rows[IMAGE], from_base64)
-    return assemble(options, compared, column, "subtask")
+    return assemble(options, compared, column, "subtask", notes)
 
 
 def _rows(options: MMERealWorld, rows: Any) -> Iterator[Row]:

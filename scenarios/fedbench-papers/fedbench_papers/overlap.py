@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from typing import Any
 
@@ -37,6 +38,8 @@ class TokenF1(evaluate.Metric):  # type: ignore[misc]
 
 def f1(said: str, wanted: str) -> float:
     """Compute 2·(words in common) / (words of both); case and punctuation do not count."""
-    ours, theirs = (Counter(re.findall(r"\w+", text.lower())) for text in (said, wanted))
+    ours, theirs = (
+        Counter(re.findall(r"\w+", unicodedata.normalize("NFC", text).lower())) for text in (said, wanted)
+    )
     total = ours.total() + theirs.total()
     return 2 * (ours & theirs).total() / total if total else 0.0

@@ -39,26 +39,34 @@ class Row:
         return "prefers an answer to itself" if self.chosen.strip() == self.rejected.strip() else None
 
 
-def sound(options: PreferenceOptions, rows: Iterator[Row]) -> list[Row]:
-    """Keep the rows with two different answers; others are refused, or skipped on demand."""
-    kept = []
+def sound(options: PreferenceOptions, rows: Iterator[Row], notes: list[str]) -> list[Row]:
+    """Keep the rows with two different answers; others are refused, or on demand skipped and counted in
+    ``notes``."""
+    kept, skipped = [], list[int]()
     for row in rows:
         if row.fault is None:
             kept.append(row)
-        elif not options.skip_broken:
+            continue
+        skipped.append(row.place)
+        if not options.skip_broken:
             raise UsageError(
                 f"row {row.place} of data {options.name!r} {row.fault}",
                 where=options.path,
                 why=f"chosen is {row.chosen[:40]!r}, rejected is {row.rejected[:40]!r}",
                 fix="take the row out, or set data.options.skip_broken=true",
             )
+    if skipped:
+        notes.append(f"{len(skipped)} broken rows are left out (skip_broken), such as row {skipped[0]}")
     return kept
 
 
-def assemble(options: PreferenceOptions, rows: Sequence[Row], column: Column, label: str) -> PreferenceData:
+def assemble(
+    options: PreferenceOptions, rows: Sequence[Row], column: Column, label: str, notes: list[str]
+) -> PreferenceData:
     """Make the data: preferences, the server's queries and comparisons, and suites of split ``test``.
 
-    A unit is an image as one label asks about it, so that a label can be a client.
+    A unit is an image as one label asks about it, so that a label can be a client. ``notes`` say what was
+    left out; rows that find no place here are added.
     """
     hashes = {row.place: column.sha256(row.place) for row in rows}
     images: dict[str, list[str]] = defaultdict(list)
@@ -67,10 +75,18 @@ def assemble(options: PreferenceOptions, rows: Sequence[Row], column: Column, la
     shares = {"test": options.test, "queries": options.queries, "comparisons": options.comparisons}
     split = deal(options, images, options.clients, options.held_out, shares)
     members: dict[str, list[Row]] = defaultdict(list)
+    homeless: list[Row] = []
     for row in rows:
         part = split.get(hashes[row.place])
         if part and (part == HELD_OUT) == (row.label in options.held_out):
             members[part].append(row)
+        elif part:
+            homeless.append(row)
+    if homeless:
+        notes.append(
+            f"{len(homeless)} rows are left out, such as row {homeless[0].place}: their image is a client's"
+            " and their label held out, or the other way round"
+        )
     places: dict[tuple[str, str], int] = {}
     shown: list[int] = []
 
@@ -100,6 +116,7 @@ def assemble(options: PreferenceOptions, rows: Sequence[Row], column: Column, la
         labels={label: [name for _, name in places]},
         queries=tuple(queries.values()),
         comparisons=comparisons,
+        notes=notes,
     )
 
 

@@ -7,7 +7,8 @@ the latter with a ``Rating`` of each aspect). Of POVID: ``id``, ``image`` (the n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from fedbench import PreferenceData, UsageError
@@ -38,7 +39,7 @@ def _rated(
     answers: Callable[[Mapping[str, Any]], Answers | None],
     images: str | None,
 ) -> PreferenceData:
-    rows = read(options, ("id", "image", *columns))
+    rows, notes = read(options, ("id", "image", *columns))
     places = [
         (place, domain)
         for place, name in enumerate(rows["id"])
@@ -52,13 +53,31 @@ def _rated(
             fix="say in data.options.domains how the ids of a domain begin",
         )
     texts = rows.remove_columns(["image"])
-    compared = (
-        Row(place, domain, *compared_answers)
-        for place, domain in places
-        if (compared_answers := answers(texts[place]))
-    )
-    column = Column.of(options.name, rows, "image", images)
-    return assemble(options, sound(options, compared), column, "domain")
+    tied: list[int] = []
+
+    def compared() -> Iterator[Row]:
+        for place, domain in places:
+            try:
+                pair = answers(texts[place])
+            except (AttributeError, KeyError, TypeError, ValueError) as error:
+                raise UsageError(
+                    f"row {place} of data {options.name!r} can't be read",
+                    where=options.path,
+                    why=f"{type(error).__name__}: {error}",
+                    fix="take the row out",
+                ) from error
+            if pair:
+                yield Row(place, domain, *pair)
+            else:
+                tied.append(place)
+
+    kept = sound(options, compared(), notes)
+    if tied:
+        why = "their answers are rated alike, or fewer than two are rated"
+        notes.append(f"{len(tied)} of {len(places)} rows are left out, such as row {tied[0]}: {why}")
+    if other := len(rows) - len(places):
+        notes.append(f"{other} of {len(rows)} rows are of no domain that is named")
+    return assemble(options, kept, Column.of(options, rows, "image", images), "domain", notes)
 
 
 def _domain(options: RatedOptions, name: str) -> str:
@@ -69,7 +88,8 @@ def _domain(options: RatedOptions, name: str) -> str:
 
 
 def _best_and_worst(row: Mapping[str, Any]) -> Answers | None:
-    responses, notes = row["completions"]["response"], row["completions"]["annotations"]
+    completions = row["completions"] or {"response": (), "annotations": ()}
+    responses, notes = completions["response"] or (), completions["annotations"] or ()
     rated = [
         (rating, response or "")
         for response, note in zip(responses, notes, strict=True)
@@ -82,12 +102,12 @@ def _best_and_worst(row: Mapping[str, Any]) -> Answers | None:
 
 
 def _rating(note: Mapping[str, Any]) -> float | None:
-    """Average over the aspects; None if one of them is not a number ("N/A")."""
+    """Average over the aspects; None if there is none, or one of them is not a number ("N/A")."""
     try:
         ratings = [float(aspect["Rating"]) for aspect in note.values()]
-    except (TypeError, ValueError):
+    except (AttributeError, TypeError, ValueError):
         return None
-    return sum(ratings) / len(ratings)
+    return sum(ratings) / len(ratings) if ratings and all(map(math.isfinite, ratings)) else None
 
 
 def _chosen_and_rejected(row: Mapping[str, Any]) -> Answers:
@@ -96,7 +116,9 @@ def _chosen_and_rejected(row: Mapping[str, Any]) -> Answers:
     return question, chosen, rejected
 
 
-def _exchange(turns: Sequence[Mapping[str, str]]) -> tuple[str, str]:
-    """Read the first question, without the image's placeholder, and its answer."""
-    said = {turn["from"]: turn["value"] for turn in reversed(turns or ())}
-    return said.get("human", "").replace("<image>", "").strip(), said.get("gpt", "")
+def _exchange(turns: Sequence[Mapping[str, str | None] | None]) -> tuple[str, str]:
+    """Read the first question, without the image's placeholder before or behind it, and its answer; empty
+    where there is none."""
+    said = {turn["from"]: turn["value"] or "" for turn in reversed(turns or ()) if turn}
+    question = said.get("human", "").strip().removeprefix("<image>").removesuffix("<image>")
+    return question.strip(), said.get("gpt", "")

@@ -17,7 +17,7 @@ def deal(
     held_out: Sequence[str],
     shares: Mapping[str, float],
 ) -> dict[str, str]:
-    """Assign every image (its hash) of each label to a split: "train" for what ``shares`` leave.
+    """Assign every image (its hash) of each label to a split: "train" for what ``shares`` of the whole leave.
 
     An image that several labels have is dealt with the first; held-out labels get what is left.
     """
@@ -34,15 +34,17 @@ def deal(
         if label in held_out:
             split |= dict.fromkeys(kept, HELD_OUT)
             continue
+        total = len(kept)
         for name, share in shares.items():
-            count = max(1, round(share * len(kept)))
+            count = max(1, round(share * total))
             split |= dict.fromkeys(kept[:count], name)
             kept = kept[count:]
             if not kept:
+                more = "take another label" if options.per_client is None else "raise per_client"
                 raise UsageError(
                     f"data {options.name!r} has too few images of {label!r}",
                     why=f"{', '.join(shares)} and the clients need at least one each",
-                    fix="raise per_client or take another label",
+                    fix=f"{more}, or lower {' or '.join(shares)}",
                 )
         split |= dict.fromkeys(kept, TRAIN)
     return split
