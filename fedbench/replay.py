@@ -20,7 +20,7 @@ import torch
 
 from fedbench.api.metrics import Measure
 from fedbench.catalog import Catalog
-from fedbench.environment import describe, device_name, version_of
+from fedbench.environment import describe, device_class, device_name, version_of
 from fedbench.errors import FedbenchError
 from fedbench.federation.executors import Executor
 from fedbench.jobs import Job, plan_jobs
@@ -59,7 +59,7 @@ class Replayer:
         threads = _recorded_threads(record)
         try:
             with _threads(threads or torch.get_num_threads()):
-                return compare(record, hardware_class(record.environment) == self._hardware_class(record))
+                return compare(record, self._is_same_hardware(record))
         except FedbenchError as error:
             return f"it can't be run here: {error}"
         except Exception as error:  # a plugin's; the other records are still to be checked
@@ -100,12 +100,18 @@ class Replayer:
             self._runners[name] = Runner(self.catalog, choose_device(name), observer=self.observer)
         return self._runners[name]
 
-    def _hardware_class(self, record: Record) -> tuple[Any, ...]:
-        """The hardware class that this process runs as."""
+    def _is_same_hardware(self, record: Record) -> bool:
+        """Whether this process must give the record's bits.
+
+        A record that names its device class is held to that as well: the name of a processor doesn't tell
+        one with AVX-512 from one without.
+        """
         device = self._runner(record).device
-        return hardware_class(
-            describe() | {"device": device_name(device), "threads": torch.get_num_threads()}
-        )
+        recorded = record.identity.device_class if record.identity else None
+        if recorded not in (None, device_class(device)):
+            return False
+        here = describe() | {"device": device_name(device), "threads": torch.get_num_threads()}
+        return hardware_class(record.environment) == hardware_class(here)
 
     def _job(self, record: Record, output: Path) -> Job:
         method = record.method

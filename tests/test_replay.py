@@ -243,6 +243,19 @@ def test_a_record_with_more_threads_than_are_here_is_of_another_hardware_class(f
     assert replayer.replay(forged("fedavg", wider)) == ""
 
 
+def test_a_record_of_another_device_class_is_not_held_to_its_bits(forged, replayer):
+    """Two processors of one name may have different instruction sets; a record says which it was made with."""
+
+    def elsewhere(record):
+        if record["identity"] is None:
+            record["identity"] = {}
+        record["identity"]["device_class"] = "GenuineIntel AVX512"
+        for entry in record["rounds"]:
+            entry["digest"] = entry["digest"][::-1]
+
+    assert replayer.replay(forged("fedavg", elsewhere)) == ""
+
+
 def one_run(catalog, folder, executor):
     """The record of fedavg on the tiny scenario."""
     asked = {"methods": ["fedavg"], "scenarios": ["tiny"], "seeds": [0]}
