@@ -244,7 +244,7 @@ def test_a_record_with_more_threads_than_are_here_is_of_another_hardware_class(f
 
 
 def test_a_record_of_another_device_class_is_not_held_to_its_bits(forged, replayer):
-    """Two processors of one name may have different instruction sets; a record says which it was made with."""
+    """Processors of one name may differ in instruction sets; a record says which it was made with."""
 
     def elsewhere(record):
         if record["identity"] is None:
