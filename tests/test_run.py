@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from fedbench.catalog import Catalog
 from fedbench.cli.main import main
+from fedbench.data.tokens import TokenTable
 from fedbench.errors import FedbenchError, UsageError
 from fedbench.evaluation.evaluator import Evaluator
 from fedbench.federation.executors import Executor, no_rule
@@ -147,6 +148,31 @@ def test_equal_models_are_evaluated_once(run, monkeypatch):
     # The start and a model a round; in the end the start, if it is still somebody's, and the trained ones.
     assert sum(key == "unseen-concept/category" and true for key, true, _ in asked) == 1 + 3
     assert sum(key == "unseen-concept/name" for key, _, _ in asked) == len(trained) + (len(trained) < 3)
+
+
+def test_texts_are_padded_alike_however_many_clients_share_a_pass(runner, run, monkeypatch):
+    """Attention over another padding rounds differently."""
+    run("fedavg")
+    (bench,) = runner._benches.values()
+    work = plan(AggregationRun(bench, make("fedavg"), 0, "serial").setup, range(3), 1)
+    start = bench.task.projector.init(torch_stream(0, "init")).repeat(3, 1)
+    widths, gather = [], TokenTable.gather
+
+    def watched(table, index):
+        gathered = gather(table, index)
+        widths.append(gathered[0].shape[-1])
+        return gathered
+
+    monkeypatch.setattr(TokenTable, "gather", watched)
+    seen = []
+    for chunk in (3, 2, 1):
+        widths.clear()
+        Executor("test", chunk).train(bench.task, start, work, no_rule, bench.scenario.training)
+        seen.append(widths.copy())
+    together, *in_parts = seen
+    assert len(set(together)) > 1, "there is something to pad"
+    for padded in in_parts:
+        assert len(padded) > len(together) and set(padded) == set(together)
 
 
 def test_serial_and_batched_agree(runner, run):

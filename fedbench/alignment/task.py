@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -58,6 +58,10 @@ class AlignmentTask:
         owner = row // per_client == torch.arange(clients, device=row.device)[:, None]
         # where(), not a product: one client's NaN stays its own.
         return torch.where(owner, losses, 0.0).sum(1) / owner.sum(1).clamp_min(1)
+
+    def padded_for(self, index: Tensor) -> AlignmentTask:
+        """The task that pads to the longest text of the examples ``index``."""
+        return replace(self, table=self.table.padded_for(index))
 
     def signals(self, params: Tensor, index: Tensor) -> Signals:
         """Projected visual tokens and the mean embedding of the answers' tokens (without eos)."""

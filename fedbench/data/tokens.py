@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -25,6 +25,8 @@ class TokenTable:
     """[N]: the position after the answer's last token, its eos."""
     image: Tensor
     """[N]: the pair's image."""
+    width: int | None = None
+    """L', what gathered rows are padded to; None for the longest of them."""
 
     @classmethod
     def build(cls, pairs: Sequence[Pair], llm: LanguageModel) -> TokenTable:
@@ -42,12 +44,19 @@ class TokenTable:
 
     def gather(self, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Gather examples ``index`` [...] (−1 for none): ids, text mask and answer mask, [..., L'] each."""
-        real, rows = index >= 0, index.clamp_min(0)
-        end = self.end[rows] * real
-        length = int(end.max())
+        rows, end = index.clamp_min(0), self._end(index)
+        length = int(end.max()) if self.width is None else self.width
         position = torch.arange(length, device=index.device)
         text = position < end[..., None]
         return self.ids[rows][..., :length], text, (position >= self.start[rows][..., None]) & text
+
+    def padded_for(self, index: Tensor) -> TokenTable:
+        """The table that pads to the longest of the examples ``index``, whichever of them are gathered."""
+        return replace(self, width=int(self._end(index).max()))
+
+    def _end(self, index: Tensor) -> Tensor:
+        """[...]: the lengths of examples ``index``, 0 for none."""
+        return self.end[index.clamp_min(0)] * (index >= 0)
 
 
 def _lookup(

@@ -73,7 +73,9 @@ class Executor:
             part = slice(first, first + self.chunk)
             rule = rule_for([item.client for item in work[part]], start[part])
             try:
-                done.append(train_clients(task, start[part], work[part], rule, training, tick=tick))
+                done.append(
+                    train_clients(task, start[part], work[part], rule, training, cohort=work, tick=tick)
+                )
             except torch.OutOfMemoryError:
                 if self.chunk == 1:
                     raise

@@ -61,13 +61,17 @@ def train_clients(
     rule: LocalRule,
     training: Training,
     *,
+    cohort: Sequence[LocalWork] = (),
     tick: Tick = no_tick,
 ) -> Trained:
     """Train clients ``work`` from ``start`` [C, P] for one epoch over their examples, of which there may be
-    none."""
-    batches = torch.from_numpy(minibatches([item.examples for item in work], training.batch_size)).to(
-        task.device
-    )
+    none. ``cohort``: the work of all who train now, where these are some of them; it only sets the padding.
+    """
+    batches = _batches(work, training, task.device)
+    tasks = [task] * len(batches)
+    if len(cohort) > len(work):
+        everyone = _batches(cohort, training, task.device)
+        tasks = [task.padded_for(index) for index in everyone[: len(batches)]]
     counts = (batches >= 0).sum(2)
     params = start.clone()
     optimizer = LocalOptimizer(training, params)
@@ -77,8 +81,8 @@ def train_clients(
     moves = None if rule.trains is None else task.space.mask(rule.trains).to(start)
     for step, index in enumerate(batches):
         params.requires_grad_(True)
-        loss = task.loss(params, index)
-        objective = loss if rule.loss is None else loss + rule.loss(task.signals(params, index))
+        loss = tasks[step].loss(params, index)
+        objective = loss if rule.loss is None else loss + rule.loss(tasks[step].signals(params, index))
         (grads,) = torch.autograd.grad(objective.sum(), params)
         params = params.detach()
         if total_gradient is not None:
@@ -93,7 +97,7 @@ def train_clients(
         total_loss += loss.detach() * counts[step]
         tick(sizes[step], loss.detach())
     examples, steps = counts.sum(0), (counts > 0).sum(0)
-    client_state, sent = {}, _reports(task, params, batches, examples, rule)
+    client_state, sent = {}, _reports(tasks, params, batches, examples, rule)
     if total_gradient is not None:
         mean_gradient = total_gradient / steps.clamp_min(1)[:, None]
         local_round = LocalRound(start=start, params=params, mean_gradient=mean_gradient)
@@ -120,14 +124,21 @@ def _rates(work: Sequence[LocalWork], training: Training, counts: Tensor) -> Ten
 
 @torch.no_grad()
 def _reports(
-    task: Task, params: Tensor, batches: Tensor, examples: Tensor, rule: LocalRule
+    tasks: Sequence[Task], params: Tensor, batches: Tensor, examples: Tensor, rule: LocalRule
 ) -> dict[str, Tensor]:
-    sums = {name: torch.zeros(len(params), dtype=torch.float64, device=task.device) for name in rule.reports}
-    for index in batches if sums else ():
+    sums = {
+        name: torch.zeros(len(params), dtype=torch.float64, device=params.device) for name in rule.reports
+    }
+    for task, index in zip(tasks, batches, strict=True) if sums else ():
         signals = task.signals(params, index)
         for name, report in rule.reports.items():
             sums[name] += (report(signals) * signals.mask).double().sum(1)
     return {name: (total / examples.clamp_min(1)).float() for name, total in sums.items()}
+
+
+def _batches(work: Sequence[LocalWork], training: Training, device: torch.device) -> Tensor:
+    """``[S, C, B]`` example indices of every step, on ``device``."""
+    return torch.from_numpy(minibatches([item.examples for item in work], training.batch_size)).to(device)
 
 
 def minibatches(parts: Sequence[np.ndarray], batch_size: int) -> np.ndarray:

@@ -29,6 +29,14 @@ class Task(Protocol):
         """Each client's mean loss on its examples, [C]; 0 for a client without any."""
         ...
 
+    def padded_for(self, index: Tensor) -> Task:
+        """The task that pads as if the examples ``index`` [K, B] of a whole cohort were trained in one pass.
+
+        So a client's bits depend on its cohort, and not on how many of it share a pass. A task that does not
+        pad, or whose bits are others anyway, is its own answer.
+        """
+        return self
+
     def signals(self, params: Tensor, index: Tensor) -> Signals:
         """What local rules may look at beyond the loss; :class:`UsageError` if there is nothing."""
         raise UsageError(

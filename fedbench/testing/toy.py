@@ -20,13 +20,14 @@ from fedbench.federation.loop import Round, federate
 from fedbench.federation.run_state import RunState
 from fedbench.federation.schedule import NO_FAULTS
 from fedbench.federation.setup import NO_LIMIT, FederationSetup
+from fedbench.federation.task import Task
 from fedbench.models.projector import Projector
 from fedbench.params import ParamSpace
 from fedbench.rng import torch_stream
 
 
 @dataclass(frozen=True)
-class ToyTask:
+class ToyTask(Task):
     """Regress projected tokens on targets: loss ½‖mean token − target‖², two tokens an example.
 
     >>> from fedbench.testing import ToyTask
