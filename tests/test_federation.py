@@ -218,6 +218,7 @@ def saved(state, entries):
         run_id="run",
         state=state,
         entries=entries,
+        identity={},
         executor={"name": "serial", "chunk": 1},
         started="2026-01-01T00:00:00+00:00",
         seconds=2.0,
