@@ -107,3 +107,33 @@ def test_a_bfloat16_llm_is_float32_outside_and_a_policy_made_of_it_learns(nano):
     torch.optim.AdamW(policy.parameters(), lr=1e-6, weight_decay=0.0).step()
     moved = [not torch.equal(before[name], value) for name, value in policy.named_parameters()]
     assert all(moved), "a step at 7B's learning rate is not rounded away"
+
+
+SPELT = ["a <eos> sign", "<bos>", "<pad> <eos>"]
+
+
+def test_a_text_that_spells_a_special_token_is_text(nano):
+    llm = LanguageModel(nano)
+    special = set(nano.tokenizer.all_special_ids)
+    for text, prompt, answer in zip(SPELT, llm.prompt_ids(SPELT), llm.answer_ids(SPELT), strict=True):
+        assert not special & {*prompt, *answer[:-1]} and answer[-1] == llm.eos
+        assert nano.tokenizer.decode(prompt).strip() == text == nano.tokenizer.decode(answer[:-1]).strip()
+
+
+def test_a_chat_templates_own_special_tokens_stay_so(nano):
+    llm = LanguageModel(replace(nano, chat_template=ChatTemplate(after="<bos>see: ", turn=" so:<pad> ")))
+    (plain,), (spelt,) = llm.prompt_ids(["what?"]), llm.prompt_ids(["<eos>?"])
+    bos, pad = nano.tokenizer.convert_tokens_to_ids(["<bos>", "<pad>"])
+    assert plain[0] == spelt[0] == bos and plain.count(pad) == spelt.count(pad) == 1 and llm.eos not in spelt
+    assert nano.tokenizer("<bos>see: what? so:<pad> ", add_special_tokens=False)["input_ids"] == plain
+
+
+@pytest.mark.parametrize("name", ["emoji", "easy-vqa"])
+def test_the_texts_of_our_data_have_the_tokens_that_they_had(nano, name):
+    """Committed records were made with the tokenizer's own reading of each text."""
+    entry = Catalog(Plugins()).datasets[name]
+    data, llm = entry.create(entry.options()), LanguageModel(nano)
+    texts = {text for pair in data.pairs for text in (pair.prompt, pair.answer)}
+    texts |= {text for suite in data.suites.values() for i in suite.items for text in (i.answer, *i.choices)}
+    before = nano.tokenizer([f" {text}" for text in sorted(texts)], add_special_tokens=False)["input_ids"]
+    assert llm.answer_ids(sorted(texts)) == [[*ids, llm.eos] for ids in before]

@@ -2,14 +2,20 @@
 
 import json
 import multiprocessing
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
+from filelock import FileLock
+from PIL import Image
 
 from fedbench.data import AlignmentData, Item, Pair, Partition, Suite
-from fedbench.data.features import FeatureCache
+from fedbench.data.content import check_held_out, image_digests
+from fedbench.data.features import FeatureCache, cache_folder
 from fedbench.data.partition import checked
 from fedbench.data.partitioners import (
     DirichletOptions,
@@ -25,8 +31,11 @@ from fedbench.data.partitioners import (
     quantity,
     shards,
 )
-from fedbench.errors import UsageError
+from fedbench.errors import FedbenchError, UsageError
 from fedbench.fingerprint import sha256_file
+from fedbench.results.records import RoundEntry
+from fedbench.runs.evaluation import Diverged, RunEvaluator
+from fedbench.runs.loading import batches
 
 
 @pytest.fixture
@@ -264,3 +273,91 @@ def test_a_cache_that_cannot_be_written_is_one_line(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="can't write the feature cache"):
         FeatureCache(tmp_path / "file" / "below").get("enc", "img", lambda: np.ones((1, 1)))
+
+
+def test_parts_are_kept_and_a_whole_entry_needs_no_folder_that_can_be_written(tmp_path, monkeypatch):
+    cache = FeatureCache(tmp_path)
+    cache.keep("enc", "img", 0, np.ones((2, 3), dtype=np.float32))
+    (part,) = cache.kept("enc", "img")
+    assert part.shape == (2, 3) and not cache.kept("enc", "other")
+    assert cache.get("enc", "img", lambda: np.concatenate([*cache.kept("enc", "img"), part])).shape == (4, 3)
+    assert not cache.kept("enc", "img"), "parts of a whole are of no use"
+    monkeypatch.setattr(Path, "mkdir", lambda *a, **k: pytest.fail("nothing is written"))
+    cache.check("enc", "img")
+    assert cache.get("enc", "img", lambda: pytest.fail("it is there")).sum() == 12
+
+
+def test_waiting_for_another_process_is_said_once(tmp_path, monkeypatch):
+    monkeypatch.setattr("fedbench.files.PATIENCE", 0.05)
+    cache, said = FeatureCache(tmp_path), []
+    lock = FileLock(cache.path("enc", "img").with_suffix(".lock"))
+
+    def waiting(line):
+        said.append(line)
+        lock.release()
+
+    lock.acquire()
+    cache.get("enc", "img", lambda: np.ones((1, 1)), waiting)
+    (line,) = said
+    assert line == f"waiting for another process that encodes the images ({lock.lock_file})"
+
+
+def test_a_cache_without_room_is_refused_before_anything_is_computed(tmp_path):
+    with pytest.raises(UsageError, match=r"the images' features don't fit the feature cache .* are free"):
+        FeatureCache(tmp_path).check_space(10**18)
+
+
+def test_a_user_without_a_home_is_told_what_to_set(monkeypatch):
+    def nowhere(name):
+        raise RuntimeError("could not determine the home directory")
+
+    monkeypatch.delenv("FEDBENCH_CACHE")
+    monkeypatch.setattr("fedbench.data.features.user_cache_path", nowhere)
+    with pytest.raises(UsageError, match="no folder for caches: this user has no home — set FEDBENCH_CACHE"):
+        cache_folder()
+
+
+class Broken(list):
+    """Images of which one can't be opened."""
+
+    def __getitem__(self, number):
+        if number == 3:
+            raise OSError("image file is truncated")
+        return super().__getitem__(number)
+
+
+def test_an_image_that_can_not_be_read_is_named_with_whose_it_is():
+    images = Broken(Image.new("RGB", (2, 2)) for _ in range(5))
+    with pytest.raises(
+        FedbenchError, match="data 'x' of plugin y can't read image 3: OSError: image file is"
+    ):
+        image_digests(images, "data 'x' of plugin y")
+    pair, item = Pair(0, "", "a"), Item(1, "", "a", "g")
+    same = AlignmentData(
+        "x", "0", images[:2], np.arange(2), (pair,), {"t/n": Suite("t", "n", "caption", (item,))}
+    )
+    with pytest.raises(
+        UsageError, match="1 of the 1 images that are asked about are images that clients learn"
+    ):
+        check_held_out(same, image_digests(same.images), "data 'x'")
+
+
+def test_images_are_opened_a_few_at_a_time(monkeypatch):
+    """By pixels, so that photos of a camera take no more memory than icons."""
+    monkeypatch.setattr("fedbench.runs.loading.ENCODE_PIXELS", 100)
+    images = [Image.new("RGB", (10, 8)) for _ in range(5)]
+    data, owner = SimpleNamespace(images=images), SimpleNamespace(answerable=lambda what: nullcontext())
+    assert [len(batch) for batch in batches(data, owner, 0)] == [2, 2, 1]
+    assert [len(batch) for batch in batches(data, owner, 2)] == [2, 1]
+
+
+def test_a_model_that_is_no_longer_made_of_numbers_ends_its_run():
+    evaluator = RunEvaluator(spec=None, evaluator=None, seed=0, clients=3)
+    models = torch.zeros(3, 1000)
+    models[1, :12] = float("nan")
+    with pytest.raises(
+        Diverged, match="after round 4 12 of 1,000 parameters of the model of client 1 are NaN"
+    ):
+        evaluator.measured(RoundEntry(round=4, digest="0" * 64), models)
+    with pytest.raises(Diverged, match="12 of 1,000 parameters of the model are NaN or infinite"):
+        evaluator.measured(RoundEntry(round=4, digest="0" * 64), models[1:2])

@@ -1,6 +1,8 @@
 """The papers' data sets as preferences and captions: faithful, disjoint by image, refused where unsound."""
 
+import os
 import random
+from collections import Counter
 from dataclasses import astuple
 
 import pytest
@@ -10,6 +12,7 @@ from fedbench_papers.mme import mme_realworld
 from fedbench_papers.options import CC12M, POVID, MMERealWorld, VLFeedback
 from fedbench_papers.overlap import TokenF1, f1
 from fedbench_papers.rated import povid, vlfeedback
+from fedbench_papers.splits import deal
 
 from fedbench.api.options import validated
 from fedbench.data import AlignmentData, PreferenceData
@@ -302,3 +305,109 @@ def test_words_in_common_are_counted():
         prediction=["a cat", "a cat"], reference=["a cat", "a cat"], parsed=[True, False], group=["x", "y"]
     )
     assert found["token_f1"]["value"] == 0.5 and found["token_f1"]["n"] == 2
+
+
+def captioned(folder, rows, features=None, **options):
+    features = features or {**tables.CC12M}
+    path = tables.write(folder, rows, features)
+    return cc12m(CC12M(path=str(path), **options))
+
+
+def all_captions(data):
+    return sorted(
+        [pair.answer for pair in data.pairs] + [i.answer for i in data.suites["test/caption"].items]
+    )
+
+
+def test_every_row_of_an_image_is_kept_and_all_of_them_are_in_one_split(tmp_path):
+    rows = [{**row, "txt": f"{row['txt']}, view {view}"} for row in tables.cc12m(2, 6) for view in range(3)]
+    data = captioned(tmp_path / "rows", rows)
+    assert all_captions(data) == sorted(row["txt"] for row in rows)
+    assert len(data.images) == 12 and len(pools(data)["train"] & pools(data)["test"]) == 0
+    assert data.notes == ["24 of 36 rows repeat an image; all its captions are in one split"]
+    for item in data.suites["test/match"].items:
+        own = {i.answer for i in data.suites["test/caption"].items if i.group == item.group}
+        assert own & set(item.choices) == {item.answer}, "another caption of the image is no wrong choice"
+
+
+def test_a_list_of_captions_is_so_many_captions(tmp_path):
+    rows = [{**row, "txt": [row["txt"], f"again {row['txt']}"]} for row in tables.cc12m(2, 6)]
+    data = captioned(tmp_path / "rows", rows, {**tables.CC12M, "txt": [tables.TEXT]})
+    assert all_captions(data) == sorted(caption for row in rows for caption in row["txt"])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        ({"txt": None}, "row 0 of data 'cc12m' has an empty caption"),
+        (
+            {"cluster": None},
+            "row 0 of data 'cc12m' has no cluster .*: 1 of 12 rows have none in column 'cluster'",
+        ),
+    ],
+)
+def test_a_row_without_caption_or_cluster_is_named(tmp_path, spoil, said):
+    with pytest.raises(UsageError, match=said):
+        captioned(tmp_path / "rows", spoilt(tables.cc12m(2, 6), **spoil))
+
+
+def test_a_caption_that_is_a_number_is_refused(tmp_path):
+    rows = [{**row, "txt": 7} for row in tables.cc12m(2, 6)]
+    with pytest.raises(UsageError, match="row 0 of data 'cc12m' has a caption of type int"):
+        captioned(tmp_path / "rows", rows, {**tables.CC12M, "txt": tables.datasets.Value("int64")})
+
+
+def test_shares_are_of_the_whole(shelf):
+    options = MMERealWorld(path=str(shelf / "mme"), clients=["a"], test=0.3, queries=0.3, comparisons=0.3)
+    split = deal(options, {"a": map(str, range(120))}, ["a"], (), {"test": 0.3, "queries": 0.3, "more": 0.3})
+    assert Counter(split.values()) == {"test": 36, "queries": 36, "more": 36, "train": 12}
+
+
+def test_a_data_sets_own_test_split_is_not_trained_on(tmp_path):
+    folder = tables.write(tmp_path / "rows" / "train", tables.cc12m(2, 6), tables.CC12M)
+    tables.write(tmp_path / "rows" / "test", tables.cc12m(2, 9), tables.CC12M)
+    (tmp_path / "rows" / "test" / "train-00000.parquet").rename(tmp_path / "rows" / "test" / "0.parquet")
+    (tmp_path / "rows" / "test" / "train-00001.parquet").rename(tmp_path / "rows" / "test" / "1.parquet")
+    data = cc12m(CC12M(path=str(folder.parent)))
+    assert len(data.images) == 12
+    assert data.notes[0].startswith("18 rows of its own split 'test' are left out (test/0.parquet, …)")
+
+
+def test_rows_that_are_tied_or_of_no_domain_are_counted(shelf):
+    data = from_vlfeedback(shelf)
+    assert any(
+        note.startswith("1 of 31 rows are left out, such as row 30: their answers") for note in data.notes
+    )
+    assert any("of 32 rows are of no domain that is named" in note for note in data.notes)
+
+
+def test_a_null_turn_is_named_with_its_row(tmp_path, shelf):
+    rows, _ = tables.povid()
+    rows[0]["conversations"] = [None, {"from": "gpt", "value": None}]
+    folder = tables.write(tmp_path / "rows", rows)
+    with pytest.raises(UsageError, match="row 0 of data 'povid' has no question"):
+        povid(POVID(path=str(folder), images=str(shelf / "coco")))
+
+
+def test_tables_are_cached_by_content_and_read_from_a_cache_that_can_not_be_written(tmp_path, monkeypatch):
+    """The same file name and time stamp with other rows is another table."""
+    monkeypatch.setenv("FEDBENCH_CACHE", str(tmp_path / "cache"))
+    folder = tables.write(tmp_path / "rows", tables.cc12m(2, 6), tables.CC12M)
+    before = [(path, path.stat()) for path in folder.iterdir()]
+    first = cc12m(CC12M(path=str(folder)))
+    (tmp_path / "elsewhere").mkdir()
+    tables.write(folder, [{**row, "txt": f"new {row['txt']}"} for row in tables.cc12m(2, 6)], tables.CC12M)
+    for path, stat in before:
+        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert all(answer.startswith("new ") for answer in all_captions(cc12m(CC12M(path=str(folder)))))
+    assert not any(answer.startswith("new ") for answer in all_captions(first))
+    monkeypatch.setattr("tempfile.mkstemp", lambda **settings: pytest.fail("nothing is written"))
+    assert cc12m(CC12M(path=str(folder))).fingerprint
+
+
+def test_advice_names_options_that_the_data_has(tmp_path):
+    rows = [{**row, "jpg": "a.jpg"} for row in tables.cc12m(2, 6)]
+    with pytest.raises(
+        UsageError, match=r"name the column that holds the images in data.options.image_column"
+    ):
+        captioned(tmp_path / "rows", rows, {**tables.CC12M, "jpg": tables.TEXT})

@@ -119,6 +119,15 @@ BAD = {
         0,
         ["'track'", "'alignment' or 'preference'"],
     ),
+    "a truth for a number": ("rounds = 2", "rounds = true", 0, ["'federation.rounds'", "valid integer"]),
+    "a text for a number": ("rounds = 2", 'rounds = "2"', 0, ["'federation.rounds'", "valid integer"]),
+    "a part for a whole": ("rounds = 2", "rounds = 2.0", 0, ["'federation.rounds'", "valid integer"]),
+    "a number for a name": (
+        "clients = 5",
+        "clients = 5\n[budget]\nexamples = true",
+        2,
+        ["'budget.examples'"],
+    ),
     "cohort > clients": ("clients = 5", "clients = 5\ncohort = 6", -1, ["cohort 6 is larger than clients 5"]),
     "primary never measured": (
         'primary = "unseen-concept/category/accuracy"',
@@ -303,3 +312,17 @@ def test_what_a_scenario_names_must_be_installed(write, old, new, said):
     with pytest.raises(UsageError, match="scenario small@1: ") as raised:
         Catalog(Plugins()).resolve(scenario)
     assert said in str(raised.value)
+
+
+def test_a_byte_order_mark_is_no_text(write):
+    path = write()
+    plain = load_scenario(path).fingerprint
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+    assert load_scenario(path).fingerprint == plain
+    path.write_text(path.read_text(encoding="utf-8-sig"), encoding="utf-16")
+    assert refused(path).endswith("save it as UTF-8")
+
+
+@pytest.mark.parametrize("value", [True, "3", 2.5, None])
+def test_a_change_is_read_as_strictly_as_a_file(write, value):
+    assert "bad value for 'federation.rounds'" in refused(write(), {"federation.rounds": value})
