@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -12,9 +13,10 @@ from matplotlib.figure import Figure
 from tabulate import tabulate
 
 from fedbench.errors import UsageError
+from fedbench.results.own_part import ALL
 from fedbench.results.pictures import learning_curves
 from fedbench.results.records import Record
-from fedbench.results.run_summary import run_of
+from fedbench.results.run_summary import RunSummary, run_of
 from fedbench.results.statistics import Interval, interval, standard_error
 from study import Study
 
@@ -49,10 +51,17 @@ def curves(panels: Mapping[str, Mapping[str, Sequence[Record]]]) -> Figure:
     """Learning curves of records, by scenario and line."""
     return learning_curves(
         {
-            title: {name: [run_of(record) for record in records] for name, records in lines.items()}
+            title: {name: [_run(record) for record in records] for name, records in lines.items()}
             for title, lines in panels.items()
         }
     )
+
+
+def _run(record: Record) -> RunSummary:
+    """The record's run, whose primary curve is over all items, of a personalised method, too."""
+    run = run_of(record)
+    everything = run.curves.get(f"{run.primary}/{ALL}")
+    return replace(run, curves=dict(run.curves) | {run.primary: everything}) if everything else run
 
 
 def text(gap: Interval | None) -> str:

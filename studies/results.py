@@ -9,6 +9,7 @@ from typing import Any
 from fedbench.api.scenario import load_scenario
 from fedbench.catalog import Catalog
 from fedbench.errors import UsageError
+from fedbench.results.own_part import ALL, final_scores
 from fedbench.results.records import Record
 from fedbench.results.run_summary import run_of
 from study import Study
@@ -18,8 +19,14 @@ Reader = Callable[[Record], float | None]
 
 
 def primary(record: Record) -> float:
-    """Value of the record's primary measure."""
-    return run_of(record).measure(record.primary).value
+    """Value of the record's primary measure over all items, of a personalised method, too."""
+    return run_of(record).measure(over_all_items(record)).value
+
+
+def over_all_items(record: Record) -> str:
+    """Name of the primary measure over all items; the primary one where clients were not measured."""
+    everything = f"{record.primary}/{ALL}"
+    return everything if everything in final_scores(record) else record.primary
 
 
 def final(name: str) -> Reader:

@@ -21,7 +21,7 @@ from fedbench.results.pictures import save
 from fedbench.results.statistics import Interval, interval
 from fedbench.runner import Runner
 from reporting import curves, difference, named, table, text, with_error
-from results import Reader, Results, final, primary
+from results import Reader, Results, final, over_all_items, primary
 from study import Study
 
 REFERENCE = "fedavg"
@@ -154,7 +154,7 @@ def learning_table(results: Results, scenario: str = "emoji-ii") -> str:
     for method in (*PAPER, "centralized"):
         records = list(results.get(Study(), method, scenario).values())
         if records:
-            curves = [c for record in records if (c := curve(record)) is not None]
+            curves = [c for record in records if (c := curve(record, over_all_items(record)))]
             spreads = [record.spread for record in records if record.spread is not None]
             rows.append(
                 {
@@ -204,7 +204,9 @@ def _mean(results: Results, method: str, scenario: str = "emoji-ii", **options: 
 
 def _drop(results: Results, method: str) -> float:
     """For the template: the mean drop from the best so far."""
-    curves = [curve(record) for record in results.get(Study(), method, "emoji-ii").values()]
+    curves = [
+        curve(record, over_all_items(record)) for record in results.get(Study(), method, "emoji-ii").values()
+    ]
     return fmean(c.instability for c in curves if c is not None)
 
 
