@@ -63,14 +63,14 @@ def check_jobs(jobs: Iterable[Job], say: Callable[[str], None]) -> None:
     checked, metrics and methods are made, and the feature cache has to have the images or room for them.
     """
     planned = list(jobs)
+    for job in {(job.method_entry.qualified, job.options.model_dump_json()): job for job in planned}.values():
+        job.method_entry.create(job.options)
     for job in {job.scenario.fingerprint: job for job in planned}.values():
         inputs = load_inputs(job.resolved, say)
         CHECKS[job.scenario.track](inputs)
         FeatureCache.default().check(inputs.backbone.encoder, inputs.content.images)
         for part in job.resolved.reward_backbones.values():
             part.check_pin(part.make().fingerprint)
-    for job in {(job.method_entry.qualified, job.options.model_dump_json()): job for job in planned}.values():
-        job.method_entry.create(job.options)
 
 
 @dataclass
