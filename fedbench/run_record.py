@@ -98,7 +98,7 @@ def make_record(
         environment=describe()
         | describe_place(device)
         | {"executor": asdict(facts.executor) if facts.executor else {}},
-        command=list(command),
+        command=repeatable(command, facts.executor),
         **ending,
     ).sealed()
 
@@ -127,6 +127,13 @@ def _whole(facts: RunFacts, device: torch.device) -> Identity:
             "numerics": NUMERICS,
         }
     )
+
+
+def repeatable(command: Sequence[str], executor: Executor | None) -> list[str]:
+    """The command with the executor that a measurement chose: another measurement may choose another."""
+    if executor is None or executor.chosen != "measurement":
+        return list(command)
+    return [executor.name if word == "fastest" else word for word in command]
 
 
 def describe_place(device: torch.device) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from fedbench.federation.executor_choice import (
 )
 from fedbench.federation.executors import Executor, make_executor
 from fedbench.federation.plan import plan
+from fedbench.run_record import repeatable
 from fedbench.testing.toy import ToyTask, toy_setup
 
 TRAINING = Training(optimizer="adamw", lr=0.01, batch_size=4, schedule="constant")
@@ -102,3 +103,11 @@ def test_the_rule_bounds_what_one_pass_takes(device_type):
     assert chunk(10**6, 1, numbers // 3) == 3
     assert chunk(10, examples + 1, 1) == chunk(10, 1, numbers + 1) == 1
     assert chunk(0, 16, 1) == 1
+
+
+def test_a_recorded_command_names_what_a_measurement_chose():
+    command = ["fedbench", "run", "-m", "fedavg", "--executor", "fastest"]
+    chosen = Executor(name="serial", chunk=1, chosen="measurement")
+    assert repeatable(command, chosen) == [*command[:-1], "serial"]
+    by_rule = ["fedbench", "run", "--executor", "auto"]
+    assert repeatable(by_rule, Executor(name="batched", chunk=3, chosen="rule")) == by_rule

@@ -70,7 +70,7 @@ def test_a_clip_bounds_rewards(soft):
     assert fused.tolist() == pytest.approx([1.5, -1.5, 0.3])
 
 
-def test_normalisation_is_the_panels():
+def test_normalisation_is_the_reward_models():
     federation = ToyRewardFederation()
     assert MoR(MoROptions()).sources(federation) == federation.client_models
     assert (

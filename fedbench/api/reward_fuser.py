@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from fedbench.api.aggregator import State
 
@@ -78,28 +78,24 @@ def client_number(name: str) -> int | None:
     return int(match[1]) if match else None
 
 
-class RewardSource(Protocol):
-    """Something that rewards answers: a client's reward model, an average of them, the true reward.
+@dataclass(frozen=True, slots=True)
+class RewardSource:
+    """The name of something that rewards answers: a client's reward model, an average, the true reward.
 
-    >>> from fedbench.testing import ToyRewardFederation, toy_answers
+    It can't score: answers and rewards pass through the engine's reward channel, which counts them.
+
+    >>> from fedbench.testing import ToyRewardFederation
     >>> source = ToyRewardFederation(clients=3).client_models[1]
     >>> source.name, source.client
     ('client 1', 1)
     """
 
-    @property
-    def name(self) -> str:
-        """``client K``, ``average`` or ``gold``."""
-        ...
-
-    @property
-    def client(self) -> int | None:
-        """The client that holds it: querying it sends the answer out and a number back. None: the server."""
-        ...
-
-    def score(self, responses: ResponseBatch) -> Tensor:
-        """Rewards [N] of N answers."""
-        ...
+    name: str
+    """``client K``, ``average`` or ``gold``."""
+    client: int | None = None
+    """The client that holds it: querying it sends the answer out and a number back. None: the server."""
+    calibrated: bool = True
+    """Whether its rewards are normalised by the client's own μ and σ."""
 
 
 RouterLoss = Callable[["Tensor", "Tensor"], "Tensor"]
@@ -143,7 +139,7 @@ class RewardFederation(Protocol):
 
     @property
     def gold(self) -> RewardSource:
-        """The true reward, for an upper bound: 1 for the right answer, else 0."""
+        """The true reward, for an upper bound: 1 for the right answer, else 0. For privileged fusers only."""
         ...
 
     def averaged_model(self) -> RewardSource:
@@ -223,6 +219,9 @@ class RewardFuser:
     >>> fuser.fuse(state, torch.tensor([[1.0, 3.0], [torch.nan, 5.0]]), weights)
     tensor([2., 5.])
     """
+
+    privileged: ClassVar[bool] = False
+    """Whether it may ask for the true reward, as an upper bound does; on boards it is an anchor then."""
 
     def sources(self, federation: RewardFederation) -> Sequence[RewardSource]:
         """The K sources that a routing's columns are about. Default: each client's reward model, normalised.

@@ -14,10 +14,10 @@ from torch import Tensor
 
 from fedbench.api.aggregator import State
 from fedbench.api.metrics import Measure
-from fedbench.api.reward_fuser import ResponseBatch, RewardFuser, RewardSource
+from fedbench.api.reward_fuser import ResponseBatch, RewardFuser
 from fedbench.evaluation.estimates import mean
 from fedbench.preference.responses import TokenizedResponses
-from fedbench.preference.reward_models import ClientRewardModel
+from fedbench.preference.reward_models import ClientRewardModel, RewardScorer
 from fedbench.rng import torch_stream
 
 DRAWS = 8
@@ -38,7 +38,7 @@ class Comparisons:
         """The image of each comparison: comparisons about one image depend on each other."""
         return [str(image) for image in self.better.images.tolist()]
 
-    def scores(self, source: RewardSource) -> tuple[Tensor, Tensor]:
+    def scores(self, source: RewardScorer) -> tuple[Tensor, Tensor]:
         """A source's rewards [N] of the better answers and of the worse."""
         return source.score(self.better.everything).cpu(), source.score(self.worse.everything).cpu()
 
@@ -57,7 +57,7 @@ class TrainingPreferences:
     rejected: ResponseBatch
     sign: Tensor
 
-    def preferred(self, source: RewardSource) -> np.ndarray:
+    def preferred(self, source: RewardScorer) -> np.ndarray:
         """Rewards [N] of the answers that the client prefers."""
         sides = source.score(self.chosen), source.score(self.rejected)
         return torch.where(self.sign > 0, *sides).cpu().numpy()
@@ -108,7 +108,7 @@ def reward_report(
 class RoutingReport:
     """Scores the server's comparisons by each source once; then measures routings over them."""
 
-    def __init__(self, sources: Sequence[RewardSource], comparisons: Comparisons, seed: int) -> None:
+    def __init__(self, sources: Sequence[RewardScorer], comparisons: Comparisons, seed: int) -> None:
         self.comparisons, self.seed = comparisons, seed
         sides = zip(*(comparisons.scores(source) for source in sources), strict=True)
         self.rewards = [torch.stack(side, dim=1) for side in sides]

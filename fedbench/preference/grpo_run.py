@@ -16,17 +16,19 @@ from torch import Tensor
 
 from fedbench.api.aggregator import State
 from fedbench.api.metrics import BYTES_PER_NUMBER, Costs, Measure
-from fedbench.api.reward_fuser import PolicyStepFeedback, ResponseBatch, RewardFuser, RewardSource
+from fedbench.api.reward_fuser import PolicyStepFeedback, ResponseBatch, RewardFuser
 from fedbench.federation.executors import AskedExecutor, Executor
 from fedbench.federation.ledger import exceeded
 from fedbench.federation.run_state import RunState
 from fedbench.models.policy import Answers
 from fedbench.params import digest, own
 from fedbench.preference.audit import RoutingReport
+from fedbench.preference.fuser_view import FuserView
 from fedbench.preference.policy_trainer import PolicyTrainer, PolicyUpdate
 from fedbench.preference.queries import Queries
 from fedbench.preference.reward_channel import RewardChannel
 from fedbench.preference.reward_federation import SimulatedRewardFederation
+from fedbench.preference.reward_models import RewardScorer
 from fedbench.preference.reward_problem import RewardProblem
 from fedbench.preference.step_figures import LOSS, StepFigures
 from fedbench.results.records import RoundEntry
@@ -90,7 +92,7 @@ class GRPORun:
         self.problem, self.fuser, self.trainer, self.evaluation = problem, fuser, trainer, evaluation
         self.asked, self.spec = executor, trainer.spec
         self.seed, self.comparisons = problem.rewards.seed, problem.rewards.comparisons
-        self.sources: list[RewardSource] = []
+        self.sources: list[RewardScorer] = []
         self.fuser_state: State = {}
         self._routing: RoutingReport | None = None
         self._reward_measures: Mapping[str, Measure] = {}
@@ -146,9 +148,10 @@ class GRPORun:
         return replace(measured, final={**measured.final, **more})
 
     def _choose_sources(self, executor: Executor) -> SimulatedRewardFederation:
-        """Fit the reward models and let the fuser choose its sources."""
+        """Fit the reward models and let the fuser choose its sources among them."""
         federation = self.problem.federation(executor)
-        self.sources = list(self.fuser.sources(federation))
+        view = FuserView(federation, self.fuser)
+        self.sources = view.scorers(self.fuser.sources(view))
         if any(source.client is not None for source in self.sources):
             self._reward_measures = federation.fitted.measures
             federation.costs += federation.fitted.costs
@@ -158,7 +161,7 @@ class GRPORun:
 
     def _start(self, federation: SimulatedRewardFederation) -> tuple[RunState, RoundEntry]:
         """Round 0: the untouched policy, and what was fitted and trained before it."""
-        self.fuser_state = own(self.fuser.fit(federation))
+        self.fuser_state = own(self.fuser.fit(FuserView(federation, self.fuser)))
         entry = RoundEntry(
             round=0,
             digest=digest(self._models),

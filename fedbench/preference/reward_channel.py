@@ -13,10 +13,11 @@ from PIL.Image import Image
 from torch import Tensor
 
 from fedbench.api.metrics import BYTES_PER_NUMBER, Costs
-from fedbench.api.reward_fuser import ResponseBatch, RewardSource, client_name
+from fedbench.api.reward_fuser import ResponseBatch, client_name
 from fedbench.errors import FedbenchError
 from fedbench.federation.faults import FaultModel
 from fedbench.federation.schedule import LeftOut
+from fedbench.preference.reward_models import RewardScorer
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class RewardChannel:
     """
 
     def __init__(
-        self, sources: Sequence[RewardSource], images: Sequence[Image], fault_model: FaultModel
+        self, sources: Sequence[RewardScorer], images: Sequence[Image], fault_model: FaultModel
     ) -> None:
         self.sources, self.fault_model = sources, fault_model
         self.names = [s.name if s.client is None else client_name(s.client) for s in sources]
@@ -101,7 +102,7 @@ class RewardChannel:
         late = dict.fromkeys(self.fault_model.late(step, self.clients), LeftOut.LATE.value)
         return late | dict.fromkeys(self.fault_model.dropped(step, self.clients), LeftOut.DROPPED_OUT.value)
 
-    def _returned(self, step: int, source: RewardSource, client: int, responses: ResponseBatch) -> Tensor:
+    def _returned(self, step: int, source: RewardScorer, client: int, responses: ResponseBatch) -> Tensor:
         """The rewards [n] that arrive from a client."""
         begin = time.perf_counter()
         rewards = self.fault_model.tampered_rewards(step, client, _scores(source, responses))
@@ -121,7 +122,7 @@ class RewardChannel:
         )
 
 
-def _scores(source: RewardSource, responses: ResponseBatch) -> Tensor:
+def _scores(source: RewardScorer, responses: ResponseBatch) -> Tensor:
     """The source's rewards [N] on the CPU; an error if it returns anything else."""
     scores = source.score(responses).cpu()
     if scores.shape != (len(responses.ids),):

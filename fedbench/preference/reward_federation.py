@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from fedbench.api.aggregator import Aggregator, State
 from fedbench.api.cohort import Cohort
 from fedbench.api.metrics import Costs
-from fedbench.api.reward_fuser import RewardSource, RouterLoss
+from fedbench.api.reward_fuser import RouterLoss
 from fedbench.api.scenario import Federation, Training
 from fedbench.errors import UsageError
 from fedbench.federation.executors import Executor
@@ -27,7 +27,7 @@ from fedbench.params import ParamSpace
 from fedbench.preference.fitting import FittedRewardModels
 from fedbench.preference.responses import TokenizedResponses
 from fedbench.preference.reward_channel import RewardChannel
-from fedbench.preference.reward_models import ClientRewardModel, calibrated
+from fedbench.preference.reward_models import ClientRewardModel, RewardScorer, calibrated
 from fedbench.preference.reward_problem import RewardProblem
 from fedbench.rng import derive, torch_stream
 
@@ -104,7 +104,7 @@ class SimulatedRewardFederation:
         return [model.uncalibrated for model in self.fitted.models]
 
     @property
-    def gold(self) -> RewardSource:
+    def gold(self) -> RewardScorer:
         """The true reward."""
         return self.problem.gold
 

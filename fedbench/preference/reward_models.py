@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -22,6 +22,24 @@ from fedbench.rng import numpy_stream
 
 EPSILON = 1e-6
 """ε of the normalisation (eq. 2), against a deviation of zero."""
+
+
+class RewardScorer(Protocol):
+    """What rewards answers. Fusers know it by its name only, a :class:`.reward_fuser.RewardSource`."""
+
+    @property
+    def name(self) -> str:
+        """``client K``, ``average`` or ``gold``."""
+        ...
+
+    @property
+    def client(self) -> int | None:
+        """The client that holds it; None: the server."""
+        ...
+
+    def score(self, responses: ResponseBatch) -> Tensor:
+        """Rewards [N] of N answers."""
+        ...
 
 
 @dataclass(frozen=True)

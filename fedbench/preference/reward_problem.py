@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from PIL.Image import Image
 
 from fedbench.api.aggregator import Shards
-from fedbench.api.reward_fuser import RewardSource
 from fedbench.api.scenario import Budget, Rewards, Training
 from fedbench.federation.executors import AskedExecutor, Executor, make_executor
 from fedbench.federation.faults import FaultModel
 from fedbench.federation.local import LocalWork
 from fedbench.preference.audit import Comparisons
 from fedbench.preference.responses import TokenizedResponses
-from fedbench.preference.reward_models import RewardTask
+from fedbench.preference.reward_models import RewardScorer, RewardTask
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class RewardProblem:
     chosen: TokenizedResponses
     rejected: TokenizedResponses
     comparisons: Comparisons
-    gold: RewardSource
+    gold: RewardScorer
     images: Sequence[Image]
     training: Training
     rewards: Rewards

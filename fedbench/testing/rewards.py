@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
@@ -43,20 +42,6 @@ def toy_answers(client: int, count: int, seed: int = 0) -> ResponseBatch:
     return ResponseBatch(visual, ids, text, mask, torch.arange(count))
 
 
-@dataclass(frozen=True)
-class ToyRewardSource:
-    """A reward model that scores an answer by the mean of its visual features."""
-
-    name: str
-    """The source's name."""
-    client: int | None = None
-    """The client whose model it is; None for the average and the gold reward."""
-
-    def score(self, responses: ResponseBatch) -> Tensor:
-        """The mean of each answer's visual features, [N]."""
-        return responses.visual.mean((1, 2))
-
-
 class ToyRewardFederation(RewardFederation):
     """A federation of toy reward models, whose last client is the most accurate.
 
@@ -77,22 +62,22 @@ class ToyRewardFederation(RewardFederation):
 
     @property
     def client_models(self) -> Sequence[RewardSource]:
-        """A toy source for each client."""
-        return [ToyRewardSource(client_name(k), k) for k in range(self.number)]
+        """The name of a reward model for each client."""
+        return [RewardSource(client_name(k), k) for k in range(self.number)]
 
     @property
     def uncalibrated_models(self) -> Sequence[RewardSource]:
-        """The same sources under other names."""
-        return [ToyRewardSource(f"{client_name(k)}, uncalibrated", k) for k in range(self.number)]
+        """The same without normalisation."""
+        return [RewardSource(client_name(k), k, calibrated=False) for k in range(self.number)]
 
     @property
     def gold(self) -> RewardSource:
-        """A toy source with the gold reward's name."""
-        return ToyRewardSource(GOLD)
+        """The true reward's name."""
+        return RewardSource(GOLD)
 
     def averaged_model(self) -> RewardSource:
-        """A toy source with the average's name; trains nothing."""
-        return ToyRewardSource(AVERAGE)
+        """The average's name; trains nothing."""
+        return RewardSource(AVERAGE)
 
     def validation_accuracy(self) -> Tensor:
         """[K]: 0.5 for the first client, rising to 0.9 for the last."""

@@ -92,6 +92,8 @@ class RewardFedAvg(RewardMean):
 class GoldReward(RewardMean):
     """The true reward: an upper bound."""
 
+    privileged = True
+
     def sources(self, federation: RewardFederation) -> Sequence[RewardSource]:
         return [federation.gold]
 
