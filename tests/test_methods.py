@@ -15,6 +15,7 @@ from fedbench.federation.executors import Executor
 from fedbench.federation.local import train_clients
 from fedbench.federation.loop import federate
 from fedbench.federation.plan import plan
+from fedbench.federation.task import Task
 from fedbench.params import ParamSpace
 from fedbench.testing import AggregatorContract, ToyTask, toy_rounds, toy_setup
 from fedbench.testing.contracts import example_cohort, installed, make
@@ -240,7 +241,7 @@ def test_krum_scores_do_not_cancel_on_large_weights():
 
 
 @dataclass(frozen=True)
-class Quadratic:
+class Quadratic(Task):
     """Two clients, ½ a_k ‖w − b_k‖², of different curvature: averaging drifted clients misses the optimum."""
 
     space = ParamSpace({"w": (2,)})
@@ -255,9 +256,6 @@ class Quadratic:
     def loss(self, params, index):
         client = (index[:, 0] >= 50).long()
         return 0.5 * self.curvature[client] * (params - self.centre[client]).square().sum(1)
-
-    def signals(self, params, index):
-        raise NotImplementedError
 
 
 def after_many_steps(method, options=None):

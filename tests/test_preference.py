@@ -339,7 +339,7 @@ def test_a_local_rule_that_looks_at_visual_tokens_has_none_to_look_at(bench):
     problem, rule = bench.dpo_problem(0), LocalRule(loss=lambda signals: signals.visual.sum((1, 2, 3)))
     work, start = [LocalWork(0, np.arange(3), 0, 1)], bench.reference.flat[None]
     with pytest.raises(UsageError, match="DPOTask shows no visual tokens to a local rule"):
-        SERIAL.train(problem.task, start, work, lambda ids: rule, problem.training)
+        SERIAL.train(problem.task, start, work, lambda clients, start: rule, problem.training)
 
 
 def test_a_policys_parameters_are_one_vector(bench):
