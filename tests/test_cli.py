@@ -266,7 +266,8 @@ def test_one_method_under_two_names_is_one_run(fedbench):
 
 def test_methods_of_one_name_from_two_providers_have_two_folders(fedbench, tmp_path, monkeypatch):
     text = "from fedbench import MethodSpec, hookimpl\n\n@hookimpl\ndef fedbench_register_methods():\n"
-    text += "    yield MethodSpec('fedavg', 'alignment', 'm:f', 'another one')\n"
+    text += "    yield MethodSpec('fedavg', 'alignment', 'other_one.hooks:made', 'another one')\n"
+    text += "\ndef made(options):\n    from fedbench import Aggregator\n    return Aggregator()\n"
     install_plugin(tmp_path / "plugins", "other-one", {"hooks.py": text})
     monkeypatch.syspath_prepend(str(tmp_path / "plugins"))
     both = ("-m", "baselines/fedavg", "-m", "other-one/fedavg")
@@ -293,15 +294,16 @@ def test_what_only_the_data_can_tell_leaves_nothing_either(tiny, refused, change
 
 def test_a_method_that_can_not_be_made_is_one_line_and_the_others_run(tiny, fedbench, tmp_path, monkeypatch):
     text = "from fedbench import MethodSpec, hookimpl\n\n@hookimpl\ndef fedbench_register_methods():\n"
-    text += "    yield MethodSpec('absent', 'alignment', 'nowhere:Method', 'points at nothing')\n"
+    text += "    yield MethodSpec('absent', 'alignment', 'absent_one.hooks:made', 'needs more than there is')\n"
+    text += "\ndef made(options):\n    raise OSError('no such file')\n"
     install_plugin(tmp_path / "plugins", "absent-one", {"hooks.py": text})
     monkeypatch.syspath_prepend(str(tmp_path / "plugins"))
     code, out, err = fedbench("run", "-m", "absent", "-m", "start", "-s", "tiny", "--format", "json")
     assert code == 1
     assert [row["method"] for row in json.loads(out)] == ["start"]
     (line,) = (line for line in err.splitlines() if "absent" in line)
-    assert "plugin absent-one:absent-one 1.0 points at nowhere:Method" in line
-    assert "ModuleNotFoundError" in line and "FEDBENCH_DEBUG=1" in line
+    assert "plugin absent-one:absent-one 1.0 can't make 'absent'" in line
+    assert "OSError: no such file" in line and "FEDBENCH_DEBUG=1" in line
 
 
 @pytest.fixture
