@@ -294,7 +294,7 @@ def test_what_only_the_data_can_tell_leaves_nothing_either(tiny, refused, change
 
 def test_a_method_that_can_not_be_made_is_one_line_and_the_others_run(tiny, fedbench, tmp_path, monkeypatch):
     text = "from fedbench import MethodSpec, hookimpl\n\n@hookimpl\ndef fedbench_register_methods():\n"
-    text += "    yield MethodSpec('absent', 'alignment', 'absent_one.hooks:made', 'needs more than there is')\n"
+    text += "    yield MethodSpec('absent', 'alignment', 'absent_one.hooks:made', 'never made')\n"
     text += "\ndef made(options):\n    raise OSError('no such file')\n"
     install_plugin(tmp_path / "plugins", "absent-one", {"hooks.py": text})
     monkeypatch.syspath_prepend(str(tmp_path / "plugins"))
