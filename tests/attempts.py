@@ -198,9 +198,9 @@ def _command(
 
     load_inputs, prepare = fedbench.runner.load_inputs, fedbench.runner.prepare
 
-    def loaded(resolved: Any) -> Any:
+    def loaded(resolved: Any, *rest: Any) -> Any:
         ready = benches.get(resolved.scenario.fingerprint)
-        return ready[0] if ready else load_inputs(resolved)
+        return ready[0] if ready else load_inputs(resolved, *rest)
 
     def prepared(inputs: Any, *rest: Any) -> Any:
         ready = benches.get(inputs.resolved.scenario.fingerprint)

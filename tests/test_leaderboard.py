@@ -47,16 +47,16 @@ def test_a_board_is_shown_as_table_markdown_and_json(fedbench, records):
     assert (code, err) == (0, "")
     assert "Over 1 scenario; 10 more are not open, see there." in out
     lines = [line.split() for line in out.splitlines() if line.startswith(("1 ", "2 ", "anchor"))]
-    assert [line[:2] for line in lines[:5]] == [
-        ["anchor", "centralized"], ["1", "fedavg"], ["1", "fed-cmp"], ["anchor", "local"], ["anchor", "start"]
-    ]  # fmt: skip
+    ranked = [["1", "fedavg"], ["1", "fed-cmp"]]
+    anchors = [["anchor", name] for name in ("local", "centralized", "start")]
+    assert [line[:2] for line in lines[:5]] == [*anchors[:2], *ranked, anchors[2]]
     _, page, _ = fedbench(
         "leaderboard", "show", "alignment-nano", "--records", records, "--format", "markdown"
     )
     assert page.startswith("# Federated alignment, nano\n") and "| fedavg " in page
     _, text, _ = fedbench("leaderboard", "show", "alignment-nano", "--records", records, "--format", "json")
     first = json.loads(text)["alignment-nano"][0]
-    assert [row["rank"] for row in first["rows"]] == ["anchor", "1", "1", "anchor", "anchor"]
+    assert [row["rank"] for row in first["rows"]] == ["anchor", "anchor", "1", "1", "anchor"]
     assert {row["checked"] for row in first["rows"]} == {"consistent"}
 
 

@@ -109,6 +109,7 @@ def test_bytes_that_arithmetic_admits_are_counted_again(forged, replayer, catalo
                 entry["costs"][name] = vector * (entry["costs"][name] // vector // 2)
         for name in ("uplink_bytes", "downlink_bytes"):
             record["costs"][name] = sum(entry["costs"][name] for entry in record["rounds"])
+        del record["contract"]  # as in a record from before methods said what travels
 
     path = forged("scaffold", halve)
     assert verify([path], catalog)[0].level == Level.consistent

@@ -315,6 +315,7 @@ def test_neither_a_flipped_bit_nor_a_missing_byte_goes_unnoticed(tmp_path):
     state, client_state = {"params": torch.arange(6.0)}, {"control": torch.ones(2, 3)}
     saved = checkpoint.Checkpoint(
         run_id="run",
+        identity={},
         state=RunState(round=1, state=state, client_state=client_state),
         entries=[{"round": 0}],
         executor={"chunk": 1},

@@ -122,12 +122,7 @@ BAD = {
     "a truth for a number": ("rounds = 2", "rounds = true", 0, ["'federation.rounds'", "valid integer"]),
     "a text for a number": ("rounds = 2", 'rounds = "2"', 0, ["'federation.rounds'", "valid integer"]),
     "a part for a whole": ("rounds = 2", "rounds = 2.0", 0, ["'federation.rounds'", "valid integer"]),
-    "a number for a name": (
-        "clients = 5",
-        "clients = 5\n[budget]\nexamples = true",
-        2,
-        ["'budget.examples'"],
-    ),
+    "a switch for a number": ("clients = 5", "clients = true", 0, ["'federation.clients'"]),
     "cohort > clients": ("clients = 5", "clients = 5\ncohort = 6", -1, ["cohort 6 is larger than clients 5"]),
     "primary never measured": (
         'primary = "unseen-concept/category/accuracy"',

@@ -491,7 +491,7 @@ def test_rows_without_a_rank_are_folded_away(fedbench, small, visit, tmp_path):
     shutil.copytree(RECORDS / one_seed.relative_to("records"), tmp_path / "boards" / one_seed)
     assert fedbench(*small)[0] == 0
     page = visit(tmp_path / "boards" / "site", "boards/small/index.html")
-    assert [text.split()[0] for text in shown(page)] == ["centralized", "fedavg", "local", "start"]
+    assert [text.split()[0] for text in shown(page)] == ["local", "centralized", "fedavg", "start"]
     summary = page.locator("summary", has_text="without a rank")
     assert summary.inner_text() == "1 row without a rank"
     summary.press("Enter")
@@ -501,7 +501,7 @@ def test_rows_without_a_rank_are_folded_away(fedbench, small, visit, tmp_path):
     search.fill("fedprox")
     assert [text.split()[0] for text in shown(page)] == ["fedprox"], "a match unfolds"
     search.fill("")
-    assert [text.split()[0] for text in shown(page)] == ["centralized", "fedavg", "local", "start"]
+    assert [text.split()[0] for text in shown(page)] == ["local", "centralized", "fedavg", "start"]
 
 
 def test_a_site_elsewhere_takes_its_records_along(fedbench, small, tmp_path):

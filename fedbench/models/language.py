@@ -96,7 +96,7 @@ class LanguageModel:
     @cached_property
     def _before(self) -> list[int]:
         """The ids of what stands before an image; a list, since a cached tensor keeps the inference mode."""
-        return self._ids([self.backbone.chat_template.before])[0]
+        return self._ids([""], before=self.backbone.chat_template.before)[0]
 
     def position_ids(self, index: Tensor) -> Tensor:
         """The LLM's position ids of tokens ``index`` [...] of a sequence that begins with an image: the

@@ -187,7 +187,10 @@ class Record(RecordSection):
         None, description="code, content and machine that the numbers come from; null: not recorded"
     )
     contract: Contract | None = Field(
-        None, description="what the method let travel; null: rewards travel, or it was not recorded"
+        None,
+        # a record from before has no such key, and its record_id is the hash of the keys it has
+        exclude_if=lambda contract: contract is None,
+        description="what the method let travel; absent: rewards travel, or it was not recorded",
     )
     rounds: Rounds = Field(description="what happened in each round, what it cost and what was measured")
     final: dict[str, Measure] = Field({}, description="measures of the last models, by name")
