@@ -6,6 +6,9 @@ from pydantic import Field
 
 from fedbench.results.section import RecordSection
 
+CONTENT = ("data", "partition", "backbone")
+"""What a run works on, in the order in which differences are named."""
+
 
 class PackageCode(RecordSection):
     """The code of a package that had a part in the run's numbers."""
@@ -58,7 +61,7 @@ def changed_content(old: Identity | None, new: Identity) -> str:
     """Name the first of data, partition and backbone whose content differs; empty if none is known to."""
     if old is None:
         return ""
-    for what in ("data", "partition", "backbone"):
+    for what in CONTENT:
         was, present = (getattr(identity, f"{what}_sha256") for identity in (old, new))
         if was and present and was != present:
             return f"with other content of its {what} ({was[:8]}, now {present[:8]})"

@@ -7,9 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from fedbench.fingerprint import sha256_json
+from fedbench.results.identity import CONTENT
 from fedbench.results.records import Record
-
-PARTS = ("data", "partition", "backbone")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +49,7 @@ class Setting:
 
 
 def _first_difference(one: Sequence[str], other: Sequence[str]) -> str:
-    pairs = zip(PARTS, one, other, strict=True)
+    pairs = zip(CONTENT, one, other, strict=True)
     return next((f"{part} ({a[:8]} and {b[:8]})" for part, a, b in pairs if a != b), "")
 
 
@@ -64,7 +63,7 @@ def setting_of(record: Record) -> Setting:
     return Setting(
         scenario=record.scenario.fingerprint,
         named=(data.fingerprint, data.partition_fingerprint, data.backbone_fingerprint),
-        content=known if len(known) == len(PARTS) else None,
+        content=known if len(known) == len(CONTENT) else None,
         numerics=record.numerics,
     )
 
