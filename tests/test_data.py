@@ -311,7 +311,7 @@ def test_a_user_without_a_home_is_told_what_to_set(monkeypatch):
     def nowhere(name):
         raise RuntimeError("could not determine the home directory")
 
-    monkeypatch.delenv("FEDBENCH_CACHE")
+    monkeypatch.delenv("FEDBENCH_CACHE", raising=False)
     monkeypatch.setattr("fedbench.data.features.user_cache_path", nowhere)
     with pytest.raises(UsageError, match="no folder for caches: this user has no home — set FEDBENCH_CACHE"):
         cache_folder()
