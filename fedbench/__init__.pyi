@@ -26,6 +26,7 @@ from .api.local_rule import Signals as Signals
 from .api.metrics import Costs as Costs
 from .api.metrics import Measure as Measure
 from .api.metrics import Metric as Metric
+from .api.options import Location as Location
 from .api.options import Options as Options
 from .api.options import validated as validated
 from .api.phase import Phase as Phase

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -38,11 +38,10 @@ class Attempt:
         device: torch.device,
         plugins: Plugins,
         observer: Observer,
-        command: Sequence[str],
     ) -> None:
         self.job, self.bench, self.device = job, bench, device
         self.identity = identify(job, bench.content)
-        self.plugins, self.observer, self.command = plugins, observer, command
+        self.plugins, self.observer = plugins, observer
         self.checkpoints = job.folder / CHECKPOINTS
         self.clock = RunClock()
         self.entries: list[RoundEntry] = []
@@ -174,9 +173,7 @@ class Attempt:
             seconds=self.clock.seconds(),
             resumed=self.resumed,
         )
-        record = make_record(
-            self.job, facts, status=status, ending=ending, device=self.device, command=self.command
-        )
+        record = make_record(self.job, facts, status=status, ending=ending, device=self.device)
         write_round_log(self.job.folder, self.entries)
         path = write_record(self.job.folder, record, replace=True)
         event = RunEnd(**self.about, status=status, record=path)

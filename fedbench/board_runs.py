@@ -11,7 +11,6 @@ from fedbench.catalog import Catalog
 from fedbench.errors import FedbenchError, UsageError, suggest
 from fedbench.jobs import Job, plan_jobs
 from fedbench.leaderboard.boards import Board
-from fedbench.leaderboard.commands import run_command
 from fedbench.leaderboard.contest import BoardScenario, Contest
 from fedbench.results.anchors import sole_provider
 from fedbench.results.layout import run_id
@@ -85,35 +84,20 @@ def missing_jobs(jobs: Iterable[Job], runs: Iterable[RunSummary]) -> list[Job]:
     return [job for job in jobs if job.run_id not in there]
 
 
-def run_board(
-    jobs: Iterable[Job], runner: Runner, contest: Contest
-) -> tuple[list[Path], list[FedbenchError]]:
+def run_board(jobs: Iterable[Job], runner: Runner) -> tuple[list[Path], list[FedbenchError]]:
     """Run every job that isn't done; the paths of the records, and what failed.
 
     A run that fails stops no other, and one that another process is at is passed over, so that several
-    processes may fill a board together. Each record names the command of its own run.
+    processes may fill a board together.
     """
     from fedbench.runner import Busy, run_jobs
 
     paths, failures = [], []
     for job in jobs:
-        runner.command = [*command_of(job, contest), "--executor", runner.executor]
         done, failed = run_jobs(runner, [job])
         paths += done
         failures += [error for error in failed if not isinstance(error, Busy)]
     return paths, failures
-
-
-def command_of(job: Job, contest: Contest) -> list[str]:
-    """The command that makes the record of ``job`` alone."""
-    return run_command(
-        method=job.method_entry.name,
-        plugin=job.method_entry.plugin.name,
-        installed=contest.methods,
-        scenarios=[job.scenario.name],
-        seeds=[job.seed],
-        options=job.options.model_dump(mode="json", exclude_defaults=True),
-    )
 
 
 def _methods(contest: Contest, catalog: Catalog) -> list[str]:

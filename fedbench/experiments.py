@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from fedbench.catalog import Catalog
 from fedbench.errors import UsageError, suggest
-from fedbench.federation.executor_choice import EXECUTORS, ExecutorName
+from fedbench.federation.executor_choice import parse_executor
 from fedbench.installed import installed_catalog
 from fedbench.jobs import Job
 from fedbench.matrix import MatrixRequest, MatrixResult, ScenarioLike
@@ -34,7 +34,8 @@ def run(
     changes: Mapping[str, Any] | None = None,
     output: str | Path = OUTPUT,
     device: Device = "auto",
-    executor: ExecutorName = "auto",
+    executor: str = "auto",
+    threads: int | None = None,
     again: bool = False,
     progress: bool = True,
     catalog: Catalog | None = None,
@@ -61,7 +62,10 @@ def run(
         ``"auto"`` takes a CUDA device if there is one.
     executor
         How many clients are trained at once: ``"auto"`` follows a rule from the scenario's numbers,
-        ``"serial"`` takes one, ``"batched"`` the cohort, ``"fastest"`` times both first.
+        ``"serial"`` takes one, ``"batched"`` the cohort, ``"batched:4"`` four, ``"fastest"`` times serial
+        against batched first.
+    threads
+        Threads of the CPU to compute with; as many as torch has when absent.
     again
         Whether to run it even if its record is there; the old one stays as ``replaced-0001.json``.
     progress
@@ -100,9 +104,9 @@ def run(
         catalog,
         device=device,
         executor=executor,
+        threads=threads,
         again=again,
         progress=progress,
-        command=request.command(device, executor),
     )
     path = runner.run(job)
     if runner.reused:
@@ -119,11 +123,11 @@ def run_matrix(
     changes: Mapping[str, Any] | None = None,
     output: str | Path = OUTPUT,
     device: Device = "auto",
-    executor: ExecutorName = "auto",
+    executor: str = "auto",
+    threads: int | None = None,
     again: bool = False,
     progress: bool = True,
     catalog: Catalog | None = None,
-    command: Sequence[str] = (),
 ) -> MatrixResult:
     """Run every method on every scenario with every seed; what is done already is loaded instead.
 
@@ -136,9 +140,7 @@ def run_matrix(
         The matrix; the first method's usual scenario when none is named.
     options
         Method options; ``"method.key"`` goes to that method only, ``"key"`` to every method.
-    command
-        What the records say made them; the equivalent ``fedbench run`` when absent.
-    changes, output, device, executor, again, progress, catalog
+    changes, output, device, executor, threads, again, progress, catalog
         As :func:`run` takes them.
 
     Raises
@@ -163,9 +165,9 @@ def run_matrix(
         catalog,
         device=device,
         executor=executor,
+        threads=threads,
         again=again,
         progress=progress,
-        command=command or request.command(device, executor),
     )
     from fedbench.runner import run_jobs
 
@@ -204,18 +206,18 @@ def make_runner(
     catalog: Catalog,
     *,
     device: Device = "auto",
-    executor: ExecutorName = "auto",
+    executor: str = "auto",
+    threads: int | None = None,
     again: bool = False,
     progress: bool = True,
-    command: Sequence[str] = (),
 ) -> Runner:
-    """Make a runner that reports on stderr if ``progress``; :class:`UsageError` for an unknown name.
-
-    ``command`` is what its records say made them.
-    """
-    for what, name, names in (("device", device, DEVICES), ("executor", executor, EXECUTORS)):
-        if name not in names:
-            raise UsageError(f"unknown {what} {name!r}", fix=suggest(str(name), names))
+    """Make a runner that reports on stderr if ``progress``; :class:`UsageError` for an unknown name."""
+    if device not in DEVICES:
+        raise UsageError(f"unknown device {device!r}", fix=suggest(str(device), DEVICES))
+    parse_executor(executor)
+    if threads is not None and threads < 1:
+        raise UsageError(f"threads {threads}", why="at least one computes")
+    from fedbench.federation.executors import asked_executor
     from fedbench.observers import Silent
     from fedbench.progress import Progress
     from fedbench.runner import Runner, choose_device
@@ -223,8 +225,8 @@ def make_runner(
     return Runner(
         catalog=catalog,
         device=choose_device(device),
-        executor=executor,
+        executor=asked_executor(executor),
+        threads=threads,
         observer=Progress() if progress else Silent(),
-        command=command,
         again=again,
     )

@@ -1,8 +1,7 @@
-"""A matrix of runs: what is asked for, its jobs and its command; and what came of it."""
+"""A matrix of runs: what is asked for, its jobs; and what came of it."""
 
 from __future__ import annotations
 
-import json
 import operator
 import os
 import tempfile
@@ -11,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
 
-from fedbench.api.options import format_value
 from fedbench.api.scenario import Scenario
 from fedbench.catalog import Catalog
 from fedbench.errors import FedbenchError, UsageError
@@ -82,18 +80,6 @@ class MatrixRequest:
         _check_writable(output)
         return jobs
 
-    def command(self, device: str, executor: str) -> list[str]:
-        """The words of the ``fedbench run`` that makes the same runs."""
-        words = [word for method in self.methods for word in ("-m", method)]
-        changes = dict(self.changes)
-        for scenario in self.scenarios:
-            words += ["-s", scenario.name if isinstance(scenario, Scenario) else str(scenario)]
-            changes |= scenario.changes if isinstance(scenario, Scenario) else {}
-        words += ["--seeds", ",".join(map(str, self.seeds))]
-        words += [word for key, value in self.options.items() for word in ("-o", f"{key}={_text(value)}")]
-        words += [word for key, value in changes.items() for word in ("--set", f"{key}={_text(value)}")]
-        return ["fedbench", "run", *words, "--device", device, "--executor", executor]
-
 
 @dataclass(frozen=True)
 class MatrixResult(Sequence[Record]):
@@ -147,11 +133,6 @@ def _seed(value: int) -> int:
     if seed > MOST_SEED:
         raise UsageError(f"seed {value}", why=f"seeds go up to {MOST_SEED}")
     return seed
-
-
-def _text(value: Any) -> str:
-    """An option's value as the command line takes it."""
-    return format_value(json.loads(json.dumps(value, default=str)))
 
 
 def _check_writable(output: Path) -> None:

@@ -8,8 +8,7 @@ measure must agree within the standard error that the new run gives.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -25,9 +24,10 @@ from fedbench.errors import FedbenchError
 from fedbench.federation.executors import Executor
 from fedbench.jobs import Job, plan_jobs
 from fedbench.observers import Observer, Silent
+from fedbench.results.identity import Identity
 from fedbench.results.records import Record, RoundEntry
 from fedbench.results.store import read_record
-from fedbench.runner import Runner, choose_device
+from fedbench.runner import Runner, choose_device, computing_with
 from fedbench.runs.protocol import ProgressCallbacks
 
 FIRST = 2
@@ -56,9 +56,8 @@ class Replayer:
 
     def _again(self, path: Path, compare: Callable[[Record, bool], str]) -> str:
         record = read_record(path)
-        threads = _recorded_threads(record)
         try:
-            with _threads(threads or torch.get_num_threads()):
+            with computing_with(_recorded_threads(record)):
                 return compare(record, self._is_same_hardware(record))
         except FedbenchError as error:
             return f"it can't be run here: {error}"
@@ -75,9 +74,9 @@ class Replayer:
 
     def _everything(self, record: Record, same: bool) -> str:
         with TemporaryDirectory() as folder:
-            job, executor = self._job(record, Path(folder)), _recorded_executor(record)
-            path = self._runner(record).run(job, executor)
-            again = read_record(path)
+            runner = self._runner(record)
+            runner.executor = _recorded_executor(record) or "auto"
+            again = read_record(runner.run(self._job(record, Path(folder))))
         if len(again.rounds) != len(record.rounds):
             return f"it has {len(record.rounds)} rounds, a run has {len(again.rounds)}"
         return (
@@ -135,30 +134,33 @@ def hardware_class(environment: Mapping[str, Any]) -> tuple[Any, ...]:
 
 def _recorded_executor(record: Record) -> Executor | None:
     """The recorded executor, if it is a possible one; another may round differently."""
-    recorded = record.environment.get("executor")
-    if not isinstance(recorded, dict) or recorded.get("name") not in ("serial", "batched"):
+    name, chunk = _arithmetic(record).executor, _arithmetic(record).chunk
+    if name not in ("serial", "batched") or not 1 <= (chunk or 0) <= len(record.data.client_examples):
         return None
-    chunk, most = recorded.get("chunk"), len(record.data.client_examples)
-    if not isinstance(chunk, int) or not 1 <= chunk <= most:
-        return None
-    return Executor(name=recorded["name"], chunk=chunk)
+    return Executor(name=name, chunk=chunk or 1)
 
 
 def _recorded_threads(record: Record) -> int | None:
     """The recorded number of threads, if there are so many here; another number may round differently."""
-    count = record.environment.get("threads")
-    return count if isinstance(count, int) and 1 <= count <= (os.cpu_count() or 1) else None
+    count = _arithmetic(record).threads
+    return count if 1 <= (count or 0) <= (os.cpu_count() or 1) else None
 
 
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """Run with ``count`` threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+def _arithmetic(record: Record) -> Identity:
+    """The identity with executor, chunk and threads; those of the environment for a record from before the
+    identity had them."""
+    if record.identity and record.identity.executor:
+        return record.identity
+    environment = dict(record.environment)
+    executor = environment.get("executor")
+    noted = executor if isinstance(executor, Mapping) else {}
+    found = {
+        "executor": noted.get("name"),
+        "chunk": noted.get("chunk"),
+        "threads": environment.get("threads"),
+    }
+    kinds = {"executor": str, "chunk": int, "threads": int}
+    return Identity(**{key: value for key, value in found.items() if type(value) is kinds[key]})
 
 
 def _rounds(recorded: Sequence[RoundEntry], fresh: Sequence[RoundEntry], same: bool) -> str:

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
-from fedbench.api.options import Options, validated
+from fedbench.api.options import Options, locations, validated
 from fedbench.api.scenario import Part, PartName, Scenario
 from fedbench.api.specs import MetricSpec
+from fedbench.errors import UsageError
+from fedbench.fingerprint import sha256_json
 from fedbench.plugins import Plugin
 from fedbench.registry import Entry, Registry
 
@@ -25,7 +29,7 @@ class ResolvedPart:
     entry: Entry[Any]
     """The spec of that name and the plugin that provides it."""
     options: Options
-    """The part's options, validated."""
+    """The part's options, validated; paths of files of the user's own are absolute."""
     pin_fix: str = ""
     """What to do about content that is not the pinned one, where it isn't to install the package again."""
 
@@ -64,6 +68,13 @@ class ResolvedScenario:
     reward_backbones: Mapping[str, ResolvedPart]
     """By their parts' JSON: the backbones that reward models are built on, beside the policy's."""
 
+    @cached_property
+    def key(self) -> str:
+        """A hash that equal scenarios share whose files lie at the same places."""
+        parts = (self.backbone, self.data, self.partition, *self.reward_backbones.values())
+        options = [part.options.model_dump(mode="json") for part in parts]
+        return sha256_json([self.scenario.fingerprint, str(self.scenario.folder.absolute()), options])
+
     @property
     def plugins(self) -> tuple[Plugin, ...]:
         """The plugins that provide the scenario's parts and metrics."""
@@ -84,7 +95,7 @@ def resolve_parts(
             title=name,
             part=part,
             entry=registries[name][part.name],
-            options=_options(name, part, registries[name]),
+            options=_options(name, part, registries[name], scenario.folder),
             pin_fix=f"if --set is why, add --set {name}.sha256=none" if scenario.modified else "",
         )
         for name, part in scenario.parts.items()
@@ -99,12 +110,37 @@ def resolve_reward_backbones(scenario: Scenario, backbones: Registry[Any]) -> di
             title="a reward model's backbone",
             part=part,
             entry=backbones[part.name],
-            options=_options("backbone", part, backbones),
+            options=_options("backbone", part, backbones, scenario.folder),
         )
         for part in (model.backbone for model in models)
         if part
     }
 
 
-def _options(kind: PartName, part: Part, registry: Registry[Any]) -> Options:
-    return validated(registry[part.name].options, part.options, f"{kind} {part.name!r}")
+def _options(kind: PartName, part: Part, registry: Registry[Any], folder: Path) -> Options:
+    """Validate the options and the places of files that ``part`` gives; each has a section of its own."""
+    model, what = registry[part.name].options, f"{kind} {part.name!r}"
+    places = locations(model)
+    for key in part.options:
+        if key in places:
+            raise UsageError(
+                f"{what}: option {key!r} says where files lie",
+                why="they may be moved, so that is no part of what is compared",
+                fix=f"name it {kind}.files.{key} instead of {kind}.options.{key}",
+            )
+    for key in part.files:
+        if key not in places:
+            raise UsageError(
+                f"{what} has no files {key!r}",
+                why=f"its files are: {', '.join(places) or 'none'}",
+                fix=f"other options stand in {kind}.options",
+            )
+    located = {key: _located(place, folder) for key, place in part.files.items()}
+    return validated(model, {**part.options, **located}, what)
+
+
+def _located(place: str, folder: Path) -> str:
+    """The absolute path of what lies at ``place``, from ``folder`` on; an id on the Hub stays as it is."""
+    path = Path(place).expanduser()
+    own = path.is_absolute() or place.startswith(".") or (folder / path).exists()
+    return str((folder / path).absolute()) if own else place

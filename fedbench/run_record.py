@@ -7,11 +7,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import reduce
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from fedbench.api.metrics import Costs
+from fedbench.catalog import FILE
 from fedbench.environment import describe, device_class, device_name
 from fedbench.federation.executors import Executor
 from fedbench.jobs import Job
@@ -28,6 +30,7 @@ from fedbench.results.records import (
     Spread,
     Status,
 )
+from fedbench.results.run_command import run_command
 from fedbench.runs.inputs import ContentHashes
 
 DTYPE = torch.float32
@@ -63,7 +66,6 @@ def make_record(
     status: Status,
     ending: Mapping[str, Any],
     device: torch.device,
-    command: Sequence[str],
 ) -> Record:
     """Make the sealed record of ``job``; ``ending``: the fields that its end gives, measures or an error."""
     rounds = list(facts.rounds)
@@ -98,7 +100,7 @@ def make_record(
         environment=describe()
         | describe_place(device)
         | {"executor": asdict(facts.executor) if facts.executor else {}},
-        command=repeatable(command, facts.executor),
+        command=_command(job, facts.executor, device),
         **ending,
     ).sealed()
 
@@ -129,11 +131,29 @@ def _whole(facts: RunFacts, device: torch.device) -> Identity:
     )
 
 
-def repeatable(command: Sequence[str], executor: Executor | None) -> list[str]:
-    """The command with the executor that a measurement chose: another measurement may choose another."""
-    if executor is None or executor.chosen != "measurement":
-        return list(command)
-    return [executor.name if word == "fastest" else word for word in command]
+def _command(job: Job, executor: Executor | None, device: torch.device) -> list[str]:
+    """The command that makes this record alone, with the same bits on such a device: it names the clients in
+    a pass and the threads, whatever they were chosen by. Paths are as :func:`_portable` has them."""
+    entry = job.scenario_entry
+    changes = dict(job.scenario.changes)
+    changes |= {key: _portable(place) for key, place in job.scenario.moves.items()}
+    words = run_command(
+        methods=[job.method_entry.qualified],
+        scenarios=[_portable(str(entry.spec.path)) if entry.plugin is FILE else entry.qualified],
+        seeds=[job.seed],
+        options=job.options.model_dump(mode="json", exclude_defaults=True),
+        changes=changes,
+    )
+    words += ["--device", device.type]
+    words += ["--executor", executor.word] if executor else []
+    return [*words, "--threads", str(torch.get_num_threads())]
+
+
+def _portable(path: str) -> str:
+    """The path, or its last part if it leads out of the working folder: a record names no folder of the
+    machine that it was made on."""
+    way = Path(path)
+    return way.name if way.is_absolute() or ".." in way.parts else path
 
 
 def describe_place(device: torch.device) -> dict[str, Any]:

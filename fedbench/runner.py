@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,8 +18,7 @@ from fedbench.catalog import Catalog
 from fedbench.data.features import FeatureCache
 from fedbench.errors import FedbenchError, UsageError
 from fedbench.federation import checkpoint
-from fedbench.federation.executor_choice import ExecutorName
-from fedbench.federation.executors import Executor
+from fedbench.federation.executors import AskedExecutor
 from fedbench.files import remove_partial
 from fedbench.jobs import Job
 from fedbench.observers import Observer, Silent
@@ -65,7 +64,7 @@ def check_jobs(jobs: Iterable[Job], say: Callable[[str], None]) -> None:
     planned = list(jobs)
     for job in {(job.method_entry.qualified, job.options.model_dump_json()): job for job in planned}.values():
         job.method_entry.create(job.options)
-    for job in {job.scenario.fingerprint: job for job in planned}.values():
+    for job in {job.resolved.key: job for job in planned}.values():
         inputs = load_inputs(job.resolved, say)
         CHECKS[job.scenario.track](inputs)
         FeatureCache.default().check(inputs.backbone.encoder, inputs.content.images)
@@ -81,12 +80,12 @@ class Runner:
     """What is installed; its plugins hear of every event."""
     device: torch.device
     """Where everything is computed."""
-    executor: ExecutorName = "auto"
+    executor: AskedExecutor = "auto"
     """How many clients are trained at once."""
+    threads: int | None = None
+    """Threads of the CPU to compute with; as many as torch has when None."""
     observer: Observer = field(default_factory=Silent)
     """Follows the runs."""
-    command: Sequence[str] = ()
-    """What the records say made them."""
     again: bool = False
     """Whether jobs that have a record are run again beside it."""
     reused: int = field(default=0, init=False)
@@ -103,10 +102,9 @@ class Runner:
         inputs = self.inputs(resolved)
         return self._kept(self._benches, resolved, lambda: prepare(inputs, self.device, self.observer.say))
 
-    def run(self, job: Job, executor: Executor | None = None) -> Path:
+    def run(self, job: Job) -> Path:
         """Run one job, or take it up where it stopped; the path of its completed record.
 
-        ``executor``: one to train with, such as a record's, instead of the runner's choice.
         A record that is there already is used if it was made with the same code on the same content; else
         the job is run again, and the old record stays beside the new one.
 
@@ -114,6 +112,10 @@ class Runner:
         on any other error one with status ``failed``. Errors are :class:`FedbenchError`, what asks for what
         can't be :class:`RunRefused`.
         """
+        with computing_with(self.threads):
+            return self._run(job)
+
+    def _run(self, job: Job) -> Path:
         if not self._is_done(job, self.observer.say):
             method = f"method {job.method_entry.name!r} of plugin {job.method_entry.plugin.title}"
             with _refused(job), self._preserved(method):
@@ -124,27 +126,26 @@ class Runner:
                 # another process may have finished it meanwhile
                 if not self._is_done(job, lambda line: None):
                     with _refused(job), self._preserved(method):
-                        return self._attempt(job, bench, executor)
+                        return self._attempt(job, bench)
         self.reused += 1
         checkpoint.discard(job.folder / CHECKPOINTS)
         return job.record
 
     def _kept(self, kept: dict[str, T], resolved: ResolvedScenario, make: Callable[[], T]) -> T:
         """What belongs to the scenario, made unless it is that of the last one asked for."""
-        scenario = resolved.scenario
-        if scenario.fingerprint not in kept:
+        if resolved.key not in kept:
             kept.clear()
             try:
-                kept[scenario.fingerprint] = make()
+                kept[resolved.key] = make()
             except FedbenchError:
                 raise
             except Exception as error:
                 raise FedbenchError(
-                    f"scenario {scenario.title} can't be prepared",
+                    f"scenario {resolved.scenario.title} can't be prepared",
                     why=f"{type(error).__name__}: {error}",
                     fix="FEDBENCH_DEBUG=1 shows where",
                 ) from error
-        return kept[scenario.fingerprint]
+        return kept[resolved.key]
 
     def _is_done(self, job: Job, say: Callable[[str], None]) -> bool:
         """Whether the job has a record that may be used; says why not, if it has one that may not."""
@@ -166,7 +167,7 @@ class Runner:
         """Restore the process's state after ``who`` was at work, and say what it had changed."""
         return preserved(lambda state: self.observer.say(f"{who} changed {state}, which is restored"))
 
-    def _attempt(self, job: Job, bench: Bench, executor: Executor | None) -> Path:
+    def _attempt(self, job: Job, bench: Bench) -> Path:
         """Run the job under its lock."""
         remove_partial(job.folder)
         attempt = Attempt(
@@ -175,9 +176,19 @@ class Runner:
             device=self.device,
             plugins=self.catalog.plugins,
             observer=self.observer,
-            command=self.command,
         )
-        return attempt.run(executor or self.executor)
+        return attempt.run(self.executor)
+
+
+@contextmanager
+def computing_with(threads: int | None) -> Iterator[None]:
+    """Compute with so many threads in the block; with torch's own number if None."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class Busy(FedbenchError):

@@ -52,8 +52,9 @@ def test_a_board_is_filled_and_then_there_is_nothing_to_do(fedbench, board, tmp_
         str(records / "tiny@1" / method / "seed-0" / "record.json") for method in ("start", "fedavg")
     }
     record = json.loads((records / "tiny@1" / "fedavg" / "seed-0" / "record.json").read_text())
-    command = ["fedbench", "run", "-m", "fedavg", "-s", "tiny", "--seeds", "0", "--executor", "auto"]
-    assert record["command"] == command
+    threads = str(record["identity"]["threads"])
+    command = "fedbench run -m baselines/fedavg -s tiny-scenario/tiny --seeds 0 --device cpu"
+    assert " ".join(record["command"]) == f"{command} --executor batched:3 --threads {threads}"
     assert rows(fedbench, *asked)[0] == []
     found, err = rows(fedbench, *asked[:4])
     assert "2 of 10 runs have records" in err and (0, "fedavg", "to run") not in found

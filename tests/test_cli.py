@@ -88,7 +88,10 @@ BAD_RUNS = {
     "too many seeds": (["-m", "fedavg", "--seeds", "0-99999999999"], "more than 1000 seeds"),
     "no seeds": (["-m", "fedavg", "--seeds", "3-1"], "--seeds '3-1' names no seed"),
     "device": (["-m", "fedavg", "--device", "tpu"], "'--device': 'tpu' is not one of 'auto', 'cpu', 'cuda'"),
-    "executor": (["-m", "fedavg", "--executor", "ray"], "'ray' is not one of 'auto', 'serial', 'batched'"),
+    "executor": (
+        ["-m", "fedavg", "--executor", "ray"],
+        "unknown executor 'ray' — there are: auto, batched, fastest, serial",
+    ),
     "unknown switch": (["-m", "fedavg", "--outptu", "x"], "No such option '--outptu'"),
     "stray argument": (["-m", "fedavg", "fedprox"], "unexpected extra argument (fedprox) — see `fedbench"),
 }

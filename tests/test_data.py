@@ -257,6 +257,7 @@ def _count(folder: str, log: str) -> None:
     FeatureCache(Path(folder)).get("enc", "img", compute)
 
 
+@pytest.mark.slow
 def test_processes_share_one_computation(tmp_path):
     log = tmp_path / "log"
     context = multiprocessing.get_context("spawn")

@@ -2,21 +2,23 @@
 
 from dataclasses import asdict, replace
 from itertools import count
+from typing import get_args
 
 import pytest
 
 from fedbench.api.aggregator import Aggregator
 from fedbench.api.scenario import Training
+from fedbench.errors import UsageError
 from fedbench.federation import executors
 from fedbench.federation.executor_choice import (
     EXAMPLES_IN_A_PASS,
     EXECUTORS,
     NUMBERS_IN_A_PASS,
+    ChosenBy,
     chunk_by_rule,
 )
-from fedbench.federation.executors import Executor, make_executor
+from fedbench.federation.executors import Executor, asked_executor, make_executor
 from fedbench.federation.plan import plan
-from fedbench.run_record import repeatable
 from fedbench.testing.toy import ToyTask, toy_setup
 
 TRAINING = Training(optimizer="adamw", lr=0.01, batch_size=4, schedule="constant")
@@ -105,9 +107,30 @@ def test_the_rule_bounds_what_one_pass_takes(device_type):
     assert chunk(0, 16, 1) == 1
 
 
-def test_a_recorded_command_names_what_a_measurement_chose():
-    command = ["fedbench", "run", "-m", "fedavg", "--executor", "fastest"]
-    chosen = Executor(name="serial", chunk=1, chosen="measurement")
-    assert repeatable(command, chosen) == [*command[:-1], "serial"]
-    by_rule = ["fedbench", "run", "--executor", "auto"]
-    assert repeatable(by_rule, Executor(name="batched", chunk=3, chosen="rule")) == by_rule
+@pytest.mark.parametrize("chunk", [1, 2, 7])
+@pytest.mark.parametrize("chosen", get_args(ChosenBy))
+def test_a_recorded_command_names_the_clients_in_a_pass_whatever_chose_them(make, chunk, chosen):
+    executor = Executor(name="batched" if chunk > 1 else "serial", chunk=chunk, chosen=chosen)
+    again = make(asked_executor(executor.word), clients=7)
+    assert (again.name, again.chunk) == (executor.name, chunk)
+
+
+def test_no_more_clients_are_in_a_pass_than_there_are(make):
+    assert make(asked_executor("batched:9")).chunk == 3
+    assert asdict(make(asked_executor("batched:9"), clients=1))["name"] == "serial"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("quickest", "unknown executor 'quickest' — there are: auto, batched, fastest, serial"),
+        ("batchd", "unknown executor 'batchd' — did you mean 'batched'?"),
+        ("batched:0", "unknown executor 'batched:0' — batched:4 takes four clients in one pass"),
+        ("serial:2", "unknown executor 'serial:2' — batched:4 takes four clients in one pass"),
+        ("", "unknown executor ''"),
+    ],
+)
+def test_an_executor_that_is_none_is_refused(text, said):
+    with pytest.raises(UsageError) as refused:
+        asked_executor(text)
+    assert str(refused.value).startswith(said)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from conftest import example_record
 
 import fedbench
@@ -39,8 +40,9 @@ def test_options_changes_and_scenarios_of_ones_own_are_in_the_record(here, tiny)
     record = fedbench.run("fedprox", "tiny", changes=changes, progress=False, device="cpu", **options)
     assert record.method.options == options and record.scenario.changes == changes
     assert len(record.rounds) == 2
-    asked = "fedbench run -m fedprox -s tiny --seeds 0 -o mu=0.5 --set federation.rounds=1"
-    assert " ".join(record.command) == f"{asked} --device cpu --executor auto"
+    asked = "fedbench run -m baselines/fedprox -s tiny-scenario/tiny --seeds 0 -o mu=0.5"
+    place = f"--set federation.rounds=1 --device cpu --executor batched:3 --threads {torch.get_num_threads()}"
+    assert " ".join(record.command) == f"{asked} {place}"
 
 
 def folder_of(scenario, **more):

@@ -15,8 +15,8 @@ from fedbench.api.scenario import load_scenario
 from fedbench.catalog import Catalog
 from fedbench.cli.main import main
 from fedbench.errors import UsageError
-from fedbench.matrix import MatrixRequest
 from fedbench.plugins import Plugins
+from fedbench.results.run_command import run_command
 from fedbench.results.statistics import interval
 from fedbench.runner import Runner
 
@@ -125,18 +125,18 @@ def test_a_sentence_that_no_longer_holds_stops_the_report(findings):
         holds(False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("finding", ["fed_cmp", "mor"])
 def test_every_study_can_be_run_and_its_command_typed(findings, finding, catalog, monkeypatch, capsys):
     for study in findings(f"{finding}.studies").STUDIES:
-        request = MatrixRequest.of(
-            catalog,
+        command = run_command(
             methods=study.methods,
             scenarios=study.scenarios,
-            seeds=0,
+            seeds=[0],
             options=study.options,
             changes=study.changes,
         )
-        monkeypatch.setattr(sys, "argv", [*request.command("auto", "batched"), "--dry-run"])
+        monkeypatch.setattr(sys, "argv", [*command, "--dry-run"])
         with pytest.raises(SystemExit) as exit:
             main()
         assert exit.value.code == 0, capsys.readouterr().err

@@ -2,7 +2,6 @@
 
 import json
 import socket
-from pathlib import Path
 
 import huggingface_hub.constants
 import numpy as np
@@ -490,9 +489,9 @@ def test_a_repository_in_the_local_cache_is_found_by_its_id_and_revision(offline
     "path", ["/nowhere/at/all", "./nowhere", "~/nowhere", "three/parts/here", "no folder"]
 )
 def test_what_is_neither_a_folder_nor_an_id_is_said(path, offline):
-    with pytest.raises(UsageError, match=f"there is no folder '{path}'.* — set backbone.options.path"):
+    with pytest.raises(UsageError, match=f"there is no folder '{path}'.* — set backbone.files.path"):
         qwen2_vl(Qwen2VL2B(path=path))
-    with pytest.raises(UsageError, match=f"there is no folder '{path}'.* — set data.options.path"):
+    with pytest.raises(UsageError, match=f"there is no folder '{path}'.* — set data.files.path"):
         mme_realworld(MMERealWorld(path=path))
 
 
@@ -530,7 +529,7 @@ def test_the_scenarios_say_what_the_papers_say():
 
 
 def test_a_client_is_a_subtask(shelf):
-    changes = {"data.options.path": str(shelf / "mme"), "data.options.held_out": HELD_OUT}
+    changes = {"data.files.path": str(shelf / "mme"), "data.options.held_out": HELD_OUT}
     scenario = load_scenario(SCENARIOS / "mor-mme-realworld.toml", changes)
     catalog = Catalog(Plugins(strict=True))
     resolved = catalog.resolve(scenario)
@@ -552,7 +551,7 @@ def test_without_the_hub_a_backbone_says_what_to_download(name, offline):
         entry.create(options)
     said = str(error.value)
     assert f"can't get the model '{options.path}'" in said and f"hf download {options.path}" in said
-    assert "--set backbone.options.path=FOLDER" in said
+    assert "--set backbone.files.path=FOLDER" in said
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -574,8 +573,8 @@ def test_the_scenarios_backbone_and_data_from_folders_of_ones_own(shelf, tmp_pat
     """What a run of the preference track does with them: asks, samples, scores and sources."""
     folder = tiny.qwen2_5_vl(tmp_path / "checkpoint")
     changes = {
-        "backbone.options.path": str(folder), "backbone.options.size": QWEN_SIZE,
-        "data.options.path": str(shelf / "mme"), "data.options.held_out": HELD_OUT,
+        "backbone.files.path": str(folder), "backbone.options.size": QWEN_SIZE,
+        "data.files.path": str(shelf / "mme"), "data.options.held_out": HELD_OUT,
     }  # fmt: skip
     scenario, catalog = (
         load_scenario(SCENARIOS / "mor-mme-realworld.toml", changes),
@@ -598,8 +597,8 @@ def test_the_scenarios_backbone_and_data_from_folders_of_ones_own(shelf, tmp_pat
 def test_fed_cmp_runs_end_to_end_on_tiny_checkpoints(blind, shelf, fedbench, tmp_path):
     words, sight = blind
     changes = {
-        "backbone.options.path": words, "backbone.options.vision_path": sight,
-        "backbone.options.dtype": "float32", "data.options.path": shelf / "cc12m", "data.options.test": 0.3,
+        "backbone.files.path": words, "backbone.files.vision_path": sight,
+        "backbone.options.dtype": "float32", "data.files.path": shelf / "cc12m", "data.options.test": 0.3,
         "federation.rounds": 2, "training.batch_size": 2, "training.hidden": 16,
     }  # fmt: skip
     arguments = [part for key, value in changes.items() for part in ("--set", f"{key}={value}")]
@@ -624,21 +623,29 @@ WAYS = {"mor.rounds": 1, "mor.steps": 1, "mor.width": 8, "mor.heads": 2, "mor.la
 def test_mor_runs_end_to_end_on_tiny_checkpoints(name, shelf, fedbench, tmp_path):
     """The whole track: reward models fitted, a router trained, GRPO steps, an evaluation, a record."""
     small = {"dtype": "float32", "size": QWEN_SIZE}
-    policy = small | {"path": str(tiny.qwen2_5_vl(tmp_path / "policy"))}
+    places = {
+        "qwen2-vl-2b": tiny.qwen2_vl(tmp_path / "qwen2"),
+        "qwen2.5-vl-3b": tiny.qwen2_5_vl(tmp_path / "qwen25"),
+        "llava-onevision-0.5b": tiny.llava_onevision(tmp_path / "llava"),
+    }
     models = [
-        {"architecture": "vlm", "backbone": {"name": "qwen2-vl-2b", "options": small | {"path": "qwen2"}}},
-        {"architecture": "vlm", "backbone": {"name": "qwen2.5-vl-3b", "options": small | {"path": "qwen25"}}},
-        {"architecture": "vlm", "backbone": {"name": "llava-onevision-0.5b", "options": {"path": "llava"}}},
+        {
+            "architecture": "vlm",
+            "backbone": {
+                "name": kind,
+                "options": small if kind.startswith("qwen") else {},
+                "files": {"path": place},
+            },
+        }
+        for kind, place in places.items()
     ]
-    tiny.qwen2_vl(Path("qwen2"))
-    tiny.qwen2_5_vl(Path("qwen25"))
-    tiny.llava_onevision(Path("llava"))
-    data = {"path": str(shelf / "mme"), "held_out": HELD_OUT}
+    data, place = {"held_out": HELD_OUT}, shelf / "mme"
     if name == "mor-domains":
         domains = {"detail": ["SVIT"], "medical": ["LLaVAMed"], "ocr": ["LLaVAR"]}
-        data = {"path": str(shelf / "vlfeedback"), "domains": domains}
-    changes = {"backbone.options": policy, "federation.rounds": 2, "policy.steps": 1, "policy.queries": 2}
+        data, place = {"domains": domains}, shelf / "vlfeedback"
+    changes = {"backbone.options": small, "federation.rounds": 2, "policy.steps": 1, "policy.queries": 2}
     changes |= {f"data.options.{key}": value for key, value in data.items()} | {"policy.max_tokens": 4}
+    changes |= {"data.files.path": place, "backbone.files.path": tiny.qwen2_5_vl(tmp_path / "policy")}
     changes |= {"rewards.models": models} if name == "mor-heterogeneous" else {}
     catalog = Catalog(Plugins(strict=True))
     (job,) = plan_jobs(

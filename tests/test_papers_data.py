@@ -139,7 +139,7 @@ def test_in_povid_the_untouched_answer_is_preferred(shelf):
     for pair in data.pairs:
         assert pair.prompt == "what is there?", "without the image's placeholder"
         assert pair.rejected == pair.chosen.replace("dog", "dog, a frisbee")
-    with pytest.raises(UsageError, match=r"names files .*'image' is text — set data.options.images"):
+    with pytest.raises(UsageError, match=r"names files .*'image' is text — set data.files.images"):
         from_povid(shelf, images=None)
 
 

@@ -8,7 +8,7 @@ import torch
 
 from fedbench.catalog import Catalog
 from fedbench.federation import executors
-from fedbench.federation.executors import Executor
+from fedbench.federation.executors import asked_executor
 from fedbench.jobs import plan_jobs
 from fedbench.plugins import Plugins
 from fedbench.replay import Replayer, hardware_class
@@ -179,10 +179,22 @@ def test_a_method_that_breaks_is_a_verdict(runs, replayer, monkeypatch):
     "executor", [{}, "batched", {"name": "rm -rf"}, {"name": "batched", "chunk": 10**9}, {"name": "batched"}]
 )
 def test_an_executor_that_is_none_is_not_used(forged, replayer, executor):
-    """The bits may differ under another executor; nothing else may."""
+    """The bits may differ under another executor; nothing else may. A record from before has no identity."""
 
     def odd(record):
         record["environment"].update(executor=executor, processor="another one", threads="many")
+        record["identity"] = None
+
+    assert replayer.replay(forged("fedavg", odd)) == ""
+
+
+@pytest.mark.parametrize(
+    "identity", [{"executor": "rm -rf"}, {"chunk": 10**9}, {"chunk": 0}, {"threads": 10**9}, {"threads": 0}]
+)
+def test_an_identity_that_can_not_be_is_not_used(forged, replayer, identity):
+    def odd(record):
+        record["environment"]["processor"] = "another one"
+        record["identity"].update(identity)
 
     assert replayer.replay(forged("fedavg", odd)) == ""
 
@@ -220,11 +232,11 @@ def two_threads(monkeypatch):
 def test_a_record_is_run_again_with_its_threads_and_chunks(catalog, passes, two_threads, tmp_path):
     """By a process that would itself use one thread, after a record that was made serially."""
     with two_threads():
-        path = one_run(catalog, tmp_path, Executor(name="batched", chunk=2))
+        path = one_run(catalog, tmp_path, "batched:2")
     made, again = passes.copy(), Replayer(catalog, rounds=1)
     assert {threads for _, threads in made} == {2} and {clients for clients, _ in made} == {2, 1}
     passes.clear()
-    assert again.reproduce(one_run(catalog, tmp_path / "serial", Executor(name="serial", chunk=1))) == ""
+    assert again.reproduce(one_run(catalog, tmp_path / "serial", "serial")) == ""
     assert set(passes) == {(1, 1)}
     passes.clear()
     assert again.reproduce(path) == "" and passes == made
@@ -261,7 +273,7 @@ def one_run(catalog, folder, executor):
     """The record of fedavg on the tiny scenario."""
     asked = {"methods": ["fedavg"], "scenarios": ["tiny"], "seeds": [0]}
     (job,) = plan_jobs(catalog, **asked, options={}, changes={}, output=folder)
-    return Runner(catalog, choose_device("cpu")).run(job, executor)
+    return Runner(catalog, choose_device("cpu"), asked_executor(executor)).run(job)
 
 
 def test_a_hardware_class_is_what_bits_depend_on():

@@ -196,7 +196,8 @@ def test_killed_at_random_moments(method, attempts, reference, tmp_path):
     run.assert_complete(whole)
 
 
-@pytest.mark.parametrize("method", mostly_slow(["mor", "fedavg-dpo"], "fedavg-dpo"))
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["mor", "fedavg-dpo"])
 def test_a_policys_training_killed_at_random_moments(method, attempts_at_policies, tmp_path):
     """In the middle of fitting, of the router, of a GRPO step; the reward models are fitted anew each time
     that they were not fitted to the end."""

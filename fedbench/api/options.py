@@ -5,13 +5,29 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
+from contextlib import suppress
+from typing import Annotated, Any, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
 
 from fedbench.errors import UsageError
 
 M = TypeVar("M", bound=BaseModel)
+
+_LOCATION = WithJsonSchema({"type": "location"})
+
+Location = Annotated[str, Field(min_length=1), _LOCATION]
+"""Where files lie: a path, or the id of a repository on the Hugging Face Hub.
+
+A scenario gives such options in the section ``files`` of its part, apart from the others: where files lie is
+no part of what is compared, what they hold is. A user's own path reaches the plugin as an absolute one.
+
+>>> from fedbench import Location, Options
+>>> class MyOptions(Options):
+...     folder: Location
+>>> MyOptions(folder="/data/x-rays").folder
+'/data/x-rays'
+"""
 
 
 class Options(BaseModel):
@@ -30,16 +46,21 @@ class Options(BaseModel):
 
 
 def parse_value(text: str) -> Any:
-    """A TOML value (``3``, ``1e-3``, ``true``, ``[1, 2]``), None for ``none``, or else the text itself.
+    """A value of TOML (``3``, ``1e-3``, ``true``, ``[1, 2]``) or JSON, None for ``none``, or else the text.
     Python's ``True``, ``False`` and ``None`` are understood, too."""
     if text in ("none", "None"):
         return None
     if text in ("True", "False"):
         return text == "True"
-    try:
+    with suppress(tomllib.TOMLDecodeError):
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
+    with suppress(json.JSONDecodeError):
+        return json.loads(text, parse_constant=_refused)
+    return text
+
+
+def _refused(constant: str) -> None:
+    raise json.JSONDecodeError("JSON has no such number", constant, 0)
 
 
 def format_value(value: Any) -> str:
@@ -91,6 +112,16 @@ def validated(model: type[M], values: Mapping[str, Any], what: str) -> M:
         if kind == "missing" and len(location) == 1:
             raise UsageError(f"{what} needs the option {option!r}", fix=known) from error
         raise UsageError(f"{what}: bad value {values[option]!r} for option {option!r}", why=why) from error
+
+
+def locations(model: type[BaseModel]) -> list[str]:
+    """Name the options of ``model`` that are a :data:`Location`, or may be one."""
+    return [
+        key
+        for key, field in model.model_fields.items()
+        if _LOCATION in field.metadata
+        or any(_LOCATION in getattr(kind, "__metadata__", ()) for kind in get_args(field.annotation))
+    ]
 
 
 def first_problem(error: ValidationError) -> Mapping[str, Any]:

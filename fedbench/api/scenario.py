@@ -39,7 +39,8 @@ class Section(BaseModel):
 class Part(Section):
     """A registered backbone, data set or partitioner, by name, with its options.
 
-    ``sha256`` pins the content: a run refuses anything else.
+    ``sha256`` pins the content: a run refuses anything else. ``files`` says where its files lie, apart from
+    the other options: they may be moved, and the scenario stays the same.
     """
 
     name: str = Field(
@@ -48,6 +49,11 @@ class Part(Section):
     sha256: Sha256 | None = Field(None, description="fingerprint that the content must have; any when absent")
     options: dict[str, Any] = Field(
         default_factory=dict, description="values of the part's own options; their defaults when absent"
+    )
+    files: dict[str, str] = Field(
+        default_factory=dict,
+        description="where the part's files lie, by option: a path from the scenario's file on, an absolute"
+        " one, or the id of a repository on the Hub; no part of the fingerprint",
     )
 
     def check(self, what: str, fingerprint: str, mend: str = "") -> None:
@@ -227,6 +233,16 @@ class Faults(Section):
 
 PartName = Literal["backbone", "data", "partition"]
 
+FILES = re.compile(rf"(?:{'|'.join(get_args(PartName))})\.files\.\w+")
+"""The dotted paths of values that say where a part's files lie."""
+
+NOT_COMPARED: Any = {
+    "summary": True,
+    **{name: {"files"} for name in get_args(PartName)},
+    "rewards": {"models": {"__all__": {"backbone": {"files"}}}},
+}
+"""What of a scenario is no part of its fingerprint: what can change no number."""
+
 
 class Scenario(Section):
     """A scenario file, validated: what is federated, by whom, for how long, and what is measured.
@@ -290,20 +306,26 @@ class Scenario(Section):
     @property
     def changes(self) -> Mapping[str, Any]:
         """The file's values that were changed (``--set``): dotted paths to new values."""
-        return self._changes
+        return {dotted: value for dotted, value in self._changes.items() if not FILES.fullmatch(dotted)}
+
+    @property
+    def moves(self) -> Mapping[str, str]:
+        """Where files were said to lie instead (``--set data.files.path=DIR``); that changes no number."""
+        return {dotted: value for dotted, value in self._changes.items() if FILES.fullmatch(dotted)}
 
     @property
     def modified(self) -> bool:
         """Whether ``--set`` changed a value; a record of such a scenario counts on no board."""
-        return bool(self._changes)
+        return bool(self.changes)
 
     def changed(self, changes: Mapping[str, Any]) -> Scenario:
         """Copy the scenario with ``changes`` (dotted paths to values), validated; they add to earlier ones.
 
         Raises :class:`UsageError` for a change that the scenario does not allow.
         """
-        scenario = _changed(self.model_dump(mode="json", exclude_unset=True), changes)
-        scenario._folder, scenario._changes = self._folder, {**self._changes, **changes}
+        found = _found(changes)
+        scenario = _changed(self.model_dump(mode="json", exclude_unset=True), found)
+        scenario._folder, scenario._changes = self._folder, {**self._changes, **found}
         return scenario
 
     @property
@@ -318,15 +340,15 @@ class Scenario(Section):
 
     @cached_property
     def fingerprint(self) -> str:
-        """sha256 of every value that can change a number, so not of the summary."""
-        return sha256_json(self.model_dump(mode="json", exclude={"summary"}, exclude_none=True))
+        """sha256 of every value that can change a number, so not of the summary nor of where files lie."""
+        return sha256_json(self.model_dump(mode="json", exclude=NOT_COMPARED, exclude_none=True))
 
 
 def load_scenario(path: Path, changes: Mapping[str, Any] | None = None) -> Scenario:
     """Read and check a scenario file; :class:`UsageError` names the line that is wrong.
 
     ``changes`` maps dotted paths to values, as ``--set`` does; a record of a changed scenario has no place on
-    a board.
+    a board, unless only ``files`` are named: a path there begins in the working folder.
 
     >>> from pathlib import Path
     >>> from fedbench import load_scenario
@@ -358,10 +380,22 @@ def load_scenario(path: Path, changes: Mapping[str, Any] | None = None) -> Scena
             where=f"{path}, line {line}",
             why="its name must be the file's",
         )
-    if changes:
-        scenario = _changed(values, changes)
-    scenario._folder, scenario._changes = path.parent, dict(changes or {})
+    found = _found(changes or {})
+    if found:
+        scenario = _changed(values, found)
+    scenario._folder, scenario._changes = path.parent, found
     return scenario
+
+
+def _found(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The changes as JSON has them, with absolute paths for what is there from the working folder on."""
+    changes = json.loads(json.dumps(dict(changes), default=str))
+    return {
+        dotted: str(Path(str(value)).expanduser().absolute())
+        if FILES.fullmatch(dotted) and Path(str(value)).expanduser().exists()
+        else value
+        for dotted, value in changes.items()
+    }
 
 
 def _scenario(values: Mapping[str, Any]) -> Scenario:

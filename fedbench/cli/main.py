@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
 from typing import Any
@@ -30,14 +30,12 @@ def warn(line: str) -> None:
 
 @dataclass
 class App:
-    """What every command shares: the command line and the installed plugins, loaded when first needed."""
+    """What every command shares: the installed plugins, loaded when first needed."""
 
     blocked: tuple[str, ...] = ()
     """Names of plugins that are not loaded (``-p no:NAME``)."""
     strict: bool = False
     """Whether a broken plugin ends the command (``--strict-plugins``)."""
-    arguments: list[str] = field(default_factory=list)
-    """The command line without the program."""
 
     @cached_property
     def plugins(self) -> Plugins:
@@ -86,7 +84,7 @@ def _app(params: dict[str, Any]) -> App:
     wrong = [switch for switch in switches if not switch.startswith("no:")]
     if wrong:
         raise UsageError(f"-p {wrong[0]}", why="only no:NAME is known, which blocks a plugin")
-    return App(tuple(switch[3:] for switch in switches), bool(params.get("strict_plugins")), sys.argv[1:])
+    return App(tuple(switch[3:] for switch in switches), bool(params.get("strict_plugins")))
 
 
 @click.group(

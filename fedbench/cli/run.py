@@ -22,7 +22,7 @@ from fedbench.experiments import (
     plan_matrix,
     run_matrix,
 )
-from fedbench.federation.executor_choice import EXECUTORS, ExecutorName
+from fedbench.federation.executor_choice import parse_executor
 from fedbench.jobs import Job
 from fedbench.matrix import USUAL
 from fedbench.process_state import output_on_stderr
@@ -51,13 +51,27 @@ def parse_seeds(ctx: click.Context, parameter: click.Parameter, value: str) -> t
 
 
 device_option = click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True)
+
+
+def _checked_executor(ctx: click.Context, parameter: click.Parameter, value: str) -> str:
+    parse_executor(value)
+    return value
+
+
 executor_option = click.option(
     "--executor",
-    type=click.Choice(EXECUTORS),
+    callback=_checked_executor,
     default="auto",
     show_default=True,
+    metavar="[auto|serial|batched|batched:N|fastest]",
     help="How many clients are trained at once. auto follows a rule from the scenario's numbers, so its bits"
-    " stay the same; fastest times serial against batched first.",
+    " stay the same; batched takes the cohort, batched:N N clients; fastest times serial against batched"
+    " first.",
+)
+threads_option = click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    help="Threads of the CPU to compute with; by default torch's own.",
 )
 output_option = click.option("--output", type=click.Path(path_type=Path), default=OUTPUT, show_default=True)
 
@@ -92,6 +106,7 @@ output_option = click.option("--output", type=click.Path(path_type=Path), defaul
 )
 @device_option
 @executor_option
+@threads_option
 @output_option
 @click.option("--again", is_flag=True, help="Run what is done as well; the old records stay beside the new.")
 @click.option("--dry-run", is_flag=True, help="Check everything and say what would run.")
@@ -105,7 +120,8 @@ def command(
     options: tuple[str, ...],
     changes: tuple[str, ...],
     device: Device,
-    executor: ExecutorName,
+    executor: str,
+    threads: int | None,
     output: Path,
     again: bool,
     dry_run: bool,
@@ -129,9 +145,8 @@ def command(
     if dry_run:
         print_rows([_planned(job) for job in plan_matrix(**matrix)], format)
         return
-    command = ["fedbench", *_portable(app.arguments)]
     with output_on_stderr():
-        result = run_matrix(**matrix, executor=executor, again=again, command=command)
+        result = run_matrix(**matrix, executor=executor, threads=threads, again=again)
     if result.records or not result.failures:
         shown = _brief if format == "json" else _shown
         print_rows([shown(*pair) for pair in zip(result.records, result.paths, strict=True)], format)
@@ -157,17 +172,6 @@ def _planned(job: Job) -> dict[str, Any]:
         "status": job.status,
         "folder": str(job.folder),
     }
-
-
-def _portable(arguments: Sequence[str]) -> list[str]:
-    """The command line without ``--output``: a record names no folder of the machine it was made on."""
-    kept: list[str] = []
-    for argument in arguments:
-        if kept and kept[-1] == "--output":
-            kept.pop()
-        elif not argument.startswith("--output="):
-            kept.append(argument)
-    return kept
 
 
 def _brief(record: Record, path: Path) -> dict[str, Any]:

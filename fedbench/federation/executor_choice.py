@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal, get_args
+
+from fedbench.errors import UsageError, suggest
 
 ExecutorName = Literal["auto", "serial", "batched", "fastest"]
 """What may be asked for: what the rule says, one client at a time, the cohort at once, what is faster."""
 
 EXECUTORS: tuple[ExecutorName, ...] = get_args(ExecutorName)
+
+CHUNK = re.compile(r"batched:([1-9]\d{0,8})")
+"""``batched`` with the most clients in one pass."""
 
 ChosenBy = Literal["name", "rule", "measurement"]
 """How a run came to its executor: it was named, the rule of ``auto`` chose it, or ``fastest`` timed both."""
@@ -17,6 +23,24 @@ EXAMPLES_IN_A_PASS = {"cpu": 512, "cuda": 4096}
 
 NUMBERS_IN_A_PASS = {"cpu": 1 << 27, "cuda": 1 << 30}
 """Most parameters of clients in one pass of ``auto``; local training holds about six copies of them."""
+
+
+def parse_executor(text: str) -> tuple[ExecutorName, int | None]:
+    """Read ``serial``, or ``batched:4`` as ``batched`` with four clients in one pass; the name, and how many
+    clients if that is said. Raises :class:`UsageError`.
+
+    >>> parse_executor("batched:4")
+    ('batched', 4)
+    >>> parse_executor("auto")
+    ('auto', None)
+    """
+    if match := CHUNK.fullmatch(text):
+        return "batched", int(match[1])
+    for name in EXECUTORS:
+        if text == name:
+            return name, None
+    fix = "batched:4 takes four clients in one pass" if ":" in text else suggest(text, EXECUTORS)
+    raise UsageError(f"unknown executor {text!r}", fix=fix)
 
 
 def chunk_by_rule(*, clients: int, batch_size: int, parameters: int, device_type: str) -> int:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from fedbench.api.local_rule import LocalRule
 from fedbench.api.scenario import Training
-from fedbench.federation.executor_choice import ChosenBy, ExecutorName, chunk_by_rule
+from fedbench.federation.executor_choice import ChosenBy, ExecutorName, chunk_by_rule, parse_executor
 from fedbench.federation.local import LocalWork, Tick, Trained, no_tick, train_clients
 from fedbench.federation.task import Task
 
@@ -53,6 +53,11 @@ class Executor:
         """Make the one that a checkpoint noted."""
         chosen = next(way for way in get_args(ChosenBy) if way == note["chosen"])
         return cls(name=str(note["name"]), chunk=int(str(note["chunk"])), chosen=chosen)
+
+    @property
+    def word(self) -> str:
+        """What ``--executor`` takes for it, whatever it was chosen by."""
+        return f"batched:{self.chunk}" if self.chunk > 1 else "serial"
 
     def train(
         self,
@@ -96,6 +101,12 @@ AskedExecutor = ExecutorName | Executor
 """An executor by name, or the very one, such as a record's."""
 
 
+def asked_executor(text: str) -> AskedExecutor:
+    """Read what ``--executor`` takes; :class:`UsageError` for anything else."""
+    name, chunk = parse_executor(text)
+    return name if chunk is None else Executor(name="batched" if chunk > 1 else "serial", chunk=chunk)
+
+
 def _stacked(chunks: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
     """The chunks' named tensors under each other."""
     return {name: torch.cat([chunk[name] for chunk in chunks]) for name in chunks[0]}
@@ -104,14 +115,17 @@ def _stacked(chunks: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
 def make_executor(
     asked: AskedExecutor, task: Task, work: Sequence[LocalWork], training: Training
 ) -> Executor:
-    """Make the executor that was ``asked`` for, for cohorts like ``work``; one that is given is copied.
+    """Make the executor that was ``asked`` for, for cohorts like ``work``; one that is given is copied, and
+    takes no more clients than there are.
 
     ``auto`` follows :func:`~fedbench.federation.executor_choice.chunk_by_rule`, so that its bits are the same
     each time; ``fastest`` measures, and what it chooses may differ from one run to the next.
     """
+    size = max(1, len(work))
     if isinstance(asked, Executor):
-        return replace(asked)
-    size, chosen = max(1, len(work)), CHOSEN_BY[asked]
+        chunk = min(asked.chunk, size)
+        return replace(asked, name="batched" if chunk > 1 else "serial", chunk=chunk)
+    chosen = CHOSEN_BY[asked]
     if asked == "auto":
         chunk = chunk_by_rule(
             clients=size,

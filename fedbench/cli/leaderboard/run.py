@@ -12,10 +12,16 @@ from fedbench.board_runs import board_jobs, missing_jobs, run_board
 from fedbench.catalog import Catalog
 from fedbench.cli.leaderboard.shared import collect, open_sources, records_option
 from fedbench.cli.main import App, warn
-from fedbench.cli.run import device_option, executor_option, exit_with, output_option, parse_seeds
+from fedbench.cli.run import (
+    device_option,
+    executor_option,
+    exit_with,
+    output_option,
+    parse_seeds,
+    threads_option,
+)
 from fedbench.cli.tables import Format, format_option, print_rows
 from fedbench.experiments import Device, make_runner
-from fedbench.federation.executor_choice import ExecutorName
 from fedbench.jobs import Job
 from fedbench.leaderboard.adding import add
 from fedbench.leaderboard.boards import find_board
@@ -32,6 +38,7 @@ from fedbench.leaderboard.sources.fetching import RecordSource
 @records_option
 @device_option
 @executor_option
+@threads_option
 @output_option
 @click.option("--dry-run", is_flag=True, help="List the runs and whether they are done in --output.")
 @format_option
@@ -45,7 +52,8 @@ def command(
     seeds: tuple[int, ...],
     records: tuple[str, ...],
     device: Device,
-    executor: ExecutorName,
+    executor: str,
+    threads: int | None,
     output: Path,
     dry_run: bool,
     format: Format,
@@ -75,8 +83,8 @@ def command(
     if dry_run:
         print_rows([_row(job) for job in jobs], format)
         return
-    runner = make_runner(app.catalog, device=device, executor=executor)
-    paths, failures = run_board(jobs, runner, contest)
+    runner = make_runner(app.catalog, device=device, executor=executor, threads=threads)
+    paths, failures = run_board(jobs, runner)
     rows = [{"record": str(path)} for path in paths]
     if missing and paths:
         rows = _added(paths, sources, app.catalog)

@@ -34,12 +34,6 @@ def counted(number: int, what: str) -> str:
     return f"{number:,} {what if number == 1 else many}"
 
 
-def ranges(values: tuple[int, ...]) -> str:
-    """Seeds as the command line takes them: ``0-4`` or ``0,2,5``."""
-    whole = len(values) > 1 and values == tuple(range(values[0], values[-1] + 1))
-    return f"{values[0]}-{values[-1]}" if whole else ",".join(map(str, values))
-
-
 def short(text: str) -> str:
     """``text``, cut to :data:`LONGEST` letters."""
     return cut(text, LONGEST)

@@ -24,6 +24,7 @@ from fedbench.leaderboard.site.reproduce import environments, option_sets
 from fedbench.leaderboard.site.samples import ClientLoader, Clients
 from fedbench.leaderboard.standings import Standings
 from fedbench.registry import Entry
+from fedbench.results.run_command import seed_ranges
 from fedbench.verification.ladder import Level
 
 GENERATOR = "fedbench leaderboard build"
@@ -159,7 +160,7 @@ def _made() -> Environment:
         "number": formats.number,
         "duration": formats.duration,
         "counted": formats.counted,
-        "ranges": formats.ranges,
+        "ranges": seed_ranges,
         "short": formats.short,
         "value": formats.value,
         "flat": formats.flat,

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from fedbench.fingerprint import canonical_json
-from fedbench.leaderboard.commands import run_command
 from fedbench.leaderboard.contest import Contest
 from fedbench.leaderboard.standings import Row
+from fedbench.results.anchors import sole_provider
+from fedbench.results.run_command import run_command
 from fedbench.results.run_summary import RunSummary
 
 
@@ -41,13 +42,13 @@ def _option_set(contest: Contest, row: Row, runs: list[RunSummary]) -> OptionSet
     defaults = known.defaults if known else {}
     unusual = [key for key, value in first.options.items() if defaults.get(key, ...) != value]
     scenarios = tuple(dict.fromkeys(run.scenario.name for run in runs))
+    sole = sole_provider(first.name, contest.methods) == first.provider.plugin
     command = run_command(
-        method=first.name,
-        plugin=first.provider.plugin,
-        installed=contest.methods,
+        methods=[first.name if sole else f"{first.provider.plugin}/{first.name}"],
         scenarios=scenarios,
         seeds=[run.seed for run in runs],
         options={key: first.options[key] for key in unusual},
+        changes={},
     )
     return OptionSet(
         options=first.options,

@@ -34,7 +34,7 @@ class Checkpoint:
 
     @classmethod
     def at(
-        cls, path: str, revision: str | None, *, local_files_only: bool, option: str = "backbone.options.path"
+        cls, path: str, revision: str | None, *, local_files_only: bool, option: str = "backbone.files.path"
     ) -> Checkpoint:
         """Open a folder, or a repository on the Hub, downloaded if need be."""
         folder = hub.folder(

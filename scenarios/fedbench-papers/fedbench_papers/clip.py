@@ -26,7 +26,7 @@ def clip_llama(options: ClipVicuna7B) -> Backbone:
         options.vision_path,
         options.vision_revision,
         local_files_only=local,
-        option="backbone.options.vision_path",
+        option="backbone.files.vision_path",
     )
     tower = vision.model(CLIPVisionModel, "clip", options.dtype)
     processor = vision.processor(CLIPImageProcessorPil)

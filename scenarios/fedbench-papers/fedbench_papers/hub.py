@@ -29,8 +29,8 @@ def folder(
     ``option`` is what a user sets to name another folder. Raises :class:`UsageError` for a name of nothing,
     :class:`Unavailable` if the Hub can't give the files.
     """
-    own = Path(path).expanduser()
-    if own.is_dir():
+    own = Path(path)
+    if own.is_absolute() and own.is_dir():
         return own
     if not _may_be_a_repository(path):
         raise UsageError(

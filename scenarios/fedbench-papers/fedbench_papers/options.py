@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from fedbench import Options
+from fedbench import Location, Options
 
 PATH = "a folder in Hugging Face format, or the id of a repository on the Hub"
 REVISION = "branch, tag or commit of a repository on the Hub"
@@ -16,7 +16,7 @@ class Source(Options):
     """Options of a folder, or a repository on the Hub."""
 
     name: ClassVar[str]
-    path: str = Field(min_length=1, description=PATH)
+    path: Location = Field(description=PATH)
     revision: str | None = Field(None, description=REVISION)
     local_files_only: bool = Field(False, description="take a repository from the local cache only")
 
@@ -39,37 +39,37 @@ class Qwen25VL7B(QwenOptions):
     """Options of Qwen2.5-VL-7B-Instruct."""
 
     name = "qwen2.5-vl-7b"
-    path: str = Field("Qwen/Qwen2.5-VL-7B-Instruct", min_length=1, description=PATH)
+    path: Location = Field("Qwen/Qwen2.5-VL-7B-Instruct", description=PATH)
 
 
 class Qwen25VL3B(QwenOptions):
     """Options of Qwen2.5-VL-3B-Instruct."""
 
     name = "qwen2.5-vl-3b"
-    path: str = Field("Qwen/Qwen2.5-VL-3B-Instruct", min_length=1, description=PATH)
+    path: Location = Field("Qwen/Qwen2.5-VL-3B-Instruct", description=PATH)
 
 
 class Qwen2VL2B(QwenOptions):
     """Options of Qwen2-VL-2B-Instruct."""
 
     name = "qwen2-vl-2b"
-    path: str = Field("Qwen/Qwen2-VL-2B-Instruct", min_length=1, description=PATH)
+    path: Location = Field("Qwen/Qwen2-VL-2B-Instruct", description=PATH)
 
 
 class LlavaOneVision05B(CheckpointOptions):
     """Options of LLaVA-OneVision-0.5B."""
 
     name = "llava-onevision-0.5b"
-    path: str = Field("llava-hf/llava-onevision-qwen2-0.5b-ov-hf", min_length=1, description=PATH)
+    path: Location = Field("llava-hf/llava-onevision-qwen2-0.5b-ov-hf", description=PATH)
 
 
 class ClipVicuna7B(CheckpointOptions):
     """Options of CLIP ViT-L/14 and Vicuna-7B-v1.5; ``path`` is the LLM's."""
 
     name = "clip-vicuna-7b"
-    path: str = Field("lmsys/vicuna-7b-v1.5", min_length=1, description=PATH)
+    path: Location = Field("lmsys/vicuna-7b-v1.5", description=PATH)
     revision: str | None = Field("refs/pr/3", description=f"{REVISION}; main has no safetensors")
-    vision_path: str = Field("openai/clip-vit-large-patch14", min_length=1, description=PATH)
+    vision_path: Location = Field("openai/clip-vit-large-patch14", description=PATH)
     vision_revision: str | None = Field(None, description=REVISION)
 
 
@@ -107,7 +107,7 @@ class MMERealWorld(PreferenceOptions):
     """Options of MME-RealWorld."""
 
     name = "mme-realworld"
-    path: str = Field("yifanzhang114/MME-RealWorld-Lmms-eval", min_length=1, description=PATH)
+    path: Location = Field("yifanzhang114/MME-RealWorld-Lmms-eval", description=PATH)
     clients: list[str] = Field(
         ["diagram", "book_map_poster", "position"],
         min_length=1,
@@ -125,16 +125,16 @@ class VLFeedback(RatedOptions):
     """Options of VLFeedback."""
 
     name = "vlfeedback"
-    path: str = Field("MMInstruction/VLFeedback", min_length=1, description=PATH)
+    path: Location = Field("MMInstruction/VLFeedback", description=PATH)
 
 
 class POVID(RatedOptions):
     """Options of POVID."""
 
     name = "povid"
-    path: str = Field("YiyangAiLab/POVID_preference_data_for_VLLMs", min_length=1, description=PATH)
+    path: Location = Field("YiyangAiLab/POVID_preference_data_for_VLLMs", description=PATH)
     revision: str | None = Field("refs/convert/parquet", description=REVISION)
-    images: str | None = Field(
+    images: Location | None = Field(
         None, description="folder of the images, where the rows only name files (COCO)"
     )
     clients: list[str] = Field(
@@ -149,7 +149,7 @@ class CC12M(DataOptions):
     """Options of CC12M, whose clients are clusters in SigLIP2's space."""
 
     name = "cc12m"
-    path: str = Field("pixparse/cc12m-wds", min_length=1, description=PATH)
+    path: Location = Field("pixparse/cc12m-wds", description=PATH)
     revision: str | None = Field("refs/convert/parquet", description=REVISION)
     image_column: str = Field("jpg", description="column of the images")
     caption_column: str = Field("txt", description="column of the captions")

@@ -44,7 +44,7 @@ def read(options: Source, columns: Sequence[str]) -> tuple[Any, list[str]]:
         "dataset",
         PATTERNS,
         local_files_only=options.local_files_only,
-        option="data.options.path",
+        option="data.files.path",
     )
     every = sorted(folder.rglob("*.parquet"))
     if not every:
@@ -52,7 +52,7 @@ def read(options: Source, columns: Sequence[str]) -> tuple[Any, list[str]]:
             f"data {options.name!r} has no parquet files",
             where=folder,
             why="it is made of nothing else",
-            fix="set data.options.path to the folder that holds them",
+            fix="set data.files.path to the folder that holds them",
         )
     files, notes = _own_splits(every, folder)
     converted = _converted(options.name, files)
@@ -178,7 +178,7 @@ def _images_fix(options: Source) -> str:
     """What to do about a column of names, by what the data set takes."""
     fields = type(options).model_fields
     if "images" in fields:
-        return "set data.options.images to the folder that they lie in"
+        return "set data.files.images to the folder that they lie in"
     if "image_column" in fields:
         return "name the column that holds the images in data.options.image_column"
     return "put the images themselves into that column (datasets.Image)"
