@@ -45,6 +45,7 @@ class Attempt:
         self.checkpoints = job.folder / CHECKPOINTS
         self.clock = RunClock()
         self.entries: list[RoundEntry] = []
+        self.dumped: list[dict[str, Any]] = []
         self.resumed = False
         self.executor: Executor | None = None
         self.about: dict[str, Any] = {
@@ -55,13 +56,13 @@ class Attempt:
         if device.type == "cuda":  # the most that this run takes, not the one before it
             torch.cuda.reset_peak_memory_stats(device)
 
-    def run(self, executor: AskedExecutor) -> Path:
-        """Run the job to its end; the path of its completed record.
+    def run(self, method: Any, executor: AskedExecutor) -> Path:
+        """Run the job's ``method``, an aggregator or a fuser, to its end; the path of its completed record.
 
         On Ctrl-C a record with status ``cancelled`` is left, on any other error one with status ``failed``.
         """
         job, rounds = self.job, self.job.scenario.federation.rounds
-        run = self.bench.run(job.method_entry.create(job.options), job.seed, executor)
+        run = self.bench.run(method, job.seed, executor)
         start = RunStart(
             **self.about, rounds=rounds, primary=job.scenario.evaluation.primary, folder=job.folder
         )
@@ -115,6 +116,7 @@ class Attempt:
         self.resumed = True
         self.clock.go_on(saved.started, saved.seconds)
         self.entries = [RoundEntry.model_validate(entry) for entry in saved.entries]
+        self.dumped = list(saved.entries)
         self.observer.say(f"taking up after round {saved.state.round}")
         self.observer.tick(sum(entry.costs.client_examples for entry in self.entries), torch.zeros(1))
 
@@ -122,14 +124,14 @@ class Attempt:
         """Checkpoint a finished round, then log and announce it."""
         assert self.executor
         self.entries.append(done.entry)
-        dumped = [entry.model_dump(mode="json") for entry in self.entries]
+        self.dumped.append(done.entry.model_dump(mode="json"))
         checkpoint.save(
             self.checkpoints,
             checkpoint.Checkpoint(
                 run_id=self.job.run_id,
                 identity=self.identity.model_dump(mode="json"),
                 state=done.state,
-                entries=dumped,
+                entries=self.dumped,
                 # as it is now: a chunk shrinks when memory runs out
                 executor=asdict(self.executor) | describe_place(self.device),
                 started=self.clock.started,
@@ -138,7 +140,8 @@ class Attempt:
         )
         write_round_log(self.job.folder, self.entries)
         rounds = self.job.scenario.federation.rounds
-        event = RoundEnd(**self.about, round=done.entry.round, rounds=rounds, entry=dumped[-1])
+        shown = done.entry.model_dump(mode="json")  # the observers' own: what they do to it is in no record
+        event = RoundEnd(**self.about, round=done.entry.round, rounds=rounds, entry=shown)
         self.plugins.emit("fedbench_round_end", event)
         self.observer.round_ended(event)
 

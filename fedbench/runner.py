@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from filelock import FileLock, Timeout
@@ -82,12 +82,12 @@ class Runner:
     """Where everything is computed."""
     executor: AskedExecutor = "auto"
     """How many clients are trained at once."""
-    threads: int | None = None
-    """Threads of the CPU to compute with; as many as torch has when None."""
     observer: Observer = field(default_factory=Silent)
     """Follows the runs."""
     again: bool = False
     """Whether jobs that have a record are run again beside it."""
+    threads: int | None = None
+    """Threads of the CPU to compute with; as many as torch has when None."""
     reused: int = field(default=0, init=False)
     """Jobs so far whose record was there already."""
     _inputs: dict[str, Inputs] = field(default_factory=dict, init=False)
@@ -119,14 +119,14 @@ class Runner:
         if not self._is_done(job, self.observer.say):
             method = f"method {job.method_entry.name!r} of plugin {job.method_entry.plugin.title}"
             with _refused(job), self._preserved(method):
-                job.method_entry.create(job.options)  # before what takes long
+                made = job.method_entry.create(job.options)  # before what takes long
             with self._preserved(f"scenario {job.scenario.title}"):
                 bench = self.bench(job.resolved)
             with _taken(job.folder):
                 # another process may have finished it meanwhile
                 if not self._is_done(job, lambda line: None):
                     with _refused(job), self._preserved(method):
-                        return self._attempt(job, bench)
+                        return self._attempt(job, bench, made)
         self.reused += 1
         checkpoint.discard(job.folder / CHECKPOINTS)
         return job.record
@@ -167,7 +167,7 @@ class Runner:
         """Restore the process's state after ``who`` was at work, and say what it had changed."""
         return preserved(lambda state: self.observer.say(f"{who} changed {state}, which is restored"))
 
-    def _attempt(self, job: Job, bench: Bench) -> Path:
+    def _attempt(self, job: Job, bench: Bench, method: Any) -> Path:
         """Run the job under its lock."""
         remove_partial(job.folder)
         attempt = Attempt(
@@ -177,7 +177,7 @@ class Runner:
             plugins=self.catalog.plugins,
             observer=self.observer,
         )
-        return attempt.run(self.executor)
+        return attempt.run(method, self.executor)
 
 
 @contextmanager

@@ -152,7 +152,7 @@ def test_a_record_is_used_while_code_and_content_are_the_same(runner, start, mon
     assert read_record(runner.run(start)) == first and not runner.observer.lines
     content = runner.inputs(start.resolved).content
     captions_corrected = replace(runner.inputs(start.resolved), content=replace(content, data="e" * 64))
-    monkeypatch.setitem(runner._inputs, start.scenario.fingerprint, captions_corrected)
+    monkeypatch.setitem(runner._inputs, start.resolved.key, captions_corrected)
     assert start.status == "done", "only a run looks at content"
     runner.run(start)
     assert (

@@ -289,6 +289,7 @@ def wait_for(condition, process, seconds=200):
 LONG = ("--set", "federation.rounds=8")
 
 
+@pytest.mark.slow
 def test_interrupt_leaves_a_cancelled_record_and_exit_130(tiny, tmp_path):
     arguments = command("-m", "fedavg", *LONG, output=tmp_path)
 

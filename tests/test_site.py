@@ -56,6 +56,15 @@ def boards(tmp_path_factory):
     return folder
 
 
+def test_a_board_says_who_sees_the_true_reward(boards):
+    table = (boards / "preference-nano.md").read_text()
+    assert "gold-reward (sees the true reward)" in table and table.count("sees the true reward") > 1
+    page = (boards / "site" / "boards" / "preference-nano" / "index.html").read_text()
+    (by,) = re.findall(r'<span class="by">anchor · sees the true reward · [^<]*</span>', page)
+    assert "baselines" in by
+    assert page.count("sees the true reward") == 1
+
+
 def test_the_committed_tables_are_current(boards):
     """If this fails: ``fedbench leaderboard build``."""
     made = {path.name: path.read_text() for path in boards.glob("*.md")}

@@ -145,6 +145,7 @@ def test_a_forged_record_and_a_forged_page_fail(runner):
     assert code == 1 and "alignment-nano.md is not current" in said
 
 
+@pytest.mark.slow
 def test_the_site_is_built_with_its_records_where_it_is_uploaded_from(runner, workflow):
     job = workflow["jobs"]["site"]
     code, said = Runner(runner.submission, job, runner.submission).step("Build")

@@ -172,7 +172,7 @@ class FeatureCache:
             raise UsageError(
                 "the images' features don't fit the feature cache",
                 where=self.folder,
-                why=f"they need {need / 1e9:.1f} GB while they are made, {free / 1e9:.1f} GB are free",
+                why=f"they need {need / 1e6:,.1f} MB while they are made, {free / 1e6:,.1f} MB are free",
                 fix=f"set {CACHE_VARIABLE} to a folder on a larger disk",
             )
 
@@ -187,7 +187,7 @@ class FeatureCache:
             raise UsageError(
                 "can't write the feature cache",
                 where=self.folder,
-                why=error,
+                why=error.strerror or error,
                 fix=f"set {CACHE_VARIABLE} to a folder you may write",
             ) from error
 

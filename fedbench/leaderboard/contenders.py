@@ -52,5 +52,6 @@ def contender(contest: Contest, identity: Identity, runs: Sequence[RunSummary]) 
         summary=known.summary if known else "",
         paper=known.paper if known else "",
         installed=known is not None,
+        privileged=any(run.privileged for run in runs),
         anchor=first.contender in [contest.anchor_contenders[name] for name in contest.anchors.unranked],
     )

@@ -15,6 +15,9 @@ from fedbench.verification.ladder import Level
 THRESHOLDS = tuple(step / 20 for step in range(21))
 """Shares of the gap at which the performance profile is read off."""
 
+PRIVILEGED = "sees the true reward"
+"""What boards say of a privileged contender."""
+
 
 @dataclass(frozen=True)
 class Contender:
@@ -22,8 +25,8 @@ class Contender:
 
     ``options`` is the text of those that differ from the defaults (all of them if the method is not
     installed here). ``key`` identifies the contender and can name a file. ``distribution`` and ``versions``
-    are those of its records, ``summary`` and ``paper`` those of the method as ``installed``. An ``anchor``
-    has no rank.
+    are those of its records, ``summary`` and ``paper`` those of the method as ``installed``. A ``privileged``
+    one asked for the true reward. An ``anchor`` has no rank.
     """
 
     key: str
@@ -35,12 +38,18 @@ class Contender:
     summary: str
     paper: str
     installed: bool
+    privileged: bool
     anchor: bool
 
     @property
     def label(self) -> str:
         """The method with the options that differ from its defaults."""
         return f"{self.method} {self.options}".strip()
+
+    @property
+    def marked(self) -> str:
+        """The label, with what a reader must know of it."""
+        return f"{self.label} ({PRIVILEGED})" if self.privileged else self.label
 
 
 @dataclass(frozen=True)

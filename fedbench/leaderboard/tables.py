@@ -26,7 +26,7 @@ def _overall(row: Row, scenarios: int) -> dict[str, str]:
     run = scenarios - len(row.missing)
     return {
         "rank": _rank(row),
-        "method": row.contender.label,
+        "method": row.contender.marked,
         "gap closed": _interval(row.gap),
         **{f"≥ {share:g}": _share(row.profile[THRESHOLDS.index(share)]) for share in PROFILE},
         "scenarios": f"{run} of {scenarios}",
@@ -55,7 +55,7 @@ def _on_scenario(score: Score) -> dict[str, str]:
     trials = f", {score.trials} trials" if score.trials > 1 else ""
     return {
         "rank": _rank(score),
-        "method": score.contender.label + trials,
+        "method": score.contender.marked + trials,
         "measure": _interval(score.value, 3),
         "gap closed": _interval(score.gap),
         "worst client": _number(summary.worst_client),

@@ -12,6 +12,7 @@ from fedbench.errors import UsageError
 from fedbench.fingerprint import canonical_json
 from fedbench.results.curves import Curve, curves
 from fedbench.results.own_part import final_scores, personalised, round_scores
+from fedbench.results.queried import queries_gold
 from fedbench.results.records import MethodInfo, Record, ScenarioInfo, Spread, Status
 from fedbench.results.settings import Setting, completed_settings, setting_of
 
@@ -46,6 +47,8 @@ class RunSummary:
     """The measures taken after every round from round 0, by name."""
     personalised: bool
     """Whether every client was scored by a model of its own; ``primary`` is then about own test parts."""
+    privileged: bool
+    """Whether it asked for the true reward."""
     clients: Mapping[str, float]
     """Each client's primary measure at the end."""
     spread: Spread | None
@@ -114,6 +117,7 @@ def run_of(record: Record, path: Path | None = None) -> RunSummary:
         start={name: measure.value for name, measure in rounds[0].items()} if rounds else {},
         curves=curves(record),
         personalised=personalised(record),
+        privileged=queries_gold(record),
         clients={client: measure.value for client, measure in last.clients.items()} if last else {},
         spread=record.spread,
         costs=record.costs,

@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator, Sequence
 
 from fedbench.api.scenario import Scenario
 from fedbench.results.anchors import ANCHORS
+from fedbench.results.queried import queries_gold
 from fedbench.results.records import Record
 from fedbench.verification.bookkeeping import clock, parts, totals
 from fedbench.verification.measures import client_measures, client_spread, repeated_parameters, suites, values
 from fedbench.verification.parameter_rounds import parameter_rounds
 from fedbench.verification.planned_rounds import population
-from fedbench.verification.reward_rounds import queries_gold, reward_rounds, rewards_travelled
+from fedbench.verification.reward_rounds import reward_rounds, rewards_travelled
 
 Check = Callable[[Record, Scenario], Iterator[str]]
 """Yields a line for everything that it refuses in a record of the scenario."""

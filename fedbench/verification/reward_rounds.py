@@ -10,12 +10,12 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from fedbench.api.metrics import BYTES_PER_NUMBER
 from fedbench.api.reward_fuser import AVERAGE, GOLD, client_number
 from fedbench.api.scenario import PolicyTraining, Scenario
 from fedbench.federation.schedule import NO_FAULTS, FaultDraws, LeftOut
+from fedbench.results.queried import queried_sources
 from fedbench.results.records import Record, RoundEntry
 from fedbench.verification.safety import quoted
 
@@ -47,11 +47,6 @@ def rewards_travelled(record: Record) -> bool:
     return "routing" in record.rounds[0].diagnostics
 
 
-def queries_gold(record: Record) -> bool:
-    """Whether the true reward was among the sources."""
-    return any(GOLD in (_queried(entry) or ()) for entry in record.rounds[1:])
-
-
 def reward_rounds(record: Record, scenario: Scenario) -> Iterator[str]:
     """What does not add up in rounds of policy steps."""
     spec = scenario.policy
@@ -59,7 +54,7 @@ def reward_rounds(record: Record, scenario: Scenario) -> Iterator[str]:
     draws = FaultDraws(scenario.faults or NO_FAULTS, record.seed, scenario.federation.clients)
     sources: set[str] = set()
     for entry in record.rounds[1:]:
-        queried = _queried(entry)
+        queried = queried_sources(entry)
         if not queried or (sources and sources != set(queried)):
             yield f"round {entry.round}: it does not say whom it asked about how many answers"
             continue
@@ -76,14 +71,6 @@ def reward_rounds(record: Record, scenario: Scenario) -> Iterator[str]:
         )
         yield from (f"round {entry.round}: {problem}" for problem in problems)
     yield from _fitting(record, sources, scenario.rewards.epochs)
-
-
-def _queried(entry: RoundEntry) -> Mapping[str, int] | None:
-    """How many answers each source was queried about; None if the entry does not say so."""
-    queried: Any = entry.diagnostics.get("queried")
-    if not isinstance(queried, Mapping) or not all(type(n) is int and n >= 0 for n in queried.values()):
-        return None
-    return queried
 
 
 def _sources(queried: Mapping[str, int]) -> Iterator[str]:

@@ -22,7 +22,7 @@ from fedbench.leaderboard.site import formats, urls
 from fedbench.leaderboard.site.charts import Charts, bars
 from fedbench.leaderboard.site.reproduce import environments, option_sets
 from fedbench.leaderboard.site.samples import ClientLoader, Clients
-from fedbench.leaderboard.standings import Standings
+from fedbench.leaderboard.standings import PRIVILEGED, Standings
 from fedbench.registry import Entry
 from fedbench.results.run_command import seed_ranges
 from fedbench.verification.ladder import Level
@@ -169,6 +169,7 @@ def _made() -> Environment:
     made.globals |= {
         "urls": urls,
         "Level": Level,
+        "PRIVILEGED": PRIVILEGED,
         "GENERATOR": GENERATOR,
         "version": version("fedbench-suite"),
     }
