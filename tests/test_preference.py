@@ -1,6 +1,9 @@
 """Whole runs of the preference track on plain colours: what travels, what is counted, what goes wrong."""
 
+import errno
+import os
 import sys
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -304,6 +307,35 @@ def test_damaged_reward_models_are_fitted_again(bench, monkeypatch, tmp_path):
         assert other.measures == first.measures and other.per_client == first.per_client
         for ours, theirs in zip(other.models, first.models, strict=True):
             assert torch.equal(ours.params, theirs.params) and ours.mean == theirs.mean
+
+
+def test_fitted_reward_models_are_read_where_nothing_can_be_written(bench, monkeypatch, tmp_path):
+    monkeypatch.setenv("FEDBENCH_CACHE", str(tmp_path))
+    first = bench.federation(3, SERIAL).fitted
+
+    def refused(*arguments, **more):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr("pathlib.Path.mkdir", refused)
+    monkeypatch.setattr("fedbench.preference.reward_cache.locked", refused)
+    assert bench.federation(3, SERIAL).fitted.measures == first.measures
+    with pytest.raises(
+        UsageError, match=r"can't write the cache of reward models .*: Read-only file system — "
+    ):
+        bench.federation(4, SERIAL)
+
+
+def test_waiting_for_another_fit_is_said(bench, monkeypatch, tmp_path):
+    lines, fitted = [], bench.federation(0, SERIAL).fitted
+    cache = RewardModelCache(tmp_path, lines.append)
+
+    def locked_elsewhere(path, waiting):
+        waiting()
+        return nullcontext()
+
+    monkeypatch.setattr("fedbench.preference.reward_cache.locked", locked_elsewhere)
+    cache.get({"slow": 1}, bench.tasks, lambda: fitted)
+    assert lines[0].startswith("waiting for another process that fits these reward models (")
 
 
 def test_dpo_begins_at_log_two_and_follows_its_definition(bench):

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock
 from pydantic import TypeAdapter
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from fedbench.api.metrics import Costs, Measure
 from fedbench.environment import device_class
-from fedbench.files import atomic_path
+from fedbench.errors import UsageError
+from fedbench.files import atomic_path, locked
 from fedbench.fingerprint import sha256_json
 from fedbench.params import own
 from fedbench.preference.fitting import FittedRewardModels
@@ -35,21 +36,41 @@ class RewardModelCache:
     def get(
         self, key: Mapping[str, Any], tasks: Sequence[RewardTask], fit: Callable[[], FittedRewardModels]
     ) -> FittedRewardModels:
-        """The reward models for ``key``, read or else fitted; a file that can't be read is made again."""
+        """The reward models for ``key``, read or else fitted; a file that can't be read is made again.
+
+        Models that are there need no folder that can be written; :class:`UsageError` if others can't be.
+        """
         path = self.folder / f"{sha256_json(key)[:32]}.safetensors"
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_suffix(".lock")):
-            if path.exists():
-                try:
-                    return _read(path, tasks)
-                except (OSError, ValueError, KeyError, SafetensorError) as error:
-                    self.say(f"fitted reward models {path} are damaged ({error}); fitting them again")
+        if there := _sound(path, tasks, lambda line: None):
+            return there
+        lock = path.with_suffix(".lock")
+        with self._writing():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            held = locked(
+                lock, lambda: self.say(f"waiting for another process that fits these reward models ({lock})")
+            )
+        with held:
+            if there := _sound(path, tasks, self.say):
+                return there
             begin = time.perf_counter()
             self.say(f"fitting {len(tasks)} clients' reward models (once per scenario and seed)")
             fitted = fit()
-            _write(path, fitted)
+            with self._writing():
+                _write(path, fitted)
             self.say(f"fitted in {time.perf_counter() - begin:.0f} s")
         return fitted
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise UsageError(
+                "can't write the cache of reward models",
+                where=self.folder,
+                why=error.strerror or error,
+                fix="set FEDBENCH_CACHE to a folder you may write",
+            ) from error
 
 
 def machine(device: torch.device) -> list[Any]:
@@ -70,6 +91,17 @@ def _write(path: Path, fitted: FittedRewardModels) -> None:
     )
     with atomic_path(path) as temporary:
         save_file(tensors, temporary, metadata={"note": note})
+
+
+def _sound(path: Path, tasks: Sequence[RewardTask], say: Callable[[str], None]) -> FittedRewardModels | None:
+    """Read the models at ``path``; None if there are none, or if they are damaged, which ``say`` gets."""
+    if not path.exists():
+        return None
+    try:
+        return _read(path, tasks)
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        say(f"fitted reward models {path} are damaged ({error}); fitting them again")
+        return None
 
 
 def _read(path: Path, tasks: Sequence[RewardTask]) -> FittedRewardModels:
