@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
 import numpy as np
 
+from fedbench.api.metrics import Measure
 from fedbench.results.own_part import round_scores
 from fedbench.results.records import Record
 
@@ -44,7 +45,13 @@ def curve(record: Record, name: str | None = None) -> Curve | None:
 
 def curves(record: Record, names: Iterable[str] | None = None) -> dict[str, Curve]:
     """Draw the curves of the measures ``names``, by default of all, that every round from 0 on measured."""
-    rounds = round_scores(record)
+    return drawn(record, round_scores(record), names)
+
+
+def drawn(
+    record: Record, rounds: Sequence[Mapping[str, Measure]], names: Iterable[str] | None = None
+) -> dict[str, Curve]:
+    """Draw the curves as :func:`curves` does, from the scores of the record's ``rounds``."""
     uplink = tuple(accumulate(entry.costs.uplink_bytes for entry in record.rounds))
     examples = tuple(accumulate(entry.costs.client_examples for entry in record.rounds))
     asked = (rounds[0] if rounds else ()) if names is None else names

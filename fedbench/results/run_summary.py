@@ -10,7 +10,7 @@ from typing import Any
 from fedbench.api.metrics import Costs, Measure
 from fedbench.errors import UsageError
 from fedbench.fingerprint import canonical_json
-from fedbench.results.curves import Curve, curves
+from fedbench.results.curves import Curve, drawn
 from fedbench.results.own_part import final_scores, personalised, round_scores
 from fedbench.results.queried import queries_gold
 from fedbench.results.records import MethodInfo, Record, ScenarioInfo, Spread, Status
@@ -115,7 +115,7 @@ def run_of(record: Record, path: Path | None = None) -> RunSummary:
         primary=record.primary,
         measures=final_scores(record),
         start={name: measure.value for name, measure in rounds[0].items()} if rounds else {},
-        curves=curves(record),
+        curves=drawn(record, rounds),
         personalised=personalised(record),
         privileged=queries_gold(record),
         clients={client: measure.value for client, measure in last.clients.items()} if last else {},

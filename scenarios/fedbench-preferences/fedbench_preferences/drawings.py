@@ -89,9 +89,11 @@ def _label(concepts: Sequence[Concept], level: Level, prompt: str) -> Iterator[Q
 
 
 def _yesno(concepts: Sequence[Concept], level: Level) -> Iterator[Question]:
+    labels = _labels(concepts, level)
     for i, concept in enumerate(concepts):
-        for label in _labels(concepts, level):
-            answer, wrong = YESNO if label == concept.label(level) else YESNO[::-1]
+        own = concept.label(level)
+        for label in labels:
+            answer, wrong = YESNO if label == own else YESNO[::-1]
             yield Question(i, texts.YESNO.format(label), answer, (wrong,), concept.id)
 
 
