@@ -1,5 +1,6 @@
 """Rounds by column: the same rounds in memory, a table in the file, and no number changed on the way."""
 
+import numpy as np
 import pytest
 from conftest import example_record
 
@@ -9,6 +10,7 @@ from fedbench.results.formatting import record_text
 from fedbench.results.parsing import parse
 from fedbench.results.records import Record, RoundEntry, Spread
 from fedbench.results.store import read_record, write_record
+from fedbench.rng import numpy_stream
 
 DIGEST = "0" * 64
 
@@ -139,6 +141,21 @@ def test_a_spread_is_of_clients_and_counts_from_the_bad_end():
     worse = {k: Measure(m.value, None, 10, "nats", "lower") for k, m in clients.items()}
     assert Spread.of(worse) == Spread(mean=0.5, worst=1.0, p10=0.9)
     assert Spread.of({}) is None
+
+
+def test_the_spreads_of_rounds_are_those_of_each_round_to_the_bit():
+    drawn = numpy_stream(0, "spreads")
+    rounds = [
+        {str(k): share(drawn.random(), 10) for k in range(count)} for count in (1, 2, 5, 5, 0, 97, 5, 97, 8)
+    ]
+    alone = [np.array([m.value for m in clients.values()]) for clients in rounds]
+    expected = [
+        Spread(mean=float(v.mean()), worst=float(v.min()), p10=float(np.percentile(v, 10)))
+        if len(v)
+        else None
+        for v in alone
+    ]
+    assert Spread.each(rounds) == expected == [Spread.of(clients) for clients in rounds]
 
 
 def test_the_file_is_described_as_it_is_written():

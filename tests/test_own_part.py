@@ -11,7 +11,7 @@ from records_of_ours import PRIMARY, RECORDS, edited
 from fedbench.results.comparison import compare, summarise
 from fedbench.results.curves import curve
 from fedbench.results.own_part import final_scores, own_scores, personalised, round_scores
-from fedbench.results.records import Contract
+from fedbench.results.records import Contract, Spread
 from fedbench.results.run_summary import run_of
 from fedbench.results.store import read_record
 
@@ -72,7 +72,9 @@ def test_every_round_is_scored_alike(local):
 def test_lower_is_worse_the_other_way_round(fedavg):
     entry = fedavg.rounds[-1]
     nats = {k: m.__class__(m.value, None, m.n, "nats", "lower") for k, m in entry.clients.items()}
-    scores = own_scores(entry.model_copy(update={"clients": nats}), PRIMARY, own_models=True)
+    scores = own_scores(
+        entry.model_copy(update={"clients": nats}), PRIMARY, own_models=True, spread=Spread.of(nats)
+    )
     assert scores[f"{PRIMARY}/worst"].value == max(m.value for m in nats.values())
     assert scores[PRIMARY].se is None and scores[PRIMARY].better == "lower"
 

@@ -39,30 +39,38 @@ def personalised(record: Record) -> bool:
 
 def round_scores(record: Record) -> list[dict[str, Measure]]:
     """What each round was measured to be, by name, the measures of own parts included."""
-    own_models = personalised(record)
-    return [_with_own(entry.metrics, entry, record.primary, own_models) for entry in record.rounds]
+    own_models, spreads = personalised(record), Spread.each([entry.clients for entry in record.rounds])
+    return [
+        _with_own(
+            entry.metrics, own_scores(entry, record.primary, own_models, spread), record.primary, own_models
+        )
+        for entry, spread in zip(record.rounds, spreads, strict=True)
+    ]
 
 
 def final_scores(record: Record) -> dict[str, Measure]:
     """The measures at the end, by name, the measures of own parts included."""
     if not record.rounds:
         return dict(record.final)
-    last = record.rounds[-1]
-    return _with_own(last.metrics | record.final, last, record.primary, personalised(record))
+    last, own_models = record.rounds[-1], personalised(record)
+    own = own_scores(last, record.primary, own_models, Spread.of(last.clients))
+    return _with_own(last.metrics | record.final, own, record.primary, own_models)
 
 
 def _with_own(
-    measures: Mapping[str, Measure], entry: RoundEntry, primary: str, own_models: bool
+    measures: Mapping[str, Measure], own: Mapping[str, Measure], primary: str, own_models: bool
 ) -> dict[str, Measure]:
-    """``measures`` and what follows from the clients' own; without those a personalised method has no primary
-    one."""
+    """``measures`` and the clients' ``own``; without those a personalised method has no primary one."""
     others = {name: measure for name, measure in measures.items() if not (own_models and name == primary)}
-    return others | own_scores(entry, primary, own_models)
+    return {**others, **own}
 
 
-def own_scores(entry: RoundEntry, primary: str, own_models: bool) -> dict[str, Measure]:
-    """The measures of a round that follow from the clients' own; none if these were not measured."""
-    spread, clients = Spread.of(entry.clients), list(entry.clients.values())
+def own_scores(
+    entry: RoundEntry, primary: str, own_models: bool, spread: Spread | None
+) -> dict[str, Measure]:
+    """The measures of a round that follow from the clients' own and from their ``spread``; none if these were
+    not measured."""
+    clients = list(entry.clients.values())
     if spread is None:
         return {}
     first, errors = clients[0], [client.se for client in clients]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -132,12 +132,27 @@ class Spread(RecordSection):
     @classmethod
     def of(cls, clients: Mapping[str, Measure]) -> Spread | None:
         """The spread of the clients' measures; None if there are none."""
-        values = np.array([measure.value for measure in clients.values()])
-        if not len(values):
-            return None
-        lower = any(measure.better == "lower" for measure in clients.values())
-        worst, p10 = (values.max(), 90) if lower else (values.min(), 10)
-        return cls(mean=float(values.mean()), worst=float(worst), p10=float(np.percentile(values, p10)))
+        return cls.each([clients])[0]
+
+    @classmethod
+    def each(cls, rounds: Sequence[Mapping[str, Measure]]) -> list[Spread | None]:
+        """The spread of every round's clients. Rounds that are alike are computed together: numpy takes
+        longer to begin than to compute so few numbers."""
+        alike: dict[tuple[int, bool], list[int]] = defaultdict(list)
+        for position, clients in enumerate(rounds):
+            lower = any(measure.better == "lower" for measure in clients.values())
+            alike[len(clients), lower].append(position)
+        spreads: list[Spread | None] = [None] * len(rounds)
+        for (count, lower), positions in alike.items():
+            if count:
+                values = np.array([[m.value for m in rounds[position].values()] for position in positions])
+                worst = values.max(1) if lower else values.min(1)
+                figures = (values.mean(1), worst, np.percentile(values, 90 if lower else 10, axis=1))
+                for position, mean, least, p10 in zip(
+                    positions, *map(np.ndarray.tolist, figures), strict=True
+                ):
+                    spreads[position] = cls(mean=mean, worst=least, p10=p10)
+        return spreads
 
 
 Shares = Annotated[list[Annotated[float, Field(ge=0, le=MOST_PASSES)]], Field(max_length=20)]
