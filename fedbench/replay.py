@@ -154,13 +154,13 @@ def _arithmetic(record: Record) -> Identity:
     environment = dict(record.environment)
     executor = environment.get("executor")
     noted = executor if isinstance(executor, Mapping) else {}
-    found = {
+    recorded = {
         "executor": noted.get("name"),
         "chunk": noted.get("chunk"),
         "threads": environment.get("threads"),
     }
     kinds = {"executor": str, "chunk": int, "threads": int}
-    return Identity(**{key: value for key, value in found.items() if type(value) is kinds[key]})
+    return Identity(**{key: value for key, value in recorded.items() if type(value) is kinds[key]})
 
 
 def _rounds(recorded: Sequence[RoundEntry], fresh: Sequence[RoundEntry], same: bool) -> str:

@@ -46,21 +46,18 @@ class Options(BaseModel):
 
 
 def parse_value(text: str) -> Any:
-    """A value of TOML (``3``, ``1e-3``, ``true``, ``[1, 2]``) or JSON, None for ``none``, or else the text.
-    Python's ``True``, ``False`` and ``None`` are understood, too."""
+    """A TOML value (``3``, ``1e-3``, ``true``, ``[1, 2]``), a list or object of JSON, None for ``none``, or
+    else the text itself. Python's ``True``, ``False`` and ``None`` are understood, too."""
     if text in ("none", "None"):
         return None
     if text in ("True", "False"):
         return text == "True"
     with suppress(tomllib.TOMLDecodeError):
         return tomllib.loads(f"value = {text}")["value"]
-    with suppress(json.JSONDecodeError):
-        return json.loads(text, parse_constant=_refused)
+    if text.startswith(("[", "{")):
+        with suppress(json.JSONDecodeError):
+            return json.loads(text)
     return text
-
-
-def _refused(constant: str) -> None:
-    raise json.JSONDecodeError("JSON has no such number", constant, 0)
 
 
 def format_value(value: Any) -> str:

@@ -323,9 +323,9 @@ class Scenario(Section):
 
         Raises :class:`UsageError` for a change that the scenario does not allow.
         """
-        found = _found(changes)
-        scenario = _changed(self.model_dump(mode="json", exclude_unset=True), found)
-        scenario._folder, scenario._changes = self._folder, {**self._changes, **found}
+        located = _located(changes)
+        scenario = _changed(self.model_dump(mode="json", exclude_unset=True), located)
+        scenario._folder, scenario._changes = self._folder, {**self._changes, **located}
         return scenario
 
     @property
@@ -380,14 +380,14 @@ def load_scenario(path: Path, changes: Mapping[str, Any] | None = None) -> Scena
             where=f"{path}, line {line}",
             why="its name must be the file's",
         )
-    found = _found(changes or {})
-    if found:
-        scenario = _changed(values, found)
-    scenario._folder, scenario._changes = path.parent, found
+    located = _located(changes or {})
+    if located:
+        scenario = _changed(values, located)
+    scenario._folder, scenario._changes = path.parent, located
     return scenario
 
 
-def _found(changes: Mapping[str, Any]) -> dict[str, Any]:
+def _located(changes: Mapping[str, Any]) -> dict[str, Any]:
     """The changes as JSON has them, with absolute paths for what is there from the working folder on."""
     changes = json.loads(json.dumps(dict(changes), default=str))
     return {
