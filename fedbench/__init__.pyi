@@ -13,6 +13,7 @@ from .api.aggregator import Shards as Shards
 from .api.aggregator import State as State
 from .api.cohort import Cohort as Cohort
 from .api.cohort import CohortSum as CohortSum
+from .api.column_blocks import column_blocks as column_blocks
 from .api.events import PolicyStep as PolicyStep
 from .api.events import RoundEnd as RoundEnd
 from .api.events import RunEnd as RunEnd

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
+
+from fedbench.api.column_blocks import IN_CACHE, column_blocks
 
 if TYPE_CHECKING:
     import torch
@@ -65,7 +67,7 @@ class Cohort:
     >>> cohort = example_cohort(clients=3)
     >>> cohort.num_examples.tolist(), [round(w, 3) for w in cohort.weights.tolist()]
     ([1, 2, 3], [0.167, 0.333, 0.5])
-    >>> median = cohort.params.median(dim=0).values
+    >>> median = cohort.by_columns(lambda block: block.median(dim=0).values)
     >>> median.shape == (cohort.space.size,)
     True
     """
@@ -95,7 +97,7 @@ class Cohort:
 
     @property
     def updates(self) -> Tensor:
-        """Δ_k = y_k − x, [C, S]."""
+        """Δ_k = y_k − x, [C, S]: a matrix as large as ``params``, made anew; :meth:`blocks` needs none."""
         return self.params - self.start
 
     @property
@@ -104,17 +106,53 @@ class Cohort:
         share = self.num_examples.double()
         return (share / share.sum()).to(self.params.dtype)
 
+    def blocks(self, name: str = "params", numbers: int = IN_CACHE) -> Iterator[tuple[slice, Tensor]]:
+        """Column blocks of ``"params"`` or ``"updates"`` [C, S]: the columns, and their values [C, w].
+
+        The way to work on a large cohort: nothing of size [C, S] is made. Of about ``numbers`` numbers each,
+        see :func:`fedbench.column_blocks`. A block of ``"params"`` is a view: don't change it.
+
+        >>> import torch
+        >>> from fedbench.testing import example_cohort
+        >>> cohort = example_cohort(clients=3)
+        >>> norms = sum(block.double().square().sum(1) for _, block in cohort.blocks("updates"))
+        >>> torch.allclose(norms, cohort.updates.double().square().sum(1))
+        True
+        """
+        if name not in ("params", "updates"):
+            raise ValueError(f"only params and updates are read in column blocks, not {name!r}")
+        for columns in column_blocks(len(self.params), self.params.shape[1], numbers):
+            values = self.params[:, columns]
+            yield columns, values if name == "params" else values - self.start[:, columns]
+
+    def by_columns(self, rule: Callable[[Tensor], Tensor], name: str = "params") -> Tensor:
+        """``rule`` of each column block [C, w], which gives [w], put together: [S].
+
+        >>> from fedbench.testing import example_cohort
+        >>> cohort = example_cohort(clients=3)
+        >>> cohort.by_columns(lambda block: block.median(dim=0).values).shape == (cohort.space.size,)
+        True
+        """
+        together = self.params.new_empty(self.params.shape[1])
+        for columns, block in self.blocks(name):
+            together[columns] = rule(block)
+        return together
+
     def mean(self, name: str, *, per_step: bool = False) -> Tensor:
         """Average what is called ``name`` with the weights p_k, as :meth:`CohortSum.mean` says."""
         weights = self.weights
         if per_step:
             weights = weights / self.steps.to(weights.dtype)
+        if name == "updates":
+            return self.by_columns(lambda block: weights @ block, name)
         values = self._values(name)
         mean: Tensor = weights @ (values if values.ndim <= 2 else values.flatten(1))
         return mean if values.ndim <= 2 else mean.unflatten(0, values.shape[1:])
 
     def sum(self, name: str) -> Tensor:
         """Add up what is called ``name``, as :meth:`CohortSum.sum` says."""
+        if name == "updates":
+            return self.by_columns(lambda block: block.sum(0), name)
         return self._values(name).sum(0)
 
     def _values(self, name: str) -> Tensor:
@@ -122,8 +160,6 @@ class Cohort:
         match name:
             case "params":
                 return self.params
-            case "updates":
-                return self.updates
             case "steps":
                 return self.steps.to(self.params.dtype)
             case _:

@@ -13,6 +13,14 @@ from torch import Tensor
 
 from fedbench import Aggregator, Cohort, Options, State
 from fedbench_baselines.options import KrumOptions, MultiKrumOptions, TrimmedMeanOptions
+from fedbench_baselines.ordered import by_ordered_columns
+
+SMALL = 2**20
+"""Up to so many numbers in a cohort, differences cost nothing."""
+MOST_CANCELLED = 16
+"""‖a‖² + ‖b‖² over ‖a − b‖², above which products in fp32 are not accurate enough."""
+LEAST = 1e-30
+"""Mean square below which squares in fp32 lose digits."""
 
 
 class Median(Aggregator):
@@ -22,9 +30,9 @@ class Median(Aggregator):
         self.options = options
 
     def aggregate(self, state: State, cohort: Cohort) -> State:
-        ordered = cohort.params.sort(dim=0).values
-        count = len(ordered)
-        return {"params": (ordered[(count - 1) // 2] + ordered[count // 2]) / 2}
+        count = len(cohort.clients)
+        middle = range((count - 1) // 2, count // 2 + 1)
+        return {"params": by_ordered_columns(cohort, middle, lambda rows: (rows[0] + rows[-1]) / 2)}
 
 
 class TrimmedMean(Aggregator):
@@ -34,9 +42,9 @@ class TrimmedMean(Aggregator):
         self.options = options
 
     def aggregate(self, state: State, cohort: Cohort) -> State:
-        count = len(cohort.params)
+        count = len(cohort.clients)
         cut = int(self.options.beta * count)
-        return {"params": cohort.params.sort(dim=0).values[cut : count - cut].mean(0)}
+        return {"params": by_ordered_columns(cohort, range(cut, count - cut), lambda rows: rows.mean(0))}
 
 
 class Krum(Aggregator):
@@ -46,10 +54,11 @@ class Krum(Aggregator):
         self.options = options
 
     def aggregate(self, state: State, cohort: Cohort) -> State:
-        scores = krum_scores(cohort.updates, self.options.f).tolist()
+        scores = krum_scores(cohort, self.options.f).tolist()
         # Two updates that are each other's nearest tie: the lower client id goes first.
         ranked = sorted(range(len(scores)), key=lambda i: (scores[i], cohort.clients[i]))
-        return {"params": cohort.params[sorted(ranked[: self.kept(len(scores))])].mean(0)}
+        chosen = sorted(ranked[: self.kept(len(scores))])
+        return {"params": cohort.by_columns(lambda block: block[chosen].mean(0))}
 
     def kept(self, count: int) -> int:
         """How many updates of ``count`` are averaged."""
@@ -65,12 +74,40 @@ class MultiKrum(Krum):
         return min(count, max(1, self.options.m or count - self.options.f))
 
 
-def krum_scores(updates: Tensor, f: int) -> Tensor:
-    """The sum of squared distances to the n−f−2 nearest others (at least one), [C]; infinite without any.
-
-    Computed on updates and in float64: on weights in fp32, ‖a‖² + ‖b‖² − 2ab cancels.
-    """
-    squared = torch.cdist(updates.double(), updates.double()).square()
+def krum_scores(cohort: Cohort, f: int) -> Tensor:
+    """The sum of squared distances to the n−f−2 nearest others (at least one), [C]; infinite without any."""
+    squared = squared_distances(cohort)
     squared.fill_diagonal_(torch.inf)
-    nearest = max(1, len(updates) - f - 2)
+    nearest = max(1, len(squared) - f - 2)
     return squared.sort(dim=1).values[:, :nearest].sum(1)
+
+
+def squared_distances(cohort: Cohort) -> Tensor:
+    """‖Δ_i − Δ_j‖² [C, C] in float64, within 1e-6 of their own size.
+
+    ‖a‖² + ‖b‖² − 2ab is fast and cancels where a and b are close: on weights always, so updates are compared,
+    and the pairs of which little remains are computed again from differences.
+    """
+    if cohort.params.numel() <= SMALL:
+        return direct(cohort, slice(None))
+    gram = torch.zeros(len(cohort.clients), len(cohort.clients), dtype=torch.float64)
+    for _, block in cohort.blocks("updates"):
+        gram += (block @ block.T).to(gram)
+    squares = gram.diagonal()[:, None] + gram.diagonal()
+    squared = squares - gram - gram.T
+    sound = (squares <= MOST_CANCELLED * squared) & (squares > LEAST * cohort.params.shape[1])
+    close = ~sound.fill_diagonal_(True).all(1)
+    if close.any():
+        among = close.nonzero().squeeze(1)
+        squared[among[:, None], among] = direct(cohort, among)
+    return squared
+
+
+def direct(cohort: Cohort, among: Tensor | slice) -> Tensor:
+    """The squared distances of the updates ``among`` the cohort's, from their differences in float64."""
+    squared = 0
+    for _, block in cohort.blocks("updates"):
+        rows = block[among].double()
+        apart = torch.cdist(rows, rows, compute_mode="donot_use_mm_for_euclid_dist").cpu()
+        squared = squared + apart.square()
+    return squared

@@ -1,0 +1,152 @@
+"""Server steps in column blocks: the bits, or the accuracy, of the expressions over the whole cohort."""
+
+from dataclasses import replace
+from itertools import product
+
+import pytest
+import torch
+from fedbench_baselines.ordered import NETWORK, comparators, network, ordered
+from fedbench_baselines.robust import SMALL, krum_scores, squared_distances
+
+import fedbench
+from fedbench.api.cohort import Cohort
+from fedbench.api.column_blocks import IN_CACHE, STEP
+from fedbench.params import ParamSpace
+from fedbench.rng import torch_stream
+from fedbench.testing.contracts import make
+
+SHAPES = [
+    *product((1, 2, 3, 4, 5, 10, 17, 26, NETWORK, NETWORK + 1), (1, 7, 1000)),
+    (3, 2 * IN_CACHE + 77), (50, 4 * STEP + 1), (50, 20_011), (100, 6 * STEP - 1),
+]  # fmt: skip
+
+
+def cohort_of(clients, size, dtype=torch.float32, seed=0):
+    """Updates of one-tenth of the weights' size, from starts that differ."""
+    generator = torch_stream(seed, "cohort", clients, size)
+    start = torch.randn(clients, size, generator=generator)
+    return Cohort(
+        round=1,
+        clients=tuple(range(clients)),
+        params=(start + 0.1 * torch.randn(clients, size, generator=generator)).to(dtype),
+        start=start.to(dtype),
+        num_examples=torch.arange(1, clients + 1),
+        steps=torch.arange(1, clients + 1) % 3 + 1,
+        space=ParamSpace({"w": (size,)}),
+        stream=lambda *names: torch_stream(0, *names),
+    )
+
+
+def aggregated(method, cohort, **options):
+    return make(method, options).aggregate({"params": cohort.start[0]}, cohort)["params"]
+
+
+@pytest.fixture(params=SHAPES, ids=str)
+def cohort(request):
+    return cohort_of(*request.param)
+
+
+def test_blocks_cover_the_columns_once():
+    for rows, columns in SHAPES:
+        blocks = list(fedbench.column_blocks(rows, columns))
+        assert [column for block in blocks for column in range(columns)[block]] == list(range(columns))
+        assert all((block.stop - block.start) % STEP == 0 for block in blocks[:-1])
+        assert max(block.stop - block.start for block in blocks) < 2 * max(STEP, IN_CACHE // rows)
+
+
+def test_a_cohorts_means_and_sums_have_the_bits_of_the_whole_matrix(cohort):
+    weights, updates = cohort.weights, cohort.params - cohort.start
+    assert torch.equal(cohort.mean("updates"), weights @ updates)
+    assert torch.equal(cohort.mean("updates", per_step=True), (weights / cohort.steps) @ updates)
+    assert torch.equal(cohort.sum("updates"), updates.sum(0))
+    assert torch.equal(cohort.mean("params"), weights @ cohort.params)
+    assert torch.equal(cohort.sum("params"), cohort.params.sum(0))
+
+
+def test_only_what_is_a_vector_of_each_client_is_read_in_blocks():
+    with pytest.raises(ValueError, match="not 'control'"):
+        list(cohort_of(2, 3).blocks("control"))
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_median_and_trimmed_mean_have_the_bits_of_a_full_sort(cohort, threads):
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        median, trimmed = aggregated("median", cohort), aggregated("trimmed-mean", cohort, beta=0.2)
+    finally:
+        torch.set_num_threads(before)
+    rows = cohort.params.sort(dim=0).values
+    count = len(rows)
+    assert torch.equal(median, (rows[(count - 1) // 2] + rows[count // 2]) / 2)
+    cut = int(0.2 * count)
+    assert torch.equal(trimmed, rows[cut : count - cut].mean(0))
+
+
+def test_the_network_sorts_every_sequence_of_zeros_and_ones():
+    """The zero-one principle (Knuth, 5.3.4, theorem Z): it then sorts anything."""
+    for rows in range(1, 12):
+        values = torch.tensor(list(product((0.0, 1.0), repeat=rows))).T.contiguous()
+        assert torch.equal(ordered(values, range(rows)), values.sort(dim=0).values)
+        for row in range(rows):
+            assert torch.equal(ordered(values, range(row, row + 1))[0], values.sort(dim=0).values[row])
+
+
+def test_comparators_that_nothing_depends_on_are_left_out():
+    assert len(comparators(50, range(24, 26))) < 0.85 * len(network(50))
+    assert len(comparators(50, range(50))) == len(network(50))
+
+
+@pytest.mark.parametrize("clients", [6, NETWORK + 6])
+def test_ties_and_infinities_are_ordered_as_numbers(clients):
+    values = torch.randint(-2, 3, (clients, 500), generator=torch_stream(0, "ties")).float()
+    values[0, ::3], values[1, ::5] = torch.inf, -torch.inf
+    for dtype in (torch.float32, torch.float64, torch.bfloat16):
+        wanted = values.to(dtype).sort(dim=0).values
+        assert torch.equal(ordered(values.to(dtype), range(1, clients - 1)), wanted[1:-1])
+
+
+def reference(cohort):
+    """Squared distances from differences, a pair at a time, in float64."""
+    updates = (cohort.params - cohort.start).double()
+    return torch.stack([(updates - row).square().sum(1) for row in updates])
+
+
+def one_large_step(cohort):
+    """Every client's update is one large step and a small part of its own."""
+    step = torch.randn(cohort.params.shape[1], generator=torch_stream(0, "step"))
+    return replace(cohort, params=cohort.start + step + 1e-3 * (cohort.params - cohort.start))
+
+
+def an_outlier_and_two_copies(cohort):
+    params, start = cohort.params.clone(), cohort.start.clone()
+    params[3] = 1e6
+    for copy, original in ((5, 7), (6, 8)):
+        params[copy], start[copy] = params[original], start[original]
+    return replace(cohort, params=params, start=start)
+
+
+CLOSE = {
+    "updates as they come": lambda cohort: cohort,
+    "small differences of a large step": one_large_step,
+    "an outlier and copies": an_outlier_and_two_copies,
+    "squares beyond fp32": lambda cohort: replace(cohort, params=1e20 * cohort.params),
+}
+
+
+@pytest.mark.parametrize("size", [100, SMALL // 30 + 3000], ids=["small", "large"])
+@pytest.mark.parametrize("case", CLOSE)
+def test_krum_scores_are_those_of_float64(case, size):
+    cohort = CLOSE[case](cohort_of(30, size))
+    wanted = reference(cohort)
+    torch.testing.assert_close(squared_distances(cohort), wanted, rtol=1e-6, atol=0)
+    scores = wanted.fill_diagonal_(torch.inf).sort(dim=1).values[:, :26].sum(1)
+    torch.testing.assert_close(krum_scores(cohort, 2), scores, rtol=1e-6, atol=0)
+    lowest = scores.argsort()[:1]
+    assert torch.equal(aggregated("krum", cohort, f=2), cohort.params[lowest].mean(0))
+
+
+def test_krum_averages_with_the_bits_of_the_whole_matrix(cohort):
+    if len(cohort.clients) > 3:
+        chosen = sorted(krum_scores(cohort, 1).argsort()[:3].tolist())
+        assert torch.equal(aggregated("multikrum", cohort, f=1, m=3), cohort.params[chosen].mean(0))
