@@ -15,6 +15,8 @@ from fedbench import Aggregator, Cohort, Options, State
 from fedbench_baselines.options import KrumOptions, MultiKrumOptions, TrimmedMeanOptions
 from fedbench_baselines.ordered import by_ordered_columns
 
+SUMMED = 2048
+"""Columns that a product in fp32 adds up; float64 takes its sums."""
 SMALL = 2**20
 """Up to so many numbers in a cohort, differences cost nothing."""
 MOST_CANCELLED = 16
@@ -91,7 +93,7 @@ def squared_distances(cohort: Cohort) -> Tensor:
     if cohort.params.numel() <= SMALL:
         return direct(cohort, slice(None))
     gram = torch.zeros(len(cohort.clients), len(cohort.clients), dtype=torch.float64)
-    for _, block in cohort.blocks("updates"):
+    for _, block in cohort.blocks("updates", SUMMED * len(cohort.clients)):
         gram += (block @ block.T).to(gram)
     squares = gram.diagonal()[:, None] + gram.diagonal()
     squared = squares - gram - gram.T
