@@ -58,6 +58,11 @@ def core_sha256() -> str:
     return _sha256(CORE)
 
 
+def whole_core_sha256() -> str:
+    """The hash of all the core's code."""
+    return sha256_json({name: sha256_bytes(path.read_bytes()) for name, path in _files(CORE)})
+
+
 def package_sha256(plugin: Plugin) -> str:
     """The hash of the code of the package that ``plugin`` lives in."""
     return _sha256(_package(plugin))

@@ -93,6 +93,14 @@ def session_cache(request):
     return request.config.cache.mkdir("fedbench")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _caches_of_the_tests(session_cache):
+    """No test writes to the caches of the user who runs it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FEDBENCH_CACHE", str(session_cache))
+        yield
+
+
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory, session_cache):
     """Install scenario ``tiny`` for this process and its children; the folder it lies in."""

@@ -10,7 +10,8 @@ from fedbench.errors import FedbenchError
 from fedbench.leaderboard.sources.fetching import RecordSource
 from fedbench.results.run_summary import RunSummary
 from fedbench.verification.badges import levels, read_badges
-from fedbench.verification.ladder import Level, Verdict, verify
+from fedbench.verification.check_cache import open_cache
+from fedbench.verification.ladder import KnownChecks, Level, Verdict, verify
 
 
 @dataclass(frozen=True)
@@ -37,13 +38,16 @@ def gather(sources: Sequence[RecordSource], catalog: Catalog) -> Gathered:
     """
     verdicts: list[Verdict] = []
     known: dict[str, Level] = {}
+    checks = open_cache(catalog)
     for position, source in enumerate(sources):
-        own = verify([source.folder], catalog)
+        own = verify([source.folder], catalog, checks)
         if position:
-            own = _beside(own, verdicts, sources[: position + 1], catalog)
+            own = _beside(own, verdicts, sources[: position + 1], catalog, checks)
         fresh = [verdict for verdict in own if verdict.run is None or verdict.run.id not in known]
         known |= levels(fresh, read_badges(source.badges))
         verdicts += fresh
+    if checks:
+        checks.save()
     return Gathered(
         runs=[verdict.run for verdict in verdicts if verdict.run is not None],
         levels=known,
@@ -52,10 +56,15 @@ def gather(sources: Sequence[RecordSource], catalog: Catalog) -> Gathered:
 
 
 def _beside(
-    own: Sequence[Verdict], earlier: Sequence[Verdict], sources: Sequence[RecordSource], catalog: Catalog
+    own: Sequence[Verdict],
+    earlier: Sequence[Verdict],
+    sources: Sequence[RecordSource],
+    catalog: Catalog,
+    checks: KnownChecks | None,
 ) -> list[Verdict]:
     """The verdicts on the last of ``sources``, lowered where it disagrees with all of them together."""
-    together = {verdict.path: verdict for verdict in verify([source.folder for source in sources], catalog)}
+    folders = [source.folder for source in sources]
+    together = {verdict.path: verdict for verdict in verify(folders, catalog, checks)}
     for verdict in earlier:
         if verdict.level == Level.consistent and together[verdict.path].level < Level.consistent:
             raise FedbenchError(

@@ -5,19 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import Annotated
 
 import numpy as np
+from pydantic import PlainSerializer, PlainValidator
 
 from fedbench.api.metrics import Measure
 from fedbench.results.own_part import round_scores
 from fedbench.results.records import Record
+
+Values = Annotated[np.ndarray, PlainValidator(np.asarray), PlainSerializer(np.ndarray.tolist)]
+"""Numbers as an array, in JSON as a list."""
 
 
 @dataclass(frozen=True)
 class Curve:
     """A measure over the rounds 0 to R, and what had been spent by then."""
 
-    values: np.ndarray
+    values: Values
     """[R+1]: the measure after every round."""
     sign: int
     """−1 where lower is better, else 1."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from fedbench.api.scenario import Scenario
@@ -11,11 +11,14 @@ from fedbench.fingerprint import canonical_json, sha256_json
 from fedbench.results.records import Record
 from fedbench.results.run_summary import contender
 
-Key = tuple[Hashable, ...]
+Key = tuple[str | int, ...]
 """What a fact is about, in words, then what records must have in common for it to be the same."""
 
+Fact = tuple[Key, str]
+"""What a fact is about, and what a record says of it."""
 
-def shared_facts(record: Record, scenario: Scenario) -> Iterator[tuple[Key, str]]:
+
+def shared_facts(record: Record, scenario: Scenario) -> Iterator[Fact]:
     """The facts that ``record`` must share with the records that have the same keys.
 
     Each refuses a forgery that fits itself but not the other records of its scenario:
@@ -70,9 +73,9 @@ class Agreement:
     _values: dict[Key, dict[str, str]] = field(default_factory=lambda: defaultdict(dict))
     """By key and the name of a record: what the record says."""
 
-    def add(self, name: str, record: Record, scenario: Scenario) -> None:
-        """Take in the facts of ``record``; ``name`` is what :meth:`objections` calls it."""
-        for key, value in shared_facts(record, scenario):
+    def add(self, name: str, facts: Iterable[Fact]) -> None:
+        """Take in the facts of a record; ``name`` is what :meth:`objections` calls it."""
+        for key, value in facts:
             self._values[key].setdefault(name, value)
 
     def objections(self) -> dict[str, str]:

@@ -7,11 +7,12 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from pathlib import Path
+from typing import Protocol
 
 from fedbench.catalog import Catalog
 from fedbench.results.run_summary import RunSummary, run_of
 from fedbench.rng import numpy_stream
-from fedbench.verification.agreement import Agreement
+from fedbench.verification.agreement import Agreement, Fact, shared_facts
 from fedbench.verification.consistency import inconsistencies
 from fedbench.verification.installed import Installed, InvalidRecord, RetiredRecord
 from fedbench.verification.safety import quoted
@@ -55,39 +56,87 @@ class Verdict:
         return self.level < required if required <= Level.valid else bool(self.problem)
 
 
+@dataclass(frozen=True)
+class Checked:
+    """What the check of a single file came to, before it is held against the others."""
+
+    level: Level
+    """How far it was verified by itself."""
+    problem: str
+    """Why the next level does not hold; empty if no check refused it."""
+    run: RunSummary | None
+    """The record's run; None if the file is no valid record."""
+    facts: tuple[Fact, ...] = ()
+    """What it must share with other records."""
+
+
+class KnownChecks(Protocol):
+    """Checks of files that were made before."""
+
+    def key(self, file: SubmittedFile) -> str:
+        """Identify the check of a file as it is now; empty if it can't be read."""
+        ...
+
+    def get(self, key: str) -> Checked | None:
+        """Look up a check; None if it was not made yet."""
+        ...
+
+    def put(self, key: str, checked: Checked) -> None:
+        """Keep a check."""
+        ...
+
+
 Replay = Callable[[Path], str]
 """Runs the record of a file again, and says what came out otherwise (empty if nothing)."""
 
 
-def verify(paths: Iterable[Path], catalog: Catalog) -> list[Verdict]:
+def verify(paths: Iterable[Path], catalog: Catalog, known: KnownChecks | None = None) -> list[Verdict]:
     """How far up to ``consistent`` every file of ``paths`` gets, by itself and among the others.
 
-    Files are read one by one; of each only what tables need is kept.
+    Files are read one by one; of each only what tables need is kept. A check that is ``known`` is not made
+    again, and one that is made is put there.
     """
-    installed, agreement = Installed(catalog), Agreement()
-    verdicts = [_check_alone(file, installed, agreement) for file in submitted_files(paths)]
+    installed, agreement, verdicts = Installed(catalog), Agreement(), []
+    for file in submitted_files(paths):
+        checked = _checked(file, installed, known) if known else _check_alone(file, installed)
+        agreement.add(str(file.path), checked.facts)
+        run = checked.run and replace(checked.run, path=file.path)
+        verdicts.append(Verdict(path=file.path, level=checked.level, problem=checked.problem, run=run))
     return _check_together(verdicts, agreement.objections())
 
 
-def _check_alone(file: SubmittedFile, installed: Installed, agreement: Agreement) -> Verdict:
-    """The verdict on one file; its facts are added to ``agreement``."""
+def _checked(file: SubmittedFile, installed: Installed, known: KnownChecks) -> Checked:
+    """The check of one file, made unless it is ``known``."""
     if file.problem:
-        return Verdict(path=file.path, level=Level.unverified, problem=file.problem)
+        return _check_alone(file, installed)
+    key = known.key(file)
+    if (there := known.get(key)) is not None:
+        return there
+    checked = _check_alone(file, installed)
+    if key and known.key(file) == key:  # nobody changed the file meanwhile
+        known.put(key, checked)
+    return checked
+
+
+def _check_alone(file: SubmittedFile, installed: Installed) -> Checked:
+    """The check of one file by itself."""
+    if file.problem:
+        return Checked(level=Level.unverified, problem=file.problem, run=None)
     try:
         record, scenario = read_valid(file.path, installed, file.place)
     except InvalidRecord as error:
-        return Verdict(path=file.path, level=Level.unverified, problem=str(error))
+        return Checked(level=Level.unverified, problem=str(error), run=None)
     except RetiredRecord as error:
-        run = run_of(error.record, file.path)
-        return Verdict(path=file.path, level=Level.retired, problem=str(error), run=run)
+        return Checked(level=Level.retired, problem=str(error), run=run_of(error.record))
+    facts: tuple[Fact, ...] = ()
     try:
         is_ceiling = installed.is_ceiling(record)
         problem = next(inconsistencies(record, scenario, is_ceiling=is_ceiling), "")
-        agreement.add(str(file.path), record, scenario)
+        facts = tuple(shared_facts(record, scenario))
     except Exception as error:  # a check that a record can bring down has not been passed
         problem = f"it can't be checked: {type(error).__name__}: {quoted(str(error))}"
     level = Level.valid if problem else Level.consistent
-    return Verdict(path=file.path, level=level, problem=problem, run=run_of(record, file.path))
+    return Checked(level=level, problem=problem, run=run_of(record), facts=facts)
 
 
 def _check_together(verdicts: Sequence[Verdict], objections: dict[str, str]) -> list[Verdict]:
