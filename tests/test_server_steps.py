@@ -9,6 +9,7 @@ from fedbench_baselines.ordered import NETWORK, comparators, network, ordered
 from fedbench_baselines.robust import SMALL, krum_scores, squared_distances
 
 import fedbench
+from fedbench.api.aggregator import Context
 from fedbench.api.cohort import Cohort
 from fedbench.api.column_blocks import IN_CACHE, STEP
 from fedbench.params import ParamSpace
@@ -150,3 +151,70 @@ def test_krum_averages_with_the_bits_of_the_whole_matrix(cohort):
     if len(cohort.clients) > 3:
         chosen = sorted(krum_scores(cohort, 1).argsort()[:3].tolist())
         assert torch.equal(aggregated("multikrum", cohort, f=1, m=3), cohort.params[chosen].mean(0))
+
+
+def whole_ties(cohort, keep, lam):
+    """TIES over the whole matrix."""
+    updates, shares = cohort.params - cohort.start, cohort.weights[:, None]
+    dropped = updates.shape[1] - max(1, round(keep * updates.shape[1]))
+    smallest = updates.abs().kthvalue(dropped + 1, dim=1, keepdim=True).values
+    kept = torch.where(updates.abs() >= smallest, updates, 0.0)
+    elected = (shares * kept).sum(0).sign()
+    voting = shares * ((kept.sign() == elected) & (kept != 0))
+    merged = (voting * kept).sum(0) / voting.sum(0).clamp_min(torch.finfo(kept.dtype).tiny)
+    return cohort.start[0] + lam * merged
+
+
+@pytest.mark.parametrize("keep", [0.01, 0.2, 1.0])
+def test_ties_has_the_bits_of_the_whole_matrix(cohort, keep):
+    wanted = whole_ties(cohort, keep, lam=0.7)
+    assert torch.equal(aggregated("fedavg-ties", cohort, keep=keep, lam=0.7), wanted)
+
+
+def test_ties_keeps_entries_of_the_same_size_alike():
+    coarse = cohort_of(4, 5000)
+    coarse = replace(coarse, start=coarse.start.round(), params=coarse.start.round() + coarse.params.round())
+    assert torch.equal(aggregated("fedavg-ties", coarse), whole_ties(coarse, 0.2, lam=1.0))
+
+
+def test_dare_has_the_bits_of_the_whole_matrix(cohort):
+    size = cohort.params.shape[1]
+    drawn = [torch.rand(size, generator=cohort.stream("dare", client)) for client in cohort.clients]
+    kept = torch.stack(drawn) >= 0.3
+    wanted = cohort.start[0] + cohort.weights @ (kept * (cohort.params - cohort.start) / (1 - 0.3))
+    assert torch.equal(aggregated("fedavg-dare", cohort, drop=0.3), wanted)
+
+
+SECOND = {
+    "fedadam": lambda v, squared: 0.99 * v + (1 - 0.99) * squared,
+    "fedyogi": lambda v, squared: v - (1 - 0.99) * squared * (v - squared).sign(),
+    "fedadagrad": lambda v, squared: v + squared,
+}
+
+
+@pytest.mark.parametrize("method", SECOND)
+@pytest.mark.parametrize("size", [1, 1000, 3 * IN_CACHE // 8 + 5])
+def test_server_optimisers_have_the_bits_of_whole_vectors_and_leave_the_state_alone(method, size):
+    cohort, aggregator = cohort_of(3, size), make(method)
+    state = aggregator.initial_state(cohort.start[0], Context(cohort.space, 3, 2))
+    x, m, v = (state[name].clone() for name in ("params", "first", "second"))
+    for _ in range(2):
+        before = {name: vector.clone() for name, vector in state.items()}
+        after = aggregator.aggregate(state, cohort)
+        assert all(torch.equal(state[name], before[name]) for name in state)
+        update = cohort.weights @ (cohort.params - cohort.start)
+        m = 0.9 * m + (1 - 0.9) * update
+        v = SECOND[method](v, update.square())
+        x = x + 1e-2 * m / (v.sqrt() + 1e-3)
+        assert [torch.equal(*pair) for pair in zip(after.values(), (x, m, v), strict=True)] == 3 * [True]
+        state = after
+
+
+def test_fedavgm_has_the_bits_of_its_formula_and_leaves_the_state_alone(cohort):
+    start, velocity = cohort.start[0].clone(), cohort.start[-1].clone()
+    state = {"params": start.clone(), "velocity": velocity.clone()}
+    after = make("fedavgm", {"beta": 0.9, "eta": 0.7}).aggregate(state, cohort)
+    moved = 0.9 * velocity + cohort.weights @ (cohort.params - cohort.start)
+    assert torch.equal(after["velocity"], moved)
+    assert torch.equal(after["params"], start + 0.7 * moved)
+    assert torch.equal(state["params"], start) and torch.equal(state["velocity"], velocity)

@@ -126,7 +126,7 @@ class Cohort:
             yield columns, values if name == "params" else values - self.start[:, columns]
 
     def by_columns(self, rule: Callable[[Tensor], Tensor], name: str = "params") -> Tensor:
-        """``rule`` of each column block [C, w], which gives [w], put together: [S].
+        """``rule`` of each column block [C, w], in order, which gives [w], put together: [S].
 
         >>> from fedbench.testing import example_cohort
         >>> cohort = example_cohort(clients=3)

@@ -25,5 +25,8 @@ class FedAvgM(Aggregator):
         return {"params": params, "velocity": torch.zeros_like(params)}
 
     def aggregate(self, state: State, cohort: CohortSum) -> State:
-        velocity = self.options.beta * state["velocity"] + cohort.mean("updates")
-        return {"params": state["params"] + self.options.eta * velocity, "velocity": velocity}
+        velocity = self.options.beta * state["velocity"]
+        velocity += cohort.mean("updates")
+        params = self.options.eta * velocity
+        params += state["params"]
+        return {"params": params, "velocity": velocity}

@@ -13,8 +13,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from fedbench import Aggregator, CohortSum, Context, State
+from fedbench import Aggregator, CohortSum, Context, State, column_blocks
 from fedbench_baselines.options import FedOptOptions
+
+VECTORS = 8
+"""Vectors of P that a step reads, makes and writes, and that are in cache a block at a time."""
 
 
 class FedOpt(Aggregator):
@@ -31,11 +34,15 @@ class FedOpt(Aggregator):
 
     def aggregate(self, state: State, cohort: CohortSum) -> State:
         o = self.options
-        update = cohort.mean("updates")
-        first = o.beta1 * state["first"] + (1 - o.beta1) * update
-        second = self.second_moment(state["second"], update.square())
-        params = state["params"] + o.eta * first / (second.sqrt() + o.tau)
-        return {"params": params, "first": first, "second": second}
+        after = {name: torch.empty_like(vector) for name, vector in state.items()}
+        update = cohort.mean("updates")  # Δ
+        for block in column_blocks(VECTORS, len(update)):
+            delta = update[block]
+            first = o.beta1 * state["first"][block] + (1 - o.beta1) * delta
+            second = self.second_moment(state["second"][block], delta.square())
+            after["params"][block] = state["params"][block] + o.eta * first / (second.sqrt() + o.tau)
+            after["first"][block], after["second"][block] = first, second
+        return after
 
     def second_moment(self, second: Tensor, squared: Tensor) -> Tensor:
         """The new v, from the last v and Δ²."""
