@@ -84,9 +84,15 @@ def test_a_run_from_the_command_line(tiny, tmp_path):
     assert not (path.parent / "checkpoints").exists()
     before = path.read_bytes()
     again = subprocess.run(
-        command("-m", "fed-cmp", output=tmp_path), capture_output=True, text=True, timeout=280
+        command("-m", "fed-cmp", "--format", "json", output=tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=280,
     )
     assert again.returncode == 0 and "done already" in again.stderr
+    (row,) = json.loads(again.stdout)
+    assert min(row["seconds_by_part"].values()) > 0
+    assert sum(row["seconds_by_part"].values()) == pytest.approx(record.wall_seconds)
     assert path.read_bytes() == before, "nothing is run twice"
 
 

@@ -28,6 +28,7 @@ from fedbench.matrix import USUAL
 from fedbench.process_state import output_on_stderr
 from fedbench.results.own_part import final_scores, round_scores
 from fedbench.results.records import Record
+from fedbench.results.time_by_part import seconds_by_part
 
 MOST_SEEDS = 1000
 """Most seeds in a range, against typing errors."""
@@ -190,6 +191,7 @@ def _brief(record: Record, path: Path) -> dict[str, Any]:
         "uplink_bytes": record.costs.uplink_bytes,
         "left_out": record.left_out,
         "wall_seconds": record.wall_seconds,
+        "seconds_by_part": seconds_by_part(record),
     }
 
 

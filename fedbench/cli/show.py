@@ -19,6 +19,7 @@ from fedbench.errors import Unavailable, UsageError
 from fedbench.results.own_part import round_scores
 from fedbench.results.records import Record
 from fedbench.results.store import read_record
+from fedbench.results.time_by_part import seconds_by_part
 
 Shown = tuple[dict[str, Any], list[str]]
 """The content, and the same as tables of text."""
@@ -67,7 +68,8 @@ def _record(path: Path) -> Shown:
     record = read_record(path)
     content = record.model_dump(mode="json")
     controls = (f"control: {name}\n{_measures(values)}" for name, values in content["controls"].items())
-    return content, [_brief(content), _measures(content["final"]), *controls, _rounds(record)]
+    tables = [_brief(content), _measures(content["final"]), *controls, _rounds(record), _time(record)]
+    return content, tables
 
 
 def _method(app: App, name: str) -> Shown:
@@ -173,6 +175,16 @@ QUIET = ("left out", "came late", "attackers")
 
 def _clients(numbers: list[int]) -> str:
     return ", ".join(map(str, numbers))
+
+
+def _time(record: Record) -> str:
+    parts = seconds_by_part(record)
+    whole = sum(parts.values()) or 1.0
+    rows = [
+        {"time": part, "seconds": f"{seconds:.1f}", "share": f"{seconds / whole:.0%}"}
+        for part, seconds in parts.items()
+    ]
+    return tabulate(rows, headers="keys", disable_numparse=True)
 
 
 def _rounds(record: Record) -> str:

@@ -16,6 +16,7 @@ from fedbench.results.own_part import final_scores, round_scores
 from fedbench.results.pictures import learning_curves
 from fedbench.results.records import Record
 from fedbench.results.run_summary import run_of
+from fedbench.results.time_by_part import seconds_by_part
 
 if TYPE_CHECKING:
     from fedbench.results.comparison_table import Comparison
@@ -60,6 +61,8 @@ def _facts(record: Record) -> Iterator[tuple[str, str]]:
     yield "sent up, down", f"{costs.uplink_bytes / 1e6:.1f} MB, {costs.downlink_bytes / 1e6:.1f} MB"
     yield "examples", f"{costs.client_examples}"
     yield "time", f"{record.wall_seconds:.0f} s on {record.environment.get('device', 'an unknown device')}"
+    parts = ", ".join(f"{part} {seconds:.0f} s" for part, seconds in seconds_by_part(record).items())
+    yield "of it", parts
     if record.left_out:
         yield "left out", ", ".join(f"{count} {why}" for why, count in record.left_out.items())
     if record.method.options:
