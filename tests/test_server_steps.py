@@ -1,12 +1,17 @@
 """Server steps in column blocks: the bits, or the accuracy, of the expressions over the whole cohort."""
 
+import json
+import subprocess
+import sys
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 
 import pytest
 import torch
 from fedbench_baselines.ordered import NETWORK, comparators, network, ordered
 from fedbench_baselines.robust import SMALL, krum_scores, squared_distances
+from fedbench_fedcmp.reliability import update_sizes
 
 import fedbench
 from fedbench.api.aggregator import Context
@@ -16,6 +21,7 @@ from fedbench.params import ParamSpace
 from fedbench.rng import torch_stream
 from fedbench.testing.contracts import make
 
+ROOT = Path(__file__).parent.parent
 SHAPES = [
     *product((1, 2, 3, 4, 5, 10, 17, 26, NETWORK, NETWORK + 1), (1, 7, 1000)),
     (3, 2 * IN_CACHE + 77), (50, 4 * STEP + 1), (50, 20_011), (100, 6 * STEP - 1),
@@ -218,3 +224,20 @@ def test_fedavgm_has_the_bits_of_its_formula_and_leaves_the_state_alone(cohort):
     assert torch.equal(after["velocity"], moved)
     assert torch.equal(after["params"], start + 0.7 * moved)
     assert torch.equal(state["params"], start) and torch.equal(state["velocity"], velocity)
+
+
+def test_fed_cmp_measures_updates_with_the_bits_of_the_whole_matrix(cohort):
+    updates = cohort.params - cohort.start
+    wanted = torch.linalg.vector_norm(updates, dim=1, dtype=torch.float64)
+    assert torch.equal(update_sizes(cohort), wanted)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "method", ["fedavg", "fedavgm", "fedadam", "median", "trimmed-mean", "krum", "fedavg-ties", "fedavg-dare"]
+)
+def test_a_step_takes_a_tenth_of_the_cohorts_memory_at_most(method):
+    size = ["--clients", "50", "--parameters", "2000000"]
+    command = [sys.executable, str(ROOT / "benchmarks" / "server_step.py"), method, *size]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert json.loads(done.stdout)["share"] <= 0.1

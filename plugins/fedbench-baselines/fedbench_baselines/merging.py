@@ -50,17 +50,20 @@ def smallest_kept(cohort: Cohort, keep: float) -> Tensor:
     """The smallest magnitude among each update's share ``keep`` of largest ones, [C]."""
     size = cohort.params.shape[1]
     dropped = size - max(1, round(keep * size))
-    return torch.stack(
-        [ranked((end - start).abs(), dropped) for end, start in zip(cohort.params, cohort.start, strict=True)]
-    )
+    sizes = cohort.params.new_empty(size)
+    smallest = []
+    for end, start in zip(cohort.params, cohort.start, strict=True):
+        torch.sub(end, start, out=sizes).abs_()
+        smallest.append(ranked(sizes, dropped))
+    return sizes.new_tensor(smallest)
 
 
-def ranked(sizes: Tensor, rank: int) -> Tensor:
+def ranked(sizes: Tensor, rank: int) -> float:
     """The value of ``sizes`` [P] that ``rank`` others lie below; puts ``sizes`` in another order."""
     if sizes.device.type != "cpu" or sizes.dtype not in (torch.float32, torch.float64):
-        return sizes.kthvalue(rank + 1).values
+        return sizes.kthvalue(rank + 1).values.item()
     sizes.numpy().partition(rank)  # a selection in place; torch's makes copies, and is six times slower
-    return sizes[rank]
+    return sizes[rank].item()
 
 
 class Dare(Aggregator):

@@ -63,10 +63,10 @@ class FedCMP(Aggregator):
         if not (o.csc or o.rwf or o.opm):
             return {"params": cohort.weights @ cohort.params, **after}  # FedAvg's own expression
 
-        trained = cohort.updates if o.target == "updates" else cohort.params
+        of_updates, started = o.target == "updates", cohort.space.views(cohort.start)
         merged: dict[str, Tensor] = {}
-        for name, clients in cohort.space.views(trained).items():
-            values = clients.double()  # [C, *shape]
+        for name, trained in cohort.space.views(cohort.params).items():
+            values = (trained - started[name] if of_updates else trained).double()  # [C, *shape]
             if values.ndim == 3 and o.csc:
                 merged[name], kept = self._canonical(name, values, shares, state, cohort)
             elif values.ndim == 3 and o.opm:
@@ -74,7 +74,7 @@ class FedCMP(Aggregator):
             else:
                 merged[name], kept = canonical.average(values, shares), {}
             after |= kept
-        if o.target == "updates":
+        if of_updates:
             start = cohort.space.views(state["params"])
             merged = {name: start[name].double() + update for name, update in merged.items()}
         return {"params": cohort.space.flatten(merged), **after}

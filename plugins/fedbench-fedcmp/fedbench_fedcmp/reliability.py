@@ -28,7 +28,7 @@ def reliability(cohort: Cohort, options: FedCMPOptions) -> Tensor:
     share = share / share.sum()
     if not options.rwf or not (options.magnitude or options.quality):
         return share
-    sizes = torch.linalg.vector_norm(cohort.updates, dim=1, dtype=torch.float64)  # ‖θ_k − θ_{r−1}‖
+    sizes = update_sizes(cohort)
     if not sizes.any():
         return share
     # In log space: exp(−α d) of a raw high-dimensional distance underflows for every client.
@@ -38,6 +38,13 @@ def reliability(cohort: Cohort, options: FedCMPOptions) -> Tensor:
     if options.quality and options.alpha > 0:
         scores = scores - options.alpha * cohort.sent[REPORT].double()
     return scores.softmax(dim=0)
+
+
+def update_sizes(cohort: Cohort) -> Tensor:
+    """‖θ_k − θ_{r−1}‖ [C] in float64, one client at a time: no second matrix [C, P] is made."""
+    rows = zip(cohort.params.split(1), cohort.start.split(1), strict=True)
+    norm = torch.linalg.vector_norm
+    return torch.cat([norm(end - start, dim=1, dtype=torch.float64) for end, start in rows])
 
 
 def modality_gap(signals: Signals, distance: Literal["l2", "sq", "cos"]) -> Tensor:
