@@ -16,8 +16,8 @@ from torch import Tensor
 from fedbench import Aggregator, CohortSum, Context, State, column_blocks
 from fedbench_baselines.options import FedOptOptions
 
-VECTORS = 8
-"""Vectors of P that a step reads, makes and writes, and that are in cache a block at a time."""
+VECTORS = 4
+"""Rows of the column blocks: x, m, v and Δ, and what is computed of a block stays in cache."""
 
 
 class FedOpt(Aggregator):

@@ -15,11 +15,11 @@ from fedbench import Aggregator, Cohort, Options, State
 from fedbench_baselines.options import KrumOptions, MultiKrumOptions, TrimmedMeanOptions
 from fedbench_baselines.ordered import by_ordered_columns
 
-SUMMED = 2048
-"""Columns that a product in fp32 adds up; float64 takes its sums."""
+SUMMED = 4096
+"""Columns that a product in fp32 adds up; float64 adds up the products."""
 SMALL = 2**20
 """Up to so many numbers in a cohort, differences cost nothing."""
-MOST_CANCELLED = 16
+MOST_CANCELLED = 8
 """‖a‖² + ‖b‖² over ‖a − b‖², above which products in fp32 are not accurate enough."""
 LEAST = 1e-30
 """Mean square below which squares in fp32 lose digits."""
@@ -96,7 +96,7 @@ def squared_distances(cohort: Cohort) -> Tensor:
     for _, block in cohort.blocks("updates", SUMMED * len(cohort.clients)):
         gram += (block @ block.T).to(gram)
     squares = gram.diagonal()[:, None] + gram.diagonal()
-    squared = squares - gram - gram.T
+    squared = squares - (gram + gram.T)
     sound = (squares <= MOST_CANCELLED * squared) & (squares > LEAST * cohort.params.shape[1])
     close = ~sound.fill_diagonal_(True).all(1)
     if close.any():
