@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from fedbench.catalog import Catalog
 from fedbench.errors import UsageError, suggest
-from fedbench.federation.executor_choice import parse_executor
 from fedbench.installed import installed_catalog
 from fedbench.jobs import Job
 from fedbench.matrix import MatrixRequest, MatrixResult, ScenarioLike
@@ -214,7 +213,6 @@ def make_runner(
     """Make a runner that reports on stderr if ``progress``; :class:`UsageError` for an unknown name."""
     if device not in DEVICES:
         raise UsageError(f"unknown device {device!r}", fix=suggest(str(device), DEVICES))
-    parse_executor(executor)
     if threads is not None and threads < 1:
         raise UsageError(f"threads {threads}", why="at least one computes")
     from fedbench.federation.executors import asked_executor

@@ -134,7 +134,8 @@ def hardware_class(environment: Mapping[str, Any]) -> tuple[Any, ...]:
 
 def _recorded_executor(record: Record) -> Executor | None:
     """The recorded executor, if it is a possible one; another may round differently."""
-    name, chunk = _arithmetic(record).executor, _arithmetic(record).chunk
+    recorded = _arithmetic(record)
+    name, chunk = recorded.executor, recorded.chunk
     if name not in ("serial", "batched") or not 1 <= (chunk or 0) <= len(record.data.client_examples):
         return None
     return Executor(name=name, chunk=chunk or 1)

@@ -102,7 +102,7 @@ def _caches_of_the_tests(session_cache):
 
 
 @pytest.fixture(scope="session")
-def tiny(tmp_path_factory, session_cache):
+def tiny(tmp_path_factory):
     """Install scenario ``tiny`` for this process and its children; the folder it lies in."""
     folder = tmp_path_factory.mktemp("tiny-plugin")
     from fedbench_emoji.dataset import TRAIN_ARTISTS, read_drawings
@@ -124,7 +124,6 @@ def tiny(tmp_path_factory, session_cache):
     patch = pytest.MonkeyPatch()
     patch.syspath_prepend(str(folder))
     patch.setenv("PYTHONPATH", str(folder))
-    patch.setenv("FEDBENCH_CACHE", str(session_cache))
     patch.setenv("HF_HUB_OFFLINE", "1")
     invalidate_caches()
     yield folder / "tiny_scenario"

@@ -221,7 +221,7 @@ class RewardFuser:
     """
 
     privileged: ClassVar[bool] = False
-    """Whether it may ask for the true reward, as an upper bound does; on boards it is an anchor then."""
+    """Whether it may ask for the true reward, as an upper bound does; boards say so of a run that did."""
 
     def sources(self, federation: RewardFederation) -> Sequence[RewardSource]:
         """The K sources that a routing's columns are about. Default: each client's reward model, normalised.

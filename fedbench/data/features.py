@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -75,6 +75,20 @@ def library_folder(name: str) -> Path:
 def _temporary(name: str) -> tempfile.TemporaryDirectory[str]:
     """A folder that lasts as long as the process."""
     return tempfile.TemporaryDirectory(prefix=f"fedbench-{name}-")
+
+
+@contextmanager
+def writing_cache(what: str, folder: Path) -> Iterator[None]:
+    """Make an error of the system in the block a :class:`UsageError` that names the cache and its folder."""
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(
+            f"can't write the {what}",
+            where=folder,
+            why=error.strerror or error,
+            fix=f"set {CACHE_VARIABLE} to a folder you may write",
+        ) from error
 
 
 def _complete(path: Path) -> bool:
@@ -176,20 +190,11 @@ class FeatureCache:
                 fix=f"set {CACHE_VARIABLE} to a folder on a larger disk",
             )
 
+    def _writing(self) -> AbstractContextManager[None]:
+        return writing_cache("feature cache", self.folder)
+
     def _parts(self, encoder: str, images: str) -> Path:
         return self.path(encoder, images).with_suffix(".parts")
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise UsageError(
-                "can't write the feature cache",
-                where=self.folder,
-                why=error.strerror or error,
-                fix=f"set {CACHE_VARIABLE} to a folder you may write",
-            ) from error
 
     def _store(self, path: Path, features: np.ndarray) -> None:
         with atomic_path(path) as temporary, temporary.open("wb") as file:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from fedbench.api.metrics import Costs, Measure
+from fedbench.data.features import writing_cache
 from fedbench.environment import device_class
-from fedbench.errors import UsageError
 from fedbench.files import atomic_path, locked
 from fedbench.fingerprint import sha256_json
 from fedbench.params import own
@@ -44,7 +43,7 @@ class RewardModelCache:
         if there := _sound(path, tasks, lambda line: None):
             return there
         lock = path.with_suffix(".lock")
-        with self._writing():
+        with writing_cache("cache of reward models", self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             held = locked(
                 lock, lambda: self.say(f"waiting for another process that fits these reward models ({lock})")
@@ -55,22 +54,10 @@ class RewardModelCache:
             begin = time.perf_counter()
             self.say(f"fitting {len(tasks)} clients' reward models (once per scenario and seed)")
             fitted = fit()
-            with self._writing():
+            with writing_cache("cache of reward models", self.folder):
                 _write(path, fitted)
             self.say(f"fitted in {time.perf_counter() - begin:.0f} s")
         return fitted
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise UsageError(
-                "can't write the cache of reward models",
-                where=self.folder,
-                why=error.strerror or error,
-                fix="set FEDBENCH_CACHE to a folder you may write",
-            ) from error
 
 
 def machine(device: torch.device) -> list[Any]:

@@ -58,7 +58,7 @@ class CheckCache:
 
     def put(self, key: str, checked: Checked) -> None:
         """Keep a result, to be written by :meth:`save`."""
-        self._fresh[key] = json.dumps(CHECKED.dump_python(checked, mode="json"))
+        self._known[key] = self._fresh[key] = json.dumps(CHECKED.dump_python(checked, mode="json"))
 
     def save(self) -> None:
         """Write what is new; drop what was checked beside another installation."""
