@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -12,13 +13,14 @@ import torch
 from fedbench.api.events import PolicyStep, RoundEnd, RunEnd, RunError, RunStart
 from fedbench.federation import checkpoint
 from fedbench.federation.executors import AskedExecutor, Executor
+from fedbench.federation.round_log import RoundLog
 from fedbench.federation.run_state import RunState
 from fedbench.jobs import Job
 from fedbench.observers import Observer
 from fedbench.plugins import Plugins
 from fedbench.results.identity import Identity, changed_code, changed_content
 from fedbench.results.records import RoundEntry, Status
-from fedbench.results.store import write_record, write_round_log
+from fedbench.results.store import ROUND_LOG, write_record
 from fedbench.run_record import RunFacts, describe_place, identify, make_record
 from fedbench.runs.clock import RunClock
 from fedbench.runs.protocol import Bench, MeasuredRound, ProgressCallbacks, Run
@@ -45,7 +47,7 @@ class Attempt:
         self.checkpoints = job.folder / CHECKPOINTS
         self.clock = RunClock()
         self.entries: list[RoundEntry] = []
-        self.dumped: list[dict[str, Any]] = []
+        self.log = RoundLog(job.folder / ROUND_LOG)
         self.resumed = False
         self.executor: Executor | None = None
         self.about: dict[str, Any] = {
@@ -98,7 +100,13 @@ class Attempt:
 
     def _saved(self) -> checkpoint.Checkpoint | None:
         """The newest checkpoint, unless code or content have changed since."""
-        saved = checkpoint.load(self.checkpoints, self.job.run_id, self.device, self.observer.say)
+        saved = checkpoint.load(
+            self.checkpoints,
+            self.job.run_id,
+            log=self.log.path,
+            device=self.device,
+            warn=self.observer.say,
+        )
         if saved:
             old = Identity.model_validate(saved.identity)
             if changed := changed_code(old, self.identity) or changed_content(old, self.identity):
@@ -115,33 +123,32 @@ class Attempt:
             self.observer.say(f"this run began on {began} and goes on, on {here}: its last bits may differ")
         self.resumed = True
         self.clock.go_on(saved.started, saved.seconds)
-        self.entries = [RoundEntry.model_validate(entry) for entry in saved.entries]
-        self.dumped = list(saved.entries)
+        self.entries = [RoundEntry.model_validate_json(line) for line in self.log.go_on(saved.log)]
         self.observer.say(f"taking up after round {saved.state.round}")
         self.observer.tick(sum(entry.costs.client_examples for entry in self.entries), torch.zeros(1))
 
     def _keep(self, done: MeasuredRound) -> None:
-        """Checkpoint a finished round, then log and announce it."""
+        """Log a finished round, then checkpoint and announce it."""
         assert self.executor
         self.entries.append(done.entry)
-        self.dumped.append(done.entry.model_dump(mode="json"))
+        entry = done.entry.model_dump(mode="json")
+        self.log.append(json.dumps(entry, separators=(",", ":"), allow_nan=False))
         checkpoint.save(
             self.checkpoints,
             checkpoint.Checkpoint(
                 run_id=self.job.run_id,
                 identity=self.identity.model_dump(mode="json"),
                 state=done.state,
-                entries=self.dumped,
+                log=self.log.mark,
                 # as it is now: a chunk shrinks when memory runs out
                 executor=asdict(self.executor) | describe_place(self.device),
                 started=self.clock.started,
                 seconds=self.clock.seconds(),
             ),
         )
-        write_round_log(self.job.folder, self.entries)
         rounds = self.job.scenario.federation.rounds
-        shown = done.entry.model_dump(mode="json")  # the observers' own: what they do to it is in no record
-        event = RoundEnd(**self.about, round=done.entry.round, rounds=rounds, entry=shown)
+        # the entry is the observers' own: what they do to it is in no record
+        event = RoundEnd(**self.about, round=done.entry.round, rounds=rounds, entry=entry)
         self.plugins.emit("fedbench_round_end", event)
         self.observer.round_ended(event)
 
@@ -177,7 +184,6 @@ class Attempt:
             resumed=self.resumed,
         )
         record = make_record(self.job, facts, status=status, ending=ending, device=self.device)
-        write_round_log(self.job.folder, self.entries)
         path = write_record(self.job.folder, record, replace=True)
         event = RunEnd(**self.about, status=status, record=path)
         self.plugins.emit("fedbench_run_end", event)

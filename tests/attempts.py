@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from fedbench.environment import describe
+from fedbench.results.store import ROUND_LOG
 
 PHASES = {
     "prepare": ("fedbench.runner", "prepare"),
@@ -29,7 +30,7 @@ PHASES = {
     "aggregate": ("fedbench.federation.loop", "aggregate"),
     "evaluate": ("fedbench.runs.evaluation", "RunEvaluator.measured"),
     "checkpoint": ("fedbench.federation.checkpoint", "save"),
-    "log": ("fedbench.attempt", "write_round_log"),
+    "log": ("fedbench.federation.round_log", "RoundLog.append"),
     "final": ("fedbench.runs.evaluation", "RunEvaluator.final"),
     "record": ("fedbench.attempt", "write_record"),
     "discard": ("fedbench.federation.checkpoint", "discard"),
@@ -44,7 +45,7 @@ POLICY_PHASES = {
 }
 """Those that a run of the preference track has besides."""
 
-CHANGES = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.rmtree"}
+CHANGES = {"open", "os.truncate", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.rmtree"}
 """Audit events raised before a file is changed. Between two of them it doesn't matter when a kill comes."""
 
 NOT_ATOMIC = 99
@@ -251,7 +252,7 @@ def _announce(owner: Any, name: str, phase: str, enter: Callable[[str], None]) -
 
 def _dying(folder: Path, before: int) -> Callable[[str, tuple[Any, ...]], None]:
     """An audit hook that kills the process before change number ``before`` below ``folder``, and ends it with
-    NOT_ATOMIC when it opens a file for writing that readers can see."""
+    NOT_ATOMIC when it opens a file for writing that readers can see; the round log may be appended to."""
     inside, changes = str(folder.resolve()), count(1)
 
     def hook(event: str, args: tuple[Any, ...]) -> None:
@@ -261,7 +262,8 @@ def _dying(folder: Path, before: int) -> Callable[[str, tuple[Any, ...]], None]:
         if event == "open":
             if not args[2] & (os.O_WRONLY | os.O_RDWR) or not path.is_relative_to(inside):
                 return
-            if not path.name.endswith((".part", ".lock")):
+            appended = path.name == ROUND_LOG and args[2] & os.O_APPEND
+            if not appended and not path.name.endswith((".part", ".lock")):
                 os._exit(NOT_ATOMIC)
         elif path.is_absolute() and not path.is_relative_to(inside):
             return  # shutil.rmtree names files relative to an open folder

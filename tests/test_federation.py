@@ -1,5 +1,7 @@
 """The engine: streams, sampling, optimisers, the client axis, faults, budgets, checkpoints."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -15,6 +17,7 @@ from fedbench.federation.local import LocalWork, minibatches, train_clients
 from fedbench.federation.loop import federate
 from fedbench.federation.optim import LocalOptimizer, clip_per_client, rate
 from fedbench.federation.plan import plan
+from fedbench.federation.round_log import RoundLog
 from fedbench.federation.run_state import RunState
 from fedbench.federation.schedule import cohort, one_pass_parts
 from fedbench.params import ParamSpace, digest
@@ -200,6 +203,15 @@ def test_aggregate_is_the_only_thing_a_method_must_define():
         toy_rounds(Aggregator())
 
 
+def load(folder, warn=print, run_id="run"):
+    log = folder / "rounds.jsonl"
+    log.touch()
+    try:
+        return checkpoint.load(folder, run_id, log=log, device=torch.device("cpu"), warn=warn)
+    finally:
+        log.unlink()
+
+
 def save_rounds(folder, count):
     for number in range(1, count + 1):
         state = {"params": torch.full((3,), float(number)), "m:w": torch.ones(2, dtype=torch.float64)}
@@ -210,14 +222,17 @@ def save_rounds(folder, count):
             late={"client": torch.tensor([4]), "sent/d": torch.ones(1)},
             spent=Costs(uplink_bytes=5, client_seconds=0.1),
         )
-        checkpoint.save(folder, saved(at, entries=[{"round": number}]))
+        checkpoint.save(folder, saved(at))
 
 
-def saved(state, entries):
+NO_LOG = RoundLog(Path("no", "rounds.jsonl")).mark
+
+
+def saved(state):
     return checkpoint.Checkpoint(
         run_id="run",
         state=state,
-        entries=entries,
+        log=NO_LOG,
         identity={},
         executor={"name": "serial", "chunk": 1},
         started="2026-01-01T00:00:00+00:00",
@@ -229,7 +244,7 @@ def test_checkpoints_keep_two_and_fall_back(tmp_path):
     save_rounds(tmp_path, 4)
     newest, before = sorted(tmp_path.glob("*"), reverse=True)
     said = []
-    at = checkpoint.load(tmp_path, "run", torch.device("cpu"), said.append).state
+    at = load(tmp_path, said.append).state
     assert at.round == 4 and at.state["m:w"].dtype == torch.float64 and not said
     assert torch.equal(at.client_state["c"], torch.full((2, 3), 7.0)) and set(at.state) == {"params", "m:w"}
     assert at.late["client"].tolist() == [4] and set(at.late) == {"client", "sent/d"}
@@ -237,11 +252,11 @@ def test_checkpoints_keep_two_and_fall_back(tmp_path):
     content = bytearray(newest.read_bytes())
     content[-3] ^= 1
     newest.write_bytes(content)
-    assert checkpoint.load(tmp_path, "run", torch.device("cpu"), said.append).state.round == 3
+    assert load(tmp_path, said.append).state.round == 3
     assert len(said) == 1 and newest.name in said[0]
     before.write_bytes(before.read_bytes()[:100])
-    with pytest.raises(UsageError, match="no checkpoint can be read"):
-        checkpoint.load(tmp_path, "run", torch.device("cpu"), said.append)
+    with pytest.raises(UsageError, match="no checkpoint can be taken up"):
+        load(tmp_path, said.append)
     checkpoint.discard(tmp_path)
     assert not tmp_path.exists()
 
@@ -256,8 +271,8 @@ def test_state_lies_in_memory_alike_whether_kept_or_read_back(tmp_path):
 
     (round,) = toy_rounds(Views(), rounds=1)
     kept = round.after.state
-    checkpoint.save(tmp_path, saved(round.after, entries=[]))
-    read = checkpoint.load(tmp_path, "run", torch.device("cpu"), print).state.state
+    checkpoint.save(tmp_path, saved(round.after))
+    read = load(tmp_path).state.state
     assert set(read) == {"params", "same", "row", "turned"}
     for name, tensor in read.items():
         assert torch.equal(tensor, kept[name])
@@ -269,4 +284,4 @@ def test_state_lies_in_memory_alike_whether_kept_or_read_back(tmp_path):
 def test_a_checkpoint_of_another_run_is_refused(tmp_path):
     save_rounds(tmp_path, 1)
     with pytest.raises(UsageError):
-        checkpoint.load(tmp_path, "another", torch.device("cpu"), lambda line: None)
+        load(tmp_path, run_id="another")

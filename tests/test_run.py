@@ -19,6 +19,7 @@ from fedbench.cli.main import main
 from fedbench.data.tokens import TokenTable
 from fedbench.errors import FedbenchError, UsageError
 from fedbench.evaluation.evaluator import Evaluator
+from fedbench.federation import checkpoint
 from fedbench.federation.executors import Executor, no_rule
 from fedbench.federation.optim import rate
 from fedbench.federation.plan import plan
@@ -26,6 +27,7 @@ from fedbench.fingerprint import sha256_json
 from fedbench.jobs import plan_jobs
 from fedbench.params import digest
 from fedbench.plugins import Plugins
+from fedbench.results.records import RoundEntry
 from fedbench.results.store import find_records, read_record
 from fedbench.rng import torch_stream
 from fedbench.runner import Runner, choose_device
@@ -439,22 +441,39 @@ def test_worst_client_follows_the_measures_direction(run):
     assert record.spread.worst == max(values)
 
 
-def test_the_round_log_is_made_whole_again(run, runner, tmp_path, monkeypatch):
-    """A run stopped between a round's checkpoint and its line in the log."""
-    import fedbench.attempt
+def stop_at(patch, number, *, saved):
+    """Ctrl-C once the round is logged, before or after its checkpoint is ``saved``."""
+    save = checkpoint.save
 
-    def stop(folder, entries):
-        if len(entries) == 3:
+    def stop(folder, kept):
+        if saved or kept.state.round < number:
+            save(folder, kept)
+        if kept.state.round == number:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(fedbench.attempt, "write_round_log", stop)
-    with pytest.raises(KeyboardInterrupt):
+    patch.setattr(checkpoint, "save", stop)
+
+
+def test_a_round_that_was_logged_and_not_checkpointed_is_made_again(run, runner, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        stop_at(patch, 2, saved=False)
         run("fedavg")
-    monkeypatch.undo()
-    record = run("fedavg")
     (log,) = tmp_path.rglob("rounds.jsonl")
-    assert len(log.read_text().splitlines()) == len(record.rounds) == 3 and record.resumed
+    before = log.read_text().splitlines()
+    record = run("fedavg")
+    after = log.read_text().splitlines()
+    assert len(before) == len(after) == len(record.rounds) == 3 and record.resumed
+    assert before[:2] == after[:2] and before[2] != after[2], "its seconds are others"
     assert not (log.parent / "checkpoints").exists()
+
+
+def test_a_run_that_begins_anew_begins_its_log_anew(run, runner, tmp_path, monkeypatch):
+    first = run("fedavg")
+    monkeypatch.setattr(runner, "again", True)
+    second = run("fedavg")
+    (log,) = tmp_path.rglob("rounds.jsonl")
+    lines = [RoundEntry.model_validate_json(line) for line in log.read_text().splitlines()]
+    assert lines == second.rounds != first.rounds
 
 
 @pytest.mark.parametrize("hours", [-1, 1])
@@ -467,16 +486,13 @@ def test_a_wall_clock_that_is_set_during_a_run_spoils_no_record(run, runner, tmp
         def now(cls, tz=None):
             return genuine.now(tz) + next(readings) * timedelta(hours=hours)
 
-    def stop(folder, entries):
-        if len(entries) == 2:
-            raise KeyboardInterrupt
-
     monkeypatch.setattr("fedbench.runs.clock.datetime", SetAgainAndAgain)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("fedbench.attempt.write_round_log", stop)
+        stop_at(patch, 1, saved=True)
         run("fedavg")
     assert run("fedavg").resumed
-    (verdict,) = verify([tmp_path / "runs"], runner.catalog)
+    verdicts = {verdict.path.name: verdict for verdict in verify([tmp_path / "runs"], runner.catalog)}
+    verdict = verdicts["record.json"]
     assert (verdict.level, verdict.problem) == (Level.consistent, "")
 
 
@@ -498,11 +514,7 @@ def test_a_resumed_run_keeps_the_chunk_that_fitted(run, runner, tmp_path, monkey
     assert whole.environment["executor"] == {"name": "batched", "chunk": 1, "chosen": "name"}
     failed.clear()
 
-    def stop(folder, entries):
-        if len(entries) == 2:
-            raise KeyboardInterrupt
-
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("fedbench.attempt.write_round_log", stop)
+        stop_at(patch, 1, saved=True)
         run("scaffold")
     assert failed and run("scaffold").without_times() == whole.without_times()

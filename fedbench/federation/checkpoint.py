@@ -1,6 +1,8 @@
-"""Checkpoints: server state and round log after every round, in one safetensors file, atomically.
+"""Checkpoints: the server's state after every round, in one safetensors file, atomically.
 
-The two newest are kept. A damaged one is passed over for the one before it, and said so.
+Of the round log a checkpoint holds only how far it had got, so that it costs the same however many rounds are
+behind it. The two newest are kept. One that is damaged, or whose part of the log is, is passed over for the
+one before it, and said so.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from torch import Tensor
 
 from fedbench.api.metrics import Costs
 from fedbench.errors import UsageError
+from fedbench.federation.round_log import DamagedLog, LogMark, read_log
 from fedbench.federation.run_state import RunState
 from fedbench.files import atomic_path
 from fedbench.fingerprint import canonical_json
@@ -39,8 +42,8 @@ class Checkpoint:
     """The code and the content that it was computed with, as JSON."""
     state: RunState
     """Where the run stands."""
-    entries: list[dict[str, Any]]
-    """Its round log so far, as JSON."""
+    log: LogMark
+    """How far its round log had got."""
     executor: dict[str, Any]
     """Name, chunk, device and threads that it trains with."""
     started: str
@@ -62,7 +65,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
             "identity": checkpoint.identity,
             "round": at.round,
             "spent": asdict(at.spent),
-            "entries": checkpoint.entries,
+            "log": asdict(checkpoint.log),
             "executor": checkpoint.executor,
             "started": checkpoint.started,
             "seconds": checkpoint.seconds,
@@ -77,20 +80,31 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
         old.unlink()
 
 
-def load(folder: Path, run_id: str, device: torch.device, warn: Callable[[str], None]) -> Checkpoint | None:
-    """The newest sound checkpoint of run ``run_id``, or None if there is none at all.
+def load(
+    folder: Path, run_id: str, *, log: Path, device: torch.device, warn: Callable[[str], None]
+) -> Checkpoint | None:
+    """The newest sound checkpoint of run ``run_id`` whose round log ``log`` is sound too; None if there is
+    no checkpoint at all.
 
-    :class:`UsageError` if there are some and none can be read.
+    :class:`UsageError` if there are some and none can be taken up.
     """
-    files = _newest_first(folder)
+    files, problem = _newest_first(folder), ""
     for path in files:
         try:
-            return _read(path, run_id, device)
+            checkpoint = _read(path, run_id, device)
+            read_log(log, checkpoint.log)
+            return checkpoint
+        except DamagedLog as error:
+            problem = str(error)
         except (OSError, ValueError, KeyError, SafetensorError) as error:
-            warn(f"checkpoint {path} is damaged ({error}); trying the one before it")
+            problem = f"it is damaged ({error})"
+        warn(f"can't go on from checkpoint {path}: {problem}; trying the one before it")
     if files:
         raise UsageError(
-            "no checkpoint can be read", where=folder, fix=f"delete {folder} to start the run over"
+            "no checkpoint can be taken up",
+            where=folder,
+            why=problem,
+            fix=f"delete {folder} to start the run over",
         )
     return None
 
@@ -101,7 +115,8 @@ def discard(folder: Path) -> None:
 
 
 def _newest_first(folder: Path) -> list[Path]:
-    return sorted(folder.glob("round-*.safetensors"), reverse=True)
+    files = folder.glob("round-*.safetensors")
+    return sorted(files, key=lambda path: (len(path.name), path.name), reverse=True)
 
 
 def _read(path: Path, run_id: str, device: torch.device) -> Checkpoint:
@@ -123,7 +138,7 @@ def _read(path: Path, run_id: str, device: torch.device) -> Checkpoint:
             late=_side(tensors, LATE, device),
             spent=Costs(**note["spent"]),
         ),
-        entries=note["entries"],
+        log=LogMark(**note["log"]),
         executor=note["executor"],
         started=note["started"],
         seconds=note["seconds"],

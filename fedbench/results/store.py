@@ -14,8 +14,8 @@ from fedbench.errors import UsageError
 from fedbench.files import write_atomic
 from fedbench.results.formatting import record_text
 from fedbench.results.migrations import Malformed, UnknownVersion, migrate
-from fedbench.results.parsing import OWN_BYTES, NotJson, parse, read_bytes
-from fedbench.results.records import Record, RoundEntry
+from fedbench.results.parsing import OWN_BYTES, NotJson, content_id, parse, read_bytes
+from fedbench.results.records import Record
 
 RECORDS = Path("leaderboards", "records")
 """Where the boards' records lie, from the root of a checkout."""
@@ -30,7 +30,7 @@ def write_record(folder: Path, record: Record, *, replace: bool = False) -> Path
     A completed record is never overwritten: with ``replace``, the one that is there stays beside the new one
     as ``replaced-0001.json``.
     """
-    _check_writable(record)
+    values = _writable(record)
     path = folder / RECORD
     if record.status != "completed":
         path = _numbered(folder, record.status)
@@ -38,7 +38,7 @@ def write_record(folder: Path, record: Record, *, replace: bool = False) -> Path
         if not replace:
             raise UsageError("a completed record is never overwritten", where=path)
         path.rename(_numbered(folder, "replaced"))
-    write_atomic(path, record_text(record.model_dump(mode="json")))
+    write_atomic(path, record_text(values))
     return path
 
 
@@ -48,15 +48,17 @@ def _numbered(folder: Path, stem: str) -> Path:
     return folder / f"{stem}-{1 + max(taken, default=0):04d}.json"
 
 
-def _check_writable(record: Record) -> None:
-    """Refuse a record with fields that this version does not know, or that was changed after it was
-    sealed."""
+def _writable(record: Record) -> dict[str, Any]:
+    """The record as JSON; refuses one with fields that this version does not know, or that was changed after
+    it was sealed."""
+    values = record.model_dump(mode="json")
     try:
-        Record.model_validate(record.model_dump(mode="json"), extra="forbid")
+        Record.model_validate(values, extra="forbid")
     except ValidationError as error:
         raise UsageError("the record can't be written", why=_problem(error)) from error
-    if record.record_id != record.sealed().record_id:
+    if record.record_id != content_id(values):
         raise UsageError("the record can't be written", why="it was changed after it was sealed")
+    return values
 
 
 def read_record(path: Path) -> Record:
@@ -154,8 +156,3 @@ def read_each(paths: Iterable[Path], say: Callable[[str], None]) -> Iterator[tup
             yield file, record
         if problem and not read:
             raise problem
-
-
-def write_round_log(folder: Path, entries: Iterable[RoundEntry]) -> None:
-    """Replace the round log by ``entries``, one JSON object a line."""
-    write_atomic(folder / ROUND_LOG, "".join(entry.model_dump_json() + "\n" for entry in entries))
