@@ -22,6 +22,7 @@ from fedbench.catalog import Catalog
 from fedbench.leaderboard.boards import load_board
 from fedbench.leaderboard.contest import open_board
 from fedbench.leaderboard.ranking import rank
+from fedbench.leaderboard.site import charts, kept, samples
 from fedbench.leaderboard.site.build import plan_build
 from fedbench.leaderboard.site.pages import Site
 from fedbench.leaderboard.site.samples import ClientLoader
@@ -551,12 +552,37 @@ def test_a_build_that_breaks_off_leaves_the_old_site(fedbench, small, tmp_path, 
 
 
 @pytest.mark.slow
-def test_pages_do_not_depend_on_what_the_users_own_pictures_look_like(fedbench, small, tmp_path):
+def test_pages_do_not_depend_on_what_the_users_own_pictures_look_like(fedbench, small, tmp_path, monkeypatch):
+    monkeypatch.setenv("FEDBENCH_CACHE", str(tmp_path / "theirs"))
     with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "red", "lines.markersize": 9}):
         assert fedbench(*small)[0] == 0
     theirs = {name: path.read_bytes() for name, path in files(tmp_path / "boards").items()}
+    monkeypatch.setenv("FEDBENCH_CACHE", str(tmp_path / "ours"))
     assert fedbench(*small)[0] == 0
     assert {name: path.read_bytes() for name, path in files(tmp_path / "boards").items()} == theirs
+
+
+def test_a_build_draws_and_loads_only_what_changed(fedbench, small, tmp_path, monkeypatch):
+    """And gives the bytes of a build that makes everything."""
+    monkeypatch.setenv("FEDBENCH_CACHE", str(tmp_path / "cache"))
+    made, drawn, loaded = [], charts.inline, samples.load_data
+    monkeypatch.setattr(charts, "inline", lambda **given: made.append(given["name"]) or drawn(**given))
+    monkeypatch.setattr(samples, "load_data", lambda resolved: made.append("data") or loaded(resolved))
+
+    def built():
+        made.clear()
+        assert fedbench(*small)[0] == 0
+        pages = {name: path.read_bytes() for name, path in files(tmp_path / "boards").items()}
+        return pages, sorted(set(made))
+
+    first, everything = built()
+    assert {"data", "clients", "costs-emoji-tt", "curves-emoji-tt"} <= set(everything)
+    assert built() == (first, [])
+    (tmp_path / "cache" / kept.FILE).write_bytes(b"damaged")
+    assert built() == (first, everything)
+    assert built() == (first, [])
+    monkeypatch.setattr(kept, "whole_core_sha256", lambda: "other code")
+    assert built() == (first, everything)
 
 
 def test_data_that_cannot_be_loaded_is_said(fedbench, small, tmp_path, monkeypatch):

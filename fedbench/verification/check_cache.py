@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 
 from pydantic import TypeAdapter
 
 from fedbench.api.specs import MethodSpec
 from fedbench.catalog import Catalog
+from fedbench.data.cache_file import CacheFile
 from fedbench.data.features import cache_folder
 from fedbench.errors import FedbenchError, UsageError
 from fedbench.fingerprint import sha256_bytes, sha256_file, sha256_json
@@ -35,10 +34,11 @@ class CheckCache:
     """Results of checks that were made beside what ``catalog`` has, in a file below ``folder``."""
 
     def __init__(self, catalog: Catalog, folder: Path) -> None:
-        self.file, self.installation = folder / FILE, installation_sha256(catalog)
+        self.installation = installation_sha256(catalog)
+        self._file = CacheFile(folder / FILE, TABLE)
         self._known: dict[str, str] = {}
         self._fresh: dict[str, str] = {}
-        self._use(self._read)
+        self._file.use(self._read)
 
     def key(self, file: SubmittedFile) -> str:
         """Identify the check of a file by its bytes and the folders that it lies in; empty if it can't be
@@ -63,7 +63,7 @@ class CheckCache:
     def save(self) -> None:
         """Write what is new; drop what was checked beside another installation."""
         if self._fresh:
-            self._use(self._write)
+            self._file.use(self._write)
 
     def _read(self, connection: sqlite3.Connection) -> None:
         of_here = "SELECT key, result FROM checked WHERE installation = ?"
@@ -73,20 +73,6 @@ class CheckCache:
         connection.execute("DELETE FROM checked WHERE installation != ?", [self.installation])
         rows = [(self.installation, key, text) for key, text in self._fresh.items()]
         connection.executemany("INSERT OR REPLACE INTO checked VALUES (?, ?, ?)", rows)
-
-    def _use(self, work: Callable[[sqlite3.Connection], None]) -> None:
-        """Do ``work`` on the file in one transaction; a damaged one is removed, and one that can't be used is
-        no obstacle."""
-        try:
-            self.file.parent.mkdir(parents=True, exist_ok=True)
-            with closing(sqlite3.connect(self.file)) as connection, connection:
-                connection.execute(TABLE)
-                work(connection)
-        except sqlite3.DatabaseError as error:
-            if not isinstance(error, sqlite3.OperationalError):
-                self.file.unlink(missing_ok=True)
-        except OSError:
-            pass
 
 
 def open_cache(catalog: Catalog) -> CheckCache | None:

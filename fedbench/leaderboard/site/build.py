@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from matplotlib import style
-
 from fedbench.catalog import Catalog
 from fedbench.errors import UsageError
 from fedbench.leaderboard.site import urls
+from fedbench.leaderboard.site.kept import open_kept
 from fedbench.leaderboard.site.pages import GENERATOR, Site
 from fedbench.leaderboard.standings import Standings
 from fedbench.results.run_summary import RunSummary
@@ -37,11 +36,11 @@ class Build:
             if self.output.exists():
                 self.output.rename(Path(temporary, "old"))
             new.rename(self.output)
+        self.site.kept.save()
 
     def _files(self) -> Iterator[tuple[str, bytes]]:
         """Everything below ``output``: the pages, and the records that are copied beside them."""
-        with style.context("default", after_reset=True):  # whatever the user's own pictures look like
-            yield from self.site.pages()
+        yield from self.site.pages()
         for name, path in self.copied.items():
             yield name, path.read_bytes()
 
@@ -76,7 +75,7 @@ def plan_build(
         if name in copied:  # another source has another record of the same run
             name = f"{name.removesuffix('.json')}-{run.id[:10]}.json"
         linked[run.id], copied[name] = name, run.path
-    return Build(Site(tuple(boards), catalog, linked, warn), output, copied)
+    return Build(Site(tuple(boards), catalog, linked, warn, open_kept()), output, copied)
 
 
 def _check_replaceable(output: Path) -> None:

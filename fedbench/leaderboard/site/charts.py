@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import fmean
@@ -10,30 +10,19 @@ from typing import Any
 
 import numpy as np
 from markupsafe import Markup
+from matplotlib import style
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from fedbench.data.heterogeneity import Heterogeneity
-from fedbench.leaderboard.site.svg import SERIES, inline
-from fedbench.leaderboard.standings import THRESHOLDS, Contender, ScenarioStanding, Score, Standings
+from fedbench.leaderboard.site import figures
+from fedbench.leaderboard.site.figures import INK, NAMES, REST, Look
+from fedbench.leaderboard.site.kept import KeptParts
+from fedbench.leaderboard.site.svg import inline
+from fedbench.leaderboard.standings import Contender, ScenarioStanding, Score, Standings
 from fedbench.results.curves import Curve
-from fedbench.results.markdown import visible
-from fedbench.results.pictures import COLOURS, client_bars, line
+from fedbench.results.pictures import COLOURS, client_bars
 from fedbench.results.statistics import Interval
-from fedbench.verification.safety import cut
-
-INK, QUIET, GRID = "#000000", "#777777", "#dddddd"
-NAMES = {
-    **{to_hex(colour): f"var(--series-{i})" for i, colour in enumerate(COLOURS, start=1)},
-    INK: "currentColor",
-    QUIET: "var(--quiet)",
-    GRID: "var(--grid)",
-}
-"""What the style sheet calls the colours."""
-
-WIDTH, HEIGHT, SMALL = 560, 340, 12.0
-"""A picture's size and its letters', in CSS pixels at full size; matplotlib's points are taken for those."""
 
 MOST_DRAWN = 24
 """Most entries in a picture; more lines would hide each other."""
@@ -41,29 +30,6 @@ MOST_DRAWN = 24
 HUGE = 1e9
 """Values beyond this are not drawn: no measure of ours comes near, and the others would shrink to a line."""
 
-
-@dataclass(frozen=True)
-class Look:
-    """How a contender is drawn: colour (``#rrggbb``), dashes, line width and drawing order, the same in every
-    picture of a board."""
-
-    colour: str
-    dash: tuple[float, ...] = ()
-    width: float = 1.8
-    above: int = 3
-
-    @property
-    def ink(self) -> str:
-        """The style sheet's name of the colour."""
-        return NAMES[self.colour]
-
-    @property
-    def linestyle(self) -> Any:
-        """The dashes as matplotlib takes them."""
-        return (0, self.dash) if self.dash else "-"
-
-
-REST = Look(QUIET, width=0.9, above=2)
 ANCHORS = (Look(INK, (1, 2.5), 1.4), Look(INK, (7, 2.5), 1.4), Look(INK, (7, 2, 1, 2), 1.4))
 """Floor, ceiling, and those beside them."""
 
@@ -90,9 +56,11 @@ class Chart:
 
 @dataclass(frozen=True)
 class Charts:
-    """A board's pictures. Its best have a colour each, the anchors a dash, the others are grey."""
+    """A board's pictures. Its best have a colour each, the anchors a dash, the others are grey; ``kept`` are
+    pictures of earlier builds."""
 
     standings: Standings
+    kept: KeptParts
 
     @cached_property
     def looks(self) -> Mapping[str, Look]:
@@ -116,26 +84,17 @@ class Charts:
         }
         if not lines:
             return None
-        figure, axes = _axes("round", metric)
         drawn = self._chosen([contender for contender, _ in lines.values()])
-        for contender in drawn:
-            self._line(axes, contender, lines[contender.key][1])
-        axes.xaxis.set_major_locator(MaxNLocator(10, integer=True))
-        if standing.target is not None and abs(standing.target) < HUGE:
-            axes.axhline(standing.target, color=QUIET, linewidth=0.8, dashes=(2, 3), zorder=1)
-            axes.annotate(
-                "target",
-                (1, standing.target),
-                (-2, 3),
-                xycoords=axes.get_yaxis_transform(),
-                textcoords="offset points",
-                ha="right",
-                fontsize=SMALL - 1,
-                color=QUIET,
-            )
+        target = standing.target
+        shown = [figures.Line(c.key, self._look(c), tuple(lines[c.key][1])) for c in drawn]
         text = f"{metric} after each round, for {len(drawn)} entries; the table has the final values."
         return self._chart(
-            figure=figure,
+            draw=figures.curves,
+            of={
+                "metric": metric,
+                "lines": shown,
+                "target": None if target is None or abs(target) >= HUGE else target,
+            },
             name=f"curves-{standing.scenario.name}",
             title=f"Learning curves on {standing.scenario.title}",
             text=text,
@@ -181,25 +140,16 @@ class Charts:
         rows = [row for row in self.standings.rows if row.gap is not None]
         if len(self.standings.open) < 2 or not rows:
             return None
-        figure, axes = _axes("share of the gap closed, at least", "share of runs")
         drawn = self._chosen([row.contender for row in rows])
-        for row in rows:
-            if row.contender in drawn:
-                look = self._look(row.contender)
-                (steps,) = axes.step(
-                    THRESHOLDS,
-                    row.profile,
-                    where="post",
-                    color=look.colour,
-                    linestyle=look.linestyle,
-                    linewidth=look.width,
-                    zorder=look.above,
-                )
-                steps.set_gid(SERIES + row.contender.key)
-        axes.set(xlim=(0, 1.01), ylim=(-0.02, 1.02))
+        lines = [
+            figures.Steps(row.contender.key, self._look(row.contender), tuple(row.profile))
+            for row in rows
+            if row.contender in drawn
+        ]
         text = f"Performance profiles of {len(drawn)} entries; further up and to the right is better."
         return self._chart(
-            figure=figure,
+            draw=figures.profile,
+            of={"lines": lines},
             name="profile",
             title="Performance profile",
             text=text,
@@ -218,30 +168,11 @@ class Charts:
         drawn = self._chosen([contender for contender, _ in clients.values()])
         if not drawn:
             return None
-        figure, axes = _axes(standing.scenario.metric, "", height=64 + 22 * len(drawn), left=176)
-        for place, contender in enumerate(drawn):
-            values, look = clients[contender.key][1], self._look(contender)
-            dots = axes.scatter(
-                values, [place] * len(values), s=26, color=look.colour, alpha=0.55, linewidth=0, zorder=3
-            )
-            dots.set_gid(SERIES + contender.key)
-            axes.plot([fmean(values)] * 2, [place - 0.32, place + 0.32], color=INK, linewidth=1.4, zorder=4)
-            axes.text(
-                -0.02,
-                place,
-                _shortened(contender.label),
-                transform=axes.get_yaxis_transform(),
-                ha="right",
-                va="center",
-                fontsize=SMALL,
-                color=INK,
-                parse_math=False,
-            )
-        axes.set(ylim=(len(drawn) - 0.4, -0.6), yticks=[])
-        axes.grid(axis="x", color=GRID, linewidth=0.8)
+        rows = [figures.Dots(c.key, self._look(c), c.label, tuple(clients[c.key][1])) for c in drawn]
         text = f"{standing.scenario.metric} of each client's own held-out items, for {len(drawn)} entries."
         return self._chart(
-            figure=figure,
+            draw=figures.spread,
+            of={"metric": standing.scenario.metric, "rows": rows},
             name=f"spread-{standing.scenario.name}",
             title=f"Clients on {standing.scenario.title}",
             text=text,
@@ -260,55 +191,23 @@ class Charts:
         reached = [sent for _, sent, _ in sound if sent is not None]
         if not reached:
             return None
-        figure, axes = _axes("uplink to the target, MB", "share of the gap closed")
-        end = max(*reached, 1e-3)
         drawn = self._chosen([contender for contender, _, _ in sound])
-        strip = iter(np.linspace(1.15 * end, 1.29 * end, max(2, len(sound) - len(reached))))
-        for contender, sent, gap in sound:
-            if contender not in drawn:
-                continue
-            look = self._look(contender)
-            at = next(strip) if sent is None else sent
-            reach = [[gap.mean - (gap.low or gap.mean)], [(gap.high or gap.mean) - gap.mean]]
-            _, _, (bar,) = axes.errorbar(
-                [at], [gap.mean], yerr=np.abs(reach), color=look.colour, elinewidth=1, zorder=look.above
-            )
-            dot = axes.scatter(
-                [at],
-                [gap.mean],
-                s=42 if look is not REST else 22,
-                zorder=look.above + 1,
-                linewidth=1.4,
-                edgecolor=look.colour,
-                facecolor=look.colour if not look.dash else "none",
-            )
-            for artist in (bar, dot):
-                artist.set_gid(SERIES + contender.key)
-        axes.axvline(1.11 * end, color=GRID, linewidth=0.8)
-        axes.annotate(
-            "not reached",
-            (1.22 * end, 1.0),
-            (0, 4),
-            xycoords=axes.get_xaxis_transform(),
-            textcoords="offset points",
-            ha="center",
-            fontsize=SMALL - 1,
-            color=QUIET,
-        )
-        axes.set_xlim(-0.05 * end, 1.33 * end)
-        axes.set_xticks([tick for tick in axes.get_xticks() if 0 <= tick <= end])
+        shown = [
+            figures.Point(contender.key, self._look(contender), sent, gap)
+            for contender, sent, gap in sound
+            if contender in drawn
+        ]
         text = f"{len(reached)} of {len(sound)} entries reached the target; left and up is better."
         return self._chart(
-            figure=figure, name=name, title=title, text=text, caption=caption, drawn=drawn, there=len(sound)
+            draw=figures.scatter,
+            of={"points": shown, "end": max(*reached, 1e-3), "unreached": len(sound) - len(reached)},
+            name=name,
+            title=title,
+            text=text,
+            caption=caption,
+            drawn=drawn,
+            there=len(sound),
         )
-
-    def _line(self, axes: Any, contender: Contender, curves: Sequence[Curve]) -> None:
-        look = self._look(contender)
-        mean, band = line(axes, curves, look.colour, look.linestyle)
-        mean.set(linewidth=look.width, zorder=look.above, gid=SERIES + contender.key)
-        band.set(zorder=1, gid=SERIES + contender.key)
-        if look is REST or look.dash:
-            band.remove()
 
     def _look(self, contender: Contender) -> Look:
         return self.looks.get(contender.key, REST)
@@ -320,7 +219,8 @@ class Charts:
 
     def _chart(
         self,
-        figure: Figure,
+        draw: Callable[..., Figure],
+        of: Mapping[str, Any],
         name: str,
         title: str,
         text: str,
@@ -334,7 +234,7 @@ class Charts:
             Key(contender, self.looks[contender.key]) for contender in drawn if contender.key in self.looks
         ]
         return Chart(
-            inline(figure=figure, name=name, title=title, description=text, colours=NAMES, tips=tips),
+            _svg(self.kept, draw, of, name=name, title=title, description=text, tips=tips),
             caption,
             tuple(keys) if legend else (),
             others=len(drawn) - len(keys) if legend else 0,
@@ -342,43 +242,30 @@ class Charts:
         )
 
 
-def bars(held: Heterogeneity, title: str) -> Chart:
+def bars(held: Heterogeneity, title: str, kept: KeptParts) -> Chart:
     """What each client holds, as ``fedbench show scenario`` draws it."""
     count = len(held.units)
     text = f"{count} clients' training units" + (f", by {held.label}" if held.label else "")
-    svg = inline(
-        figure=client_bars(held, title),
+    svg = _svg(
+        kept,
+        client_bars,
+        {"held": held, "title": title},
         name="clients",
         title=f"Clients of {title}",
         description=text,
-        colours=NAMES,
         tips={},
     )
     return Chart(svg, f"{text[0].upper()}{text[1:]}.")
 
 
-def _axes(below: str, above: str, *, height: int = HEIGHT, left: int = 52) -> tuple[Figure, Any]:
-    """A figure and axes without a box, with horizontal lines; ``above`` and ``below`` name the values and the
-    horizontal axis."""
-    figure = Figure(figsize=(WIDTH / 72, height / 72))
-    top, bottom, right = 26, 40, 12
-    axes = figure.add_axes(
-        (left / WIDTH, bottom / height, 1 - (left + right) / WIDTH, 1 - (top + bottom) / height)
-    )
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.spines["bottom"].set(color=QUIET, linewidth=0.8)
-    axes.tick_params(length=0, labelsize=SMALL, labelcolor=QUIET, pad=6)
-    axes.grid(axis="y", color=GRID, linewidth=0.8)
-    axes.set_axisbelow(True)
-    place: dict[str, Any] = {"fontsize": SMALL, "color": QUIET, "parse_math": False}
-    figure.text(1 - right / WIDTH, 6 / height, _shortened(below, 60), ha="right", va="bottom", **place)
-    figure.text(2 / WIDTH, 1 - 4 / height, _shortened(above, 60), ha="left", va="top", **place)
-    return figure, axes
+def _svg(kept: KeptParts, draw: Callable[..., Figure], of: Mapping[str, Any], **words: Any) -> Markup:
+    """The figure that ``draw`` draws of its arguments ``of``, with the ``words`` of :func:`svg.inline`."""
 
+    def make() -> str:
+        with style.context("default", after_reset=True):  # whatever the user's own pictures look like
+            return str(inline(figure=draw(**of), colours=NAMES, **words))
 
-def _shortened(text: str, most: int = 24) -> str:
-    """``text`` cut to ``most`` characters, all of which XML may hold."""
-    return cut(visible(text), most)
+    return Markup(kept.text([draw.__name__, of, words], make))  # what ElementTree wrote
 
 
 def _drawable(curve: Curve | None) -> bool:

@@ -20,6 +20,7 @@ from fedbench.catalog import Catalog
 from fedbench.errors import FedbenchError
 from fedbench.leaderboard.site import formats, urls
 from fedbench.leaderboard.site.charts import Charts, bars
+from fedbench.leaderboard.site.kept import KeptParts
 from fedbench.leaderboard.site.reproduce import environments, option_sets
 from fedbench.leaderboard.site.samples import ClientLoader, Clients
 from fedbench.leaderboard.standings import PRIVILEGED, Standings
@@ -37,12 +38,13 @@ Page = tuple[str, bytes]
 @dataclass(frozen=True)
 class Site:
     """What the pages show. ``records`` holds the path of each record from the site's root, by id; ``warn`` is
-    called with a line for each thing that can't be shown."""
+    called with a line for each thing that can't be shown; ``kept`` are parts of earlier builds."""
 
     boards: tuple[Standings, ...]
     catalog: Catalog
     records: Mapping[str, str]
     warn: Callable[[str], None]
+    kept: KeptParts
 
     def pages(self) -> Iterator[Page]:
         """Every file of the site but the records and their folder."""
@@ -59,7 +61,7 @@ class Site:
             yield address, (folder / address.rpartition("/")[2]).read_bytes()
 
     def _board(self, standings: Standings) -> Iterator[Page]:
-        board, charts = standings.contest.board, Charts(standings)
+        board, charts = standings.contest.board, Charts(standings, self.kept)
         shown = {
             "standings": standings,
             "board": board,
@@ -91,7 +93,7 @@ class Site:
         return installed
 
     def _scenarios(self) -> Iterator[Page]:
-        load = ClientLoader(self.catalog)
+        load = ClientLoader(self.catalog, self.kept)
         for name, scenario in self.scenarios.items():
             clients = self._clients(load, scenario)
             for sample in clients.samples if clients else ():
@@ -102,7 +104,7 @@ class Site:
                 "scenario.html",
                 scenario=scenario,
                 clients=clients,
-                chart=bars(clients.held, scenario.title) if clients else None,
+                chart=bars(clients.held, scenario.title, self.kept) if clients else None,
                 settings=formats.flat(settings),
                 boards=[s for s in self.boards if name in [b.name for b in s.contest.scenarios]],
             )
