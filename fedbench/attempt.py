@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -21,6 +22,7 @@ from fedbench.plugins import Plugins
 from fedbench.results.identity import Identity, changed_code, changed_content
 from fedbench.results.records import RoundEntry, Status
 from fedbench.results.store import ROUND_LOG, write_record
+from fedbench.run_profile import RunProfile
 from fedbench.run_record import RunFacts, describe_place, identify, make_record
 from fedbench.runs.clock import RunClock
 from fedbench.runs.protocol import Bench, MeasuredRound, ProgressCallbacks, Run
@@ -40,8 +42,10 @@ class Attempt:
         device: torch.device,
         plugins: Plugins,
         observer: Observer,
+        profile: RunProfile,
     ) -> None:
         self.job, self.bench, self.device = job, bench, device
+        self.profile = profile
         self.identity = identify(job, bench.content)
         self.plugins, self.observer = plugins, observer
         self.checkpoints = job.folder / CHECKPOINTS
@@ -71,7 +75,9 @@ class Attempt:
         self.plugins.emit("fedbench_run_start", start)
         self.observer.run_started(start, run.examples)
         try:
-            final = run.final(self._rounds(run))
+            state = self._rounds(run)
+            with self.profile.part("final suites"):
+                final = run.final(state)
             ending = vars(final) | {"stopped": self._stopped(), "contract": run.contract}
             path = self._finish("completed", ending)
         except KeyboardInterrupt:
@@ -92,9 +98,12 @@ class Attempt:
             self._take_up(saved)
         state = saved.state if saved else None
         progress = ProgressCallbacks(tick=self.observer.tick, step=self._stepped)
+        began = time.perf_counter()
         for done in run.rounds(self.executor, state, progress):
             state = done.state
+            self.profile.round(done.entry.round, done.entry.costs, began)
             self._keep(done)
+            began = time.perf_counter()
         assert state is not None, "a run begins with round 0"
         return state
 
@@ -132,20 +141,21 @@ class Attempt:
         assert self.executor
         self.entries.append(done.entry)
         entry = done.entry.model_dump(mode="json")
-        self.log.append(json.dumps(entry, separators=(",", ":"), allow_nan=False))
-        checkpoint.save(
-            self.checkpoints,
-            checkpoint.Checkpoint(
-                run_id=self.job.run_id,
-                identity=self.identity.model_dump(mode="json"),
-                state=done.state,
-                log=self.log.mark,
-                # as it is now: a chunk shrinks when memory runs out
-                executor=asdict(self.executor) | describe_place(self.device),
-                started=self.clock.started,
-                seconds=self.clock.seconds(),
-            ),
-        )
+        with self.profile.part("checkpoints and logs"):
+            self.log.append(json.dumps(entry, separators=(",", ":"), allow_nan=False))
+            checkpoint.save(
+                self.checkpoints,
+                checkpoint.Checkpoint(
+                    run_id=self.job.run_id,
+                    identity=self.identity.model_dump(mode="json"),
+                    state=done.state,
+                    log=self.log.mark,
+                    # as it is now: a chunk shrinks when memory runs out
+                    executor=asdict(self.executor) | describe_place(self.device),
+                    started=self.clock.started,
+                    seconds=self.clock.seconds(),
+                ),
+            )
         rounds = self.job.scenario.federation.rounds
         # the entry is the observers' own: what they do to it is in no record
         event = RoundEnd(**self.about, round=done.entry.round, rounds=rounds, entry=entry)
@@ -183,8 +193,9 @@ class Attempt:
             seconds=self.clock.seconds(),
             resumed=self.resumed,
         )
-        record = make_record(self.job, facts, status=status, ending=ending, device=self.device)
-        path = write_record(self.job.folder, record, replace=True)
+        with self.profile.part("checkpoints and logs"):
+            record = make_record(self.job, facts, status=status, ending=ending, device=self.device)
+            path = write_record(self.job.folder, record, replace=True)
         event = RunEnd(**self.about, status=status, record=path)
         self.plugins.emit("fedbench_run_end", event)
         self.observer.run_ended(event)

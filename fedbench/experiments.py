@@ -125,6 +125,7 @@ def run_matrix(
     executor: str = "auto",
     threads: int | None = None,
     again: bool = False,
+    profile: bool = False,
     progress: bool = True,
     catalog: Catalog | None = None,
 ) -> MatrixResult:
@@ -139,6 +140,9 @@ def run_matrix(
         The matrix; the first method's usual scenario when none is named.
     options
         Method options; ``"method.key"`` goes to that method only, ``"key"`` to every method.
+    profile
+        Measure where each run's time goes (``profiles`` of the result), and leave a trace of it beside the
+        record: ``trace.json``, for Perfetto. The run's bits stay the same.
     changes, output, device, executor, threads, again, progress, catalog
         As :func:`run` takes them.
 
@@ -166,6 +170,7 @@ def run_matrix(
         executor=executor,
         threads=threads,
         again=again,
+        profile=profile,
         progress=progress,
     )
     from fedbench.runner import run_jobs
@@ -173,7 +178,12 @@ def run_matrix(
     paths, failures = run_jobs(runner, jobs)
     if runner.reused:
         runner.observer.say(f"{runner.reused} of {len(jobs)} runs were done already")
-    return MatrixResult(records=tuple(map(read_record, paths)), paths=tuple(paths), failures=tuple(failures))
+    return MatrixResult(
+        records=tuple(map(read_record, paths)),
+        paths=tuple(paths),
+        failures=tuple(failures),
+        profiles=runner.profiles,
+    )
 
 
 def plan_matrix(
@@ -208,6 +218,7 @@ def make_runner(
     executor: str = "auto",
     threads: int | None = None,
     again: bool = False,
+    profile: bool = False,
     progress: bool = True,
 ) -> Runner:
     """Make a runner that reports on stderr if ``progress``; :class:`UsageError` for an unknown name."""
@@ -227,4 +238,5 @@ def make_runner(
         threads=threads,
         observer=Progress() if progress else Silent(),
         again=again,
+        profile=profile,
     )

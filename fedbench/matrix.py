@@ -6,7 +6,7 @@ import operator
 import os
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, overload
 
@@ -98,6 +98,9 @@ class MatrixResult(Sequence[Record]):
 
     failures: tuple[FedbenchError, ...] = ()
     """What ended the other runs; each was reported when it happened."""
+
+    profiles: Mapping[Path, Mapping[str, float]] = field(default_factory=dict)
+    """By path, of the runs that were made now with ``profile``: seconds by part."""
 
     @overload
     def __getitem__(self, index: int) -> Record: ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +26,8 @@ from fedbench.preference import prepare as preference
 from fedbench.process_state import preserved
 from fedbench.resolution import ResolvedScenario
 from fedbench.results.identity import changed_code, changed_content
+from fedbench.results.store import TRACE
+from fedbench.run_profile import RunProfile
 from fedbench.run_record import identify
 from fedbench.runs.evaluation import Diverged
 from fedbench.runs.inputs import Inputs, load_inputs
@@ -88,6 +90,10 @@ class Runner:
     """Whether jobs that have a record are run again beside it."""
     threads: int | None = None
     """Threads of the CPU to compute with; as many as torch has when None."""
+    profile: bool = False
+    """Whether each run leaves a trace of where its time went beside its record."""
+    profiles: dict[Path, Mapping[str, float]] = field(default_factory=dict, init=False)
+    """By record, of the runs made here if they are profiled: seconds by part."""
     reused: int = field(default=0, init=False)
     """Jobs so far whose record was there already."""
     _inputs: dict[str, Inputs] = field(default_factory=dict, init=False)
@@ -117,16 +123,17 @@ class Runner:
 
     def _run(self, job: Job) -> Path:
         if not self._is_done(job, self.observer.say):
+            profile = RunProfile()
             method = f"method {job.method_entry.name!r} of plugin {job.method_entry.plugin.title}"
             with _refused(job), self._preserved(method):
                 made = job.method_entry.create(job.options)  # before what takes long
-            with self._preserved(f"scenario {job.scenario.title}"):
+            with self._preserved(f"scenario {job.scenario.title}"), profile.part("preparing"):
                 bench = self.bench(job.resolved)
             with _taken(job.folder):
                 # another process may have finished it meanwhile
                 if not self._is_done(job, lambda line: None):
                     with _refused(job), self._preserved(method):
-                        return self._attempt(job, bench, made)
+                        return self._attempt(job, bench, made, profile)
         self.reused += 1
         checkpoint.discard(job.folder / CHECKPOINTS)
         return job.record
@@ -167,17 +174,23 @@ class Runner:
         """Restore the process's state after ``who`` was at work, and say what it had changed."""
         return preserved(lambda state: self.observer.say(f"{who} changed {state}, which is restored"))
 
-    def _attempt(self, job: Job, bench: Bench, method: Any) -> Path:
+    def _attempt(self, job: Job, bench: Bench, method: Any, profile: RunProfile) -> Path:
         """Run the job under its lock."""
         remove_partial(job.folder)
+        (job.folder / TRACE).unlink(missing_ok=True)  # it would be another run's
         attempt = Attempt(
             job,
             bench,
             device=self.device,
             plugins=self.catalog.plugins,
             observer=self.observer,
+            profile=profile,
         )
-        return attempt.run(method, self.executor)
+        path = attempt.run(method, self.executor)
+        if self.profile:
+            self.profiles[path] = profile.seconds()
+            profile.write(job.folder / TRACE)
+        return path
 
 
 @contextmanager

@@ -26,7 +26,7 @@ FLOORS = (
     "federation results",
     "runs verification",
     "alignment preference leaderboard",
-    "jobs observers run_record attempt runner progress replay board_runs builtins"
+    "jobs observers run_record run_profile attempt runner progress replay board_runs builtins"
     " installed matrix experiments analysis",
     "cli testing __main__",
 )

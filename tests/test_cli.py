@@ -309,6 +309,20 @@ def test_a_method_that_can_not_be_made_is_one_line_and_the_others_run(tiny, fedb
     assert "OSError: no such file" in line and "FEDBENCH_DEBUG=1" in line
 
 
+def test_a_profile_is_a_second_table_or_part_of_the_json(tiny, fedbench):
+    profiled = ("run", "-m", "start", "-s", "tiny", "--device", "cpu", "--profile")
+    code, out, _ = fedbench(*profiled)
+    first, second = out.strip().split("\n\n")
+    assert code == 0 and "worst client" in first
+    heading, _, row = second.splitlines()
+    assert heading.split()[:3] == ["record", "preparing", "training"] and row.count("%") == 7
+    code, out, _ = fedbench(*profiled, "--again", "--format", "json")
+    (row,) = json.loads(out)
+    assert code == 0 and row["profile"]["final suites"] > 0
+    code, out, _ = fedbench(*profiled, "--format", "json")
+    assert json.loads(out)[0]["profile"] is None, "it was there already"
+
+
 @pytest.fixture
 def records(tmp_path):
     """Two methods, two seeds each, on one scenario; one run that was cancelled."""
@@ -467,7 +481,7 @@ def test_env_shows_the_size_of_the_cache(fedbench, tmp_path, monkeypatch):
     assert "4.0" in table and str(tmp_path / "cache") in table
 
 
-def test_every_command_has_help_and_run_a_dozen_options_at_most(fedbench):
+def test_every_command_has_help_and_run_thirteen_options_at_most(fedbench):
     code, out, err = fedbench("--help")
     assert (code, err) == (0, "") and fedbench("-h")[1] == fedbench()[1] == out
     for name in COMMANDS:
@@ -476,7 +490,7 @@ def test_every_command_has_help_and_run_a_dozen_options_at_most(fedbench):
         assert name in out
     run = cli.get_command(click.Context(cli), "run")
     options = [parameter for parameter in run.params if isinstance(parameter, click.Option)]
-    assert len(options) <= 12
+    assert len(options) <= 13
 
 
 def test_unknown_commands_and_switches(refused):

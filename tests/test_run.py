@@ -30,6 +30,7 @@ from fedbench.plugins import Plugins
 from fedbench.results.records import RoundEntry
 from fedbench.results.store import find_records, read_record
 from fedbench.rng import torch_stream
+from fedbench.run_profile import PARTS
 from fedbench.runner import Runner, choose_device
 from fedbench.runs.aggregation import AggregationRun
 from fedbench.runs.protocol import ProgressCallbacks
@@ -474,6 +475,25 @@ def test_a_run_that_begins_anew_begins_its_log_anew(run, runner, tmp_path, monke
     (log,) = tmp_path.rglob("rounds.jsonl")
     lines = [RoundEntry.model_validate_json(line) for line in log.read_text().splitlines()]
     assert lines == second.rounds != first.rounds
+
+
+def test_a_profiled_run_has_the_same_bits_and_leaves_a_trace(run, runner, tmp_path, monkeypatch):
+    plain = run("fedavg")
+    monkeypatch.setattr(runner, "again", True)
+    monkeypatch.setattr(runner, "profile", True)
+    assert run("fedavg").without_times() == plain.without_times()
+    (seconds,) = runner.profiles.values()
+    assert list(seconds) == [*PARTS, "other"] and min(seconds.values()) >= 0
+    assert seconds["training"] > 0 < seconds["final suites"]
+    (trace,) = tmp_path.rglob("trace.json")
+    events = json.loads(trace.read_text())["traceEvents"]
+    assert {event["name"] for event in events} == {*PARTS, "round 0", "round 1", "round 2"}
+    for part in PARTS:
+        micros = sum(event["dur"] for event in events if event["name"] == part)
+        assert micros / 1e6 == pytest.approx(seconds[part], abs=1e-4)
+    monkeypatch.setattr(runner, "profile", False)
+    run("fedavg")
+    assert not trace.exists(), "it was of the run before"
 
 
 @pytest.mark.parametrize("hours", [-1, 1])

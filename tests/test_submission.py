@@ -52,6 +52,7 @@ def test_files_without_end(catalog, tmp_path, monkeypatch):
 def test_nothing_else_belongs_here(catalog, tmp_path, name):
     path = put(tmp_path, values())
     (path.parent / "rounds.jsonl").touch()
+    (path.parent / "trace.json").touch()
     (path.parent / name).touch()
     sound, other = sorted(verify([tmp_path], catalog), key=lambda v: -v.level)
     assert sound.level == Level.consistent

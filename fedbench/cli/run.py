@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +110,11 @@ output_option = click.option("--output", type=click.Path(path_type=Path), defaul
 @threads_option
 @output_option
 @click.option("--again", is_flag=True, help="Run what is done as well; the old records stay beside the new.")
+@click.option(
+    "--profile",
+    is_flag=True,
+    help="Print where each run's time went, and leave a trace beside its record: trace.json, for Perfetto.",
+)
 @click.option("--dry-run", is_flag=True, help="Check everything and say what would run.")
 @format_option
 @click.pass_obj
@@ -125,6 +130,7 @@ def command(
     threads: int | None,
     output: Path,
     again: bool,
+    profile: bool,
     dry_run: bool,
     format: Format,
 ) -> None:
@@ -147,10 +153,17 @@ def command(
         print_rows([_planned(job) for job in plan_matrix(**matrix)], format)
         return
     with output_on_stderr():
-        result = run_matrix(**matrix, executor=executor, threads=threads, again=again)
+        result = run_matrix(**matrix, executor=executor, threads=threads, again=again, profile=profile)
     if result.records or not result.failures:
         shown = _brief if format == "json" else _shown
-        print_rows([shown(*pair) for pair in zip(result.records, result.paths, strict=True)], format)
+        rows = [shown(*pair) for pair in zip(result.records, result.paths, strict=True)]
+        if profile and format == "json":
+            profiles = [result.profiles.get(path) for path in result.paths]
+            rows = [{**row, "profile": seconds} for row, seconds in zip(rows, profiles, strict=True)]
+        print_rows(rows, format)
+        if profile and format == "table":
+            click.echo()
+            print_rows([_profiled(*pair) for pair in result.profiles.items()], format)
     exit_with(result.failures)
 
 
@@ -207,6 +220,13 @@ def _shown(record: Record, path: Path) -> dict[str, str]:
         "left out": ", ".join(f"{count} {why}" for why, count in record.left_out.items()),
         "seconds": f"{record.wall_seconds:.0f}",
     }
+
+
+def _profiled(path: Path, seconds: Mapping[str, float]) -> dict[str, str]:
+    """Format where a run's time went: the share of each part."""
+    total = sum(seconds.values())
+    shares = {part: f"{taken / total:.1%}" for part, taken in seconds.items()}
+    return {"record": str(path), **shares, "seconds": f"{total:.1f}"}
 
 
 def _primary(record: Record) -> Measure | None:

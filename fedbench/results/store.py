@@ -22,6 +22,8 @@ RECORDS = Path("leaderboards", "records")
 
 RECORD = "record.json"
 ROUND_LOG = "rounds.jsonl"
+TRACE = "trace.json"
+"""Where a profiled run's time went."""
 
 
 def write_record(folder: Path, record: Record, *, replace: bool = False) -> Path:

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from fedbench.errors import UsageError
-from fedbench.results.store import RECORD, ROUND_LOG
+from fedbench.results.store import RECORD, ROUND_LOG, TRACE
 
 MOST_FILES = 50_000
 DEEPEST = 8
 """Folders within each other; records lie three deep."""
 
-COMPANIONS = {ROUND_LOG, ".lock"}
+COMPANIONS = {ROUND_LOG, TRACE, ".lock"}
 """Files that a run leaves beside its record; they are not looked at."""
 
 PLACE_DEPTH = 3
