@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
-.PHONY: run test test-all check bench setup clean
+.PHONY: run test test-all check bench bench-peers bench-scaling setup clean
 
 run: setup
 	$(BIN)/fedbench run --method fed-cmp
@@ -24,6 +24,15 @@ check: setup
 
 bench: setup
 	$(BIN)/python -m pytest benchmarks --benchmark-only
+
+# Beside other simulators, each in an environment of its own that is made in .peers.
+bench-peers: setup
+	PYTHONPATH=benchmarks $(BIN)/python benchmarks/peers/compare.py
+	$(BIN)/python benchmarks/report.py
+
+bench-scaling: setup
+	$(BIN)/python benchmarks/scaling.py
+	$(BIN)/python benchmarks/report.py
 
 setup: $(VENV)/.installed
 

@@ -133,9 +133,12 @@ def hardware_class(environment: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def _recorded_executor(record: Record) -> Executor | None:
-    """The recorded executor, if it is a possible one; another may round differently."""
+    """The recorded executor, if it is a possible one; another may round differently. One worker has the bits
+    of many."""
     recorded = _arithmetic(record)
     name, chunk = recorded.executor, recorded.chunk
+    if name == "workers":
+        return Executor(name=name, chunk=1, workers=1)
     if name not in ("serial", "batched") or not 1 <= (chunk or 0) <= len(record.data.client_examples):
         return None
     return Executor(name=name, chunk=chunk or 1)

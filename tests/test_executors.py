@@ -22,6 +22,7 @@ from fedbench.federation.plan import plan
 from fedbench.testing.toy import ToyTask, toy_setup
 
 TRAINING = Training(optimizer="adamw", lr=0.01, batch_size=4, schedule="constant")
+NONE = {"workers": 0}
 BUILT_IN = {"clients": 10, "batch_size": 16, "parameters": 100_000}
 """As many as the largest cohort of a built-in scenario, with its batches and parameters."""
 
@@ -45,9 +46,9 @@ def make(monkeypatch):
 
 
 def test_every_name_makes_an_executor_that_says_how_it_was_chosen(make):
-    assert asdict(make("serial")) == {"name": "serial", "chunk": 1, "chosen": "name"}
-    assert asdict(make("batched")) == {"name": "batched", "chunk": 3, "chosen": "name"}
-    assert asdict(make("auto")) == {"name": "batched", "chunk": 3, "chosen": "rule"}
+    assert asdict(make("serial")) == {**NONE, "name": "serial", "chunk": 1, "chosen": "name"}
+    assert asdict(make("batched")) == {**NONE, "name": "batched", "chunk": 3, "chosen": "name"}
+    assert asdict(make("auto")) == {**NONE, "name": "batched", "chunk": 3, "chosen": "rule"}
     assert make("fastest").chosen == "measurement"
 
 
@@ -115,6 +116,14 @@ def test_a_recorded_command_names_the_clients_in_a_pass_whatever_chose_them(make
     assert (again.name, again.chunk) == (executor.name, chunk)
 
 
+@pytest.mark.parametrize("clients", [1, 5])
+def test_workers_are_as_many_as_were_asked_for_and_named_in_the_command(make, clients):
+    executor = make(asked_executor("workers:2"), clients=clients)
+    assert asdict(executor) == {"name": "workers", "chunk": 1, "chosen": "name", "workers": 2}
+    assert executor.word == "workers:2"
+    assert Executor.as_saved(asdict(executor)) == executor
+
+
 def test_no_more_clients_are_in_a_pass_than_there_are(make):
     assert make(asked_executor("batched:9")).chunk == 3
     assert asdict(make(asked_executor("batched:9"), clients=1))["name"] == "serial"
@@ -127,6 +136,11 @@ def test_no_more_clients_are_in_a_pass_than_there_are(make):
         ("batchd", "unknown executor 'batchd' — did you mean 'batched'?"),
         ("batched:0", "unknown executor 'batched:0' — batched:4 takes four clients in one pass"),
         ("serial:2", "unknown executor 'serial:2' — batched:4 takes four clients in one pass"),
+        (
+            "workers",
+            "unknown executor 'workers' — batched:4 takes four clients in one pass, workers:2 trains",
+        ),
+        ("workers:-1", "unknown executor 'workers:-1' — batched:4 takes four clients in one pass"),
         ("", "unknown executor ''"),
     ],
 )

@@ -19,7 +19,7 @@ from fedbench.federation.optim import LocalOptimizer, clip_per_client, rate
 from fedbench.federation.plan import plan
 from fedbench.federation.round_log import RoundLog
 from fedbench.federation.run_state import RunState
-from fedbench.federation.schedule import cohort, one_pass_parts
+from fedbench.federation.schedule import cohort, one_pass_part
 from fedbench.params import ParamSpace, digest
 from fedbench.rng import derive
 from fedbench.testing import ToyTask, toy_rounds, toy_setup
@@ -58,7 +58,7 @@ def test_cohorts_depend_on_seed_and_round_and_not_on_the_method():
 
 def test_one_pass_uses_every_example_exactly_once():
     shard = np.arange(100, 147)
-    parts = one_pass_parts(shard, seed=0, client=2, parts=10)
+    parts = [one_pass_part(shard, seed=0, client=2, parts=10, number=number) for number in range(10)]
     assert sorted(np.concatenate(parts)) == shard.tolist()
     batches = minibatches([parts[0], parts[9][:2]], batch_size=3)
     assert batches.shape == (2, 2, 3)

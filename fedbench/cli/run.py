@@ -64,10 +64,10 @@ executor_option = click.option(
     callback=_checked_executor,
     default="auto",
     show_default=True,
-    metavar="[auto|serial|batched|batched:N|fastest]",
+    metavar="[auto|serial|batched|batched:N|workers:N|fastest]",
     help="How many clients are trained at once. auto follows a rule from the scenario's numbers, so its bits"
-    " stay the same; batched takes the cohort, batched:N N clients; fastest times serial against batched"
-    " first.",
+    " stay the same; batched takes the cohort, batched:N N clients; workers:N trains one at a time in each of"
+    " N processes; fastest times serial against batched first.",
 )
 threads_option = click.option(
     "--threads",

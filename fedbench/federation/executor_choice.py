@@ -12,8 +12,8 @@ ExecutorName = Literal["auto", "serial", "batched", "fastest"]
 
 EXECUTORS: tuple[ExecutorName, ...] = get_args(ExecutorName)
 
-CHUNK = re.compile(r"batched:([1-9]\d{0,8})")
-"""``batched`` with the most clients in one pass."""
+COUNTED = re.compile(r"(batched|workers):([1-9]\d{0,8})")
+"""``batched`` with the most clients in one pass, ``workers`` with the number of processes."""
 
 ChosenBy = Literal["name", "rule", "measurement"]
 """How a run came to its executor: it was named, the rule of ``auto`` chose it, or ``fastest`` timed both."""
@@ -25,21 +25,21 @@ NUMBERS_IN_A_PASS = {"cpu": 1 << 27, "cuda": 1 << 30}
 """Most parameters of clients in one pass of ``auto``; local training holds about six copies of them."""
 
 
-def parse_executor(text: str) -> tuple[ExecutorName, int | None]:
-    """Read ``serial``, or ``batched:4`` as ``batched`` with four clients in one pass; the name, and how many
-    clients if that is said. Raises :class:`UsageError`.
+def parse_executor(text: str) -> tuple[str, int | None]:
+    """Read ``serial``, or ``batched:4`` as ``batched`` with four clients in one pass, or ``workers:2`` as
+    ``workers`` in two processes; the name, and the number if one is said. Raises :class:`UsageError`.
 
     >>> parse_executor("batched:4")
     ('batched', 4)
     >>> parse_executor("auto")
     ('auto', None)
     """
-    if match := CHUNK.fullmatch(text):
-        return "batched", int(match[1])
-    for name in EXECUTORS:
-        if text == name:
-            return name, None
-    fix = "batched:4 takes four clients in one pass" if ":" in text else suggest(text, EXECUTORS)
+    if match := COUNTED.fullmatch(text):
+        return match[1], int(match[2])
+    if text in EXECUTORS:
+        return text, None
+    counted = "batched:4 takes four clients in one pass, workers:2 trains in two processes"
+    fix = counted if ":" in text or text == "workers" else suggest(text, EXECUTORS)
     raise UsageError(f"unknown executor {text!r}", fix=fix)
 
 

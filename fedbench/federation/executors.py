@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import get_args
+from functools import partial
+from typing import cast, get_args
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,6 +17,8 @@ from fedbench.api.scenario import Training
 from fedbench.federation.executor_choice import ChosenBy, ExecutorName, chunk_by_rule, parse_executor
 from fedbench.federation.local import LocalWork, Tick, Trained, no_tick, train_clients
 from fedbench.federation.task import Task
+from fedbench.federation.updates import CLIENT_STATE, SENT, named
+from fedbench.federation.workers import check_workers, in_workers
 
 RuleFor = Callable[[Sequence[int], Tensor], LocalRule]
 """``rule_for(clients, start [C, P])``: what these clients add when they train from ``start``."""
@@ -42,21 +46,26 @@ class Executor:
     """Trains a cohort in chunks of ``chunk`` clients; out of memory, it halves the chunk and goes on."""
 
     name: str
-    """``serial`` or ``batched``."""
+    """``serial``, ``batched`` or ``workers``."""
     chunk: int
     """Clients in one pass, at most."""
     chosen: ChosenBy = "name"
     """How the run came to it."""
+    workers: int = 0
+    """Processes that share the clients, each on one thread; 0: none but this one."""
 
     @classmethod
     def as_saved(cls, note: Mapping[str, object]) -> Executor:
         """Make the one that a checkpoint noted."""
         chosen = next(way for way in get_args(ChosenBy) if way == note["chosen"])
-        return cls(name=str(note["name"]), chunk=int(str(note["chunk"])), chosen=chosen)
+        chunk, workers = int(str(note["chunk"])), int(str(note["workers"]))
+        return cls(name=str(note["name"]), chunk=chunk, chosen=chosen, workers=workers)
 
     @property
     def word(self) -> str:
         """What ``--executor`` takes for it, whatever it was chosen by."""
+        if self.workers:
+            return f"workers:{self.workers}"
         return f"batched:{self.chunk}" if self.chunk > 1 else "serial"
 
     def train(
@@ -67,19 +76,27 @@ class Executor:
         rule_for: RuleFor,
         training: Training,
         *,
+        cohort: Sequence[LocalWork] = (),
         tick: Tick = no_tick,
     ) -> Trained:
-        """Train every client of ``work`` from its row of ``start`` [C, P]; ``work`` may be empty."""
+        """Train every client of ``work`` from its row of ``start`` [C, P]; ``work`` may be empty.
+
+        ``cohort``: the work of all who train now, if these are some of them.
+        """
         if not work:
             return Trained(params=start, loss=start.new_zeros(0), steps=start.new_zeros(0, dtype=torch.long))
+        cohort = cohort or work
+        if self.workers:
+            return self._train_in_workers(task, start, work, rule_for, training, cohort=cohort, tick=tick)
         done: list[Trained] = []
+        params = start.new_empty(start.shape)  # filled chunk by chunk: no second matrix to join them into
         first = 0
         while first < len(work):
             part = slice(first, first + self.chunk)
             rule = rule_for([item.client for item in work[part]], start[part])
             try:
-                done.append(
-                    train_clients(task, start[part], work[part], rule, training, cohort=work, tick=tick)
+                trained = train_clients(
+                    task, start[part], work[part], rule, training, cohort=cohort, tick=tick
                 )
             except torch.OutOfMemoryError:
                 if self.chunk == 1:
@@ -87,14 +104,60 @@ class Executor:
                 self.chunk = max(1, self.chunk // 2)
                 torch.cuda.empty_cache()
                 continue
+            params[part] = trained.params
+            done.append(replace(trained, params=params[part]))
             first += self.chunk
         return Trained(
-            params=torch.cat([trained.params for trained in done]),
+            params=params,
             loss=torch.cat([trained.loss for trained in done]),
             steps=torch.cat([trained.steps for trained in done]),
             sent=_stacked([trained.sent for trained in done]),
             client_state=_stacked([trained.client_state for trained in done]),
         )
+
+    def _train_in_workers(
+        self,
+        task: Task,
+        start: Tensor,
+        work: Sequence[LocalWork],
+        rule_for: RuleFor,
+        training: Training,
+        *,
+        cohort: Sequence[LocalWork],
+        tick: Tick,
+    ) -> Trained:
+        """Train every n-th client in the n-th process; the bits are those of one process on one thread."""
+        count, alone = min(self.workers, len(work)), replace(self, workers=0)
+        order = torch.cat([torch.arange(len(work))[first::count] for first in range(count)]).argsort()
+
+        def job(first: int) -> dict[str, np.ndarray]:
+            share = slice(first, None, count)
+            trained = alone.train(task, start[share], work[share], rule_for, training, cohort=cohort)
+            return {name: values.numpy() for name, values in _columns(trained).items()}
+
+        shares = in_workers([partial(job, first) for first in range(count)])
+        joined = {
+            name: torch.from_numpy(np.concatenate([s[name] for s in shares]))[order] for name in shares[0]
+        }
+        tick(sum(len(item.examples) for item in work), joined["loss"])
+        return Trained(
+            params=joined["params"],
+            loss=joined["loss"],
+            steps=joined["steps"],
+            sent=named(joined, SENT),
+            client_state=named(joined, CLIENT_STATE),
+        )
+
+
+def _columns(trained: Trained) -> dict[str, Tensor]:
+    """All that clients end a training with, by name, a client's in a row."""
+    return {
+        "params": trained.params,
+        "loss": trained.loss,
+        "steps": trained.steps,
+        **{f"{SENT}{name}": values for name, values in trained.sent.items()},
+        **{f"{CLIENT_STATE}{name}": values for name, values in trained.client_state.items()},
+    }
 
 
 AskedExecutor = ExecutorName | Executor
@@ -103,8 +166,12 @@ AskedExecutor = ExecutorName | Executor
 
 def asked_executor(text: str) -> AskedExecutor:
     """Read what ``--executor`` takes; :class:`UsageError` for anything else."""
-    name, chunk = parse_executor(text)
-    return name if chunk is None else Executor(name="batched" if chunk > 1 else "serial", chunk=chunk)
+    name, count = parse_executor(text)
+    if count is None:
+        return cast(ExecutorName, name)
+    if name == "workers":
+        return Executor(name=name, chunk=1, workers=count)
+    return Executor(name="batched" if count > 1 else "serial", chunk=count)
 
 
 def _stacked(chunks: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
@@ -122,6 +189,9 @@ def make_executor(
     each time; ``fastest`` measures, and what it chooses may differ from one run to the next.
     """
     size = max(1, len(work))
+    if isinstance(asked, Executor) and asked.workers:
+        check_workers(task.device)
+        return replace(asked)
     if isinstance(asked, Executor):
         chunk = min(asked.chunk, size)
         return replace(asked, name="batched" if chunk > 1 else "serial", chunk=chunk)

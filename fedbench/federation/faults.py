@@ -39,8 +39,11 @@ class FaultModel(FaultDraws):
 
     def tampered(self, round: int, updates: Updates) -> Updates:
         """What arrives of what was sent: attackers' and corrupted updates instead of the honest ones."""
-        params, clients = updates["params"].clone(), clients_of(updates)
-        length = self.spec.strength
+        clients, length = clients_of(updates), self.spec.strength
+        corrupted = self.corrupted(round, clients)
+        if not corrupted and self.byzantine.isdisjoint(clients):
+            return updates
+        params = updates["params"].clone()
         for row, client in enumerate(clients):
             start = updates["start"][row]
             update = params[row] - start
@@ -49,7 +52,7 @@ class FaultModel(FaultDraws):
             elif client in self.byzantine and self.spec.attack == "gaussian":
                 noise = self._noise(round, client, update)
                 params[row] = start + length * update.norm() * noise / noise.norm()
-        for client, kind in self.corrupted(round, clients).items():
+        for client, kind in corrupted.items():
             row = clients.index(client)
             params[row] = CORRUPTIONS[kind](params[row], updates["start"][row])
         return {**updates, "params": params}

@@ -5,18 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any, cast
+from math import ceil
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from fedbench.api.aggregator import State
-from fedbench.api.cohort import Cohort
 from fedbench.api.metrics import Costs
-from fedbench.federation.client_state import FINISHED, PARAMS, ClientState, updated
-from fedbench.federation.cohort_sums import CohortSums
+from fedbench.federation.client_state import FINISHED, PARAMS, updated
 from fedbench.federation.executors import Executor
+from fedbench.federation.gathering import Gathering, sums_in_parts
 from fedbench.federation.ledger import examples_of, exceeded, round_costs
 from fedbench.federation.local import LocalWork, Tick, Trained, no_tick
 from fedbench.federation.phases import train_phases
@@ -24,20 +22,11 @@ from fedbench.federation.plan import PhaseWork, in_phases, plan, plan_end
 from fedbench.federation.run_state import RunState
 from fedbench.federation.schedule import LeftOut, cohort
 from fedbench.federation.setup import FederationSetup
-from fedbench.federation.updates import (
-    CLIENT_STATE,
-    Updates,
-    clients_of,
-    cohort_of,
-    finite,
-    joined,
-    named,
-    rebased,
-    rows,
-    updates_of,
-)
+from fedbench.federation.updates import clients_of, updates_of
 from fedbench.params import digest, own
-from fedbench.rng import torch_stream
+
+CLIENTS_IN_A_PART = 16
+"""Clients that are trained, at least, before what they send is added up."""
 
 
 @dataclass(frozen=True)
@@ -74,16 +63,6 @@ class Call:
     left_out: Mapping[int, LeftOut]
 
 
-@dataclass(frozen=True)
-class Received:
-    """What the server has at the end of a round: ``usable`` updates, ``late`` ones that the next round takes,
-    and why the others are ``left_out``."""
-
-    usable: Updates
-    late: Updates
-    left_out: Mapping[int, LeftOut]
-
-
 def federate(
     setup: FederationSetup,
     executor: Executor,
@@ -103,30 +82,36 @@ def federate(
     while following:
         # 1. Call a cohort.
         called, number, work = following, following.round, following.work
-        began = clock()
-        # 2. Broadcast to those who can take part.
-        sent = broadcast(setup, state, work)
-        # 3. Train them; what they send may be tampered with.
-        start = with_kept(setup, state, work, sent)
-        trained = train_phases(setup, executor, state, start, called.phases, tick=tick)
-        _check_sent(setup, work, trained)
-        updates = updates_of(work, sent, trained, setup.division)
-        updates = setup.fault_model.tampered(number, updates)
-        trained_at = clock()
-        # 4. Receive what arrives in time, and what was late the round before.
-        received = receive(setup, state, number, updates)
+        began, trained_for = clock(), 0.0
+        gathering = Gathering(setup, state, number, in_parts=sums_in_parts(setup, len(work)))
+        losses: list[Tensor] = []
+        for rows in parts(executor, len(work), in_parts=gathering.in_parts):
+            training_began = clock()
+            # 2. Broadcast to those who can take part.
+            sent = broadcast(setup, state, work[rows])
+            # 3. Train them; what they send may be tampered with.
+            start = with_kept(setup, state, work[rows], sent)
+            phases = [phase.part(rows) for phase in called.phases]
+            trained = train_phases(setup, executor, state, start, phases, tick=tick)
+            _check_sent(setup, work[rows], trained)
+            updates = updates_of(work[rows], sent, trained, setup.division)
+            updates = setup.fault_model.tampered(number, updates)
+            losses.append(trained.loss)
+            trained_for += clock() - training_began
+            # 4. Receive what arrives in time.
+            gathering.take(updates)
         # 5. Aggregate.
-        new_state, new_client_state = aggregate(setup, state, number, received.usable)
+        new_state, new_client_state = gathering.merge()
         # 6. Account.
         costs = round_costs(setup, len(work), called.phases) + Costs(
-            client_seconds=trained_at - began, server_seconds=clock() - trained_at
+            client_seconds=trained_for, server_seconds=clock() - began - trained_for
         )
         came_late = clients_of(state.late)
         state = RunState(
             round=number,
             state=new_state,
             client_state=new_client_state,
-            late=received.late,
+            late=gathering.late,
             spent=state.spent + costs,
         )
         # 7. After the last round, let every client go on with the model by itself.
@@ -137,10 +122,10 @@ def federate(
         yield Round(
             after=state,
             cohort=called.cohort,
-            left_out={**called.left_out, **received.left_out},
+            left_out={**called.left_out, **gathering.left_out},
             came_late=came_late,
             attackers=tuple(sorted(setup.fault_model.byzantine & {item.client for item in work})),
-            loss=_mean_loss(work, trained),
+            loss=_mean_loss(work, torch.cat(losses)),
             digest=digest(setup.models(state)),
             costs=costs,
             diagnostics=dict(setup.aggregator.diagnostics(new_state)),
@@ -177,11 +162,20 @@ def call(setup: FederationSetup, state: RunState, number: int) -> Call:
     )
 
 
+def parts(executor: Executor, clients: int, *, in_parts: bool) -> Iterator[slice]:
+    """Which clients are trained before what they send is taken in: all, or some passes' at a time."""
+    size = executor.chunk * ceil(CLIENTS_IN_A_PART / executor.chunk) if in_parts else max(1, clients)
+    yield from (slice(first, first + size) for first in range(0, max(1, clients), size))
+
+
 def broadcast(setup: FederationSetup, state: RunState, work: Sequence[LocalWork]) -> Tensor:
-    """The parameters that each client of ``work`` is sent, [C, S]."""
+    """The parameters that each client of ``work`` is sent, [C, S]; one row in memory if all are the same."""
     if not work:
         return torch.empty(0, setup.division.travelling.size, device=setup.task.device)
-    return torch.stack([setup.aggregator.params_for(state.state, item.client) for item in work])
+    sent = [setup.aggregator.params_for(state.state, item.client) for item in work]
+    if all(params is sent[0] for params in sent):
+        return sent[0].expand(len(sent), -1)
+    return torch.stack(sent)
 
 
 def with_kept(setup: FederationSetup, state: RunState, work: Sequence[LocalWork], sent: Tensor) -> Tensor:
@@ -189,37 +183,6 @@ def with_kept(setup: FederationSetup, state: RunState, work: Sequence[LocalWork]
     if not setup.division.staying.size:
         return sent
     return setup.division.joined(sent, state.client_state[PARAMS][[item.client for item in work]])
-
-
-def receive(setup: FederationSetup, state: RunState, number: int, updates: Updates) -> Received:
-    """Sort out the round's ``updates``, and take those that were late the round before."""
-    fault_model, ids = setup.fault_model, clients_of(updates)
-    sound = finite(updates)
-    late = fault_model.late(number, ids)
-    behind = torch.tensor([client in late for client in ids], dtype=torch.bool, device=sound.device)
-    waits = fault_model.spec.late == "next-round"
-    left_out = dict.fromkeys(sorted(late), LeftOut.LATE_FOR_NEXT if waits else LeftOut.LATE)
-    left_out |= {client: LeftOut.NOT_FINITE for client, ok in zip(ids, sound.tolist(), strict=True) if not ok}
-    before = rebased(state.late, partial(setup.aggregator.params_for, state.state))
-    return Received(
-        usable=joined(before, rows(updates, sound & ~behind)),
-        late=rows(updates, sound & behind) if waits else {},
-        left_out=left_out,
-    )
-
-
-def aggregate(
-    setup: FederationSetup, state: RunState, number: int, usable: Updates
-) -> tuple[State, ClientState]:
-    """The server's and the clients' state after merging ``usable``; unchanged if that is empty."""
-    if not usable:
-        return state.state, state.client_state
-    method, stream = setup.aggregator, partial(torch_stream, setup.seed, "method", number)
-    cohort = cohort_of(usable, number, setup.division.travelling, stream)
-    # A method that needs sums is written for a CohortSum, which every Cohort is, but not the other way round.
-    shown = cohort if method.needs == "updates" else cast(Cohort, CohortSums.of(cohort))
-    new = method.aggregate(state.state, shown)
-    return own(new), updated(state.client_state, cohort.clients, named(usable, CLIENT_STATE))
 
 
 def finish(
@@ -249,9 +212,9 @@ def _check_sent(setup: FederationSetup, work: Sequence[LocalWork], trained: Trai
         raise ValueError(f"beside parameters its clients send {sent}, but it declares {declared}")
 
 
-def _mean_loss(work: Sequence[LocalWork], trained: Trained) -> float | None:
+def _mean_loss(work: Sequence[LocalWork], losses: Tensor) -> float | None:
     """Over the examples of the clients whose loss is a number."""
     counts = torch.tensor([len(item.examples) for item in work], dtype=torch.float64)
-    losses = trained.loss.cpu().double()
+    losses = losses.cpu().double()
     ok = losses.isfinite()
     return float((losses[ok] * counts[ok]).sum() / counts[ok].sum()) if ok.any() else None

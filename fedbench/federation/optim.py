@@ -35,8 +35,8 @@ class LocalOptimizer:
 
     def __init__(self, training: Training, params: Tensor) -> None:
         self.training = training
-        self.first = torch.zeros_like(params)
-        self.second = torch.zeros_like(params)
+        if training.optimizer == "adamw":
+            self.first, self.second = torch.zeros_like(params), torch.zeros_like(params)
         self.steps = 0
 
     def step(self, params: Tensor, grads: Tensor, rates: Tensor) -> Tensor:

@@ -38,7 +38,9 @@ def train_phases(
         begin = state.client_state[copy][ids] if copy else model
         started = {} if begin is start else dict(zip(ids, start, strict=True))
         rule_for = partial(_rule, setup, state, part.phase, started)
-        trained = executor.train(setup.task, begin, part.work, rule_for, setup.training, tick=tick)
+        trained = executor.train(
+            setup.task, begin, part.work, rule_for, setup.training, cohort=part.cohort, tick=tick
+        )
         if copy:
             kept = {copy: trained.params} | trained.client_state
             trained = replace(trained, steps=torch.zeros_like(trained.steps), client_state=kept)

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
-import numpy as np
 import torch
 
 from fedbench.api.phase import Phase
 from fedbench.federation.local import LocalWork, steps_of
-from fedbench.federation.schedule import one_pass_parts, phase_spans, turns
+from fedbench.federation.schedule import one_pass_part, phase_spans, turns
 from fedbench.federation.setup import FederationSetup
 from fedbench.rng import torch_stream
 
 
 @dataclass(frozen=True)
 class PhaseWork:
-    """A phase, and what each client does in it."""
+    """A phase, what each client does in it, and the work of all who train in this round, whose longest text
+    sets the padding."""
 
     phase: Phase
     work: Sequence[LocalWork]
+    cohort: Sequence[LocalWork]
+
+    def part(self, rows: slice) -> PhaseWork:
+        """The same for some of the clients."""
+        return replace(self, work=self.work[rows])
 
 
 def plan(setup: FederationSetup, clients: Sequence[int], round: int) -> list[LocalWork]:
@@ -28,18 +35,28 @@ def plan(setup: FederationSetup, clients: Sequence[int], round: int) -> list[Loc
     seed, training = setup.seed, setup.training
     work = []
     for client in clients:
-        mine = _turns(setup, client)
-        turn = mine.index(round)
-        parts = one_pass_parts(setup.shards[client], seed, client, len(mine))
-        order = torch.randperm(len(parts[turn]), generator=torch_stream(seed, "client", round, client))
-        steps = [steps_of(len(part), training) for part in parts]
-        before, total = (sum(steps[:turn]), sum(steps)) if training.one_schedule else (0, steps[turn])
+        mine, shard = _turns(setup, client), setup.shards[client]
+        turn = bisect_left(mine, round)
+        part = one_pass_part(shard, seed, client, len(mine), turn)
+        order = torch.randperm(len(part), generator=torch_stream(seed, "client", round, client))
+        before, total = 0, steps_of(len(part), training)
+        if training.one_schedule:
+            before, total = _one_schedule(len(shard), len(mine), turn, partial(steps_of, training=training))
         work.append(
-            LocalWork(
-                client=client, examples=parts[turn][order.numpy()], first_step=before, schedule_steps=total
-            )
+            LocalWork(client=client, examples=part[order.numpy()], first_step=before, schedule_steps=total)
         )
     return work
+
+
+def _one_schedule(shard: int, turns: int, turn: int, steps: Callable[[int], int]) -> tuple[int, int]:
+    """The steps before a client's ``turn`` and those of all its turns, each of ``steps(its examples)``.
+
+    Its parts have two sizes, so this takes no longer for many turns than for two.
+    """
+    size, longer = divmod(shard, turns)
+    long, short = steps(size + 1) if longer else 0, steps(size)
+    before = min(turn, longer) * long + max(0, turn - longer) * short
+    return before, longer * long + (turns - longer) * short
 
 
 def plan_end(setup: FederationSetup) -> list[LocalWork]:
@@ -47,7 +64,7 @@ def plan_end(setup: FederationSetup) -> list[LocalWork]:
     work = []
     for client, shard in enumerate(setup.shards):
         if len(shard):
-            (examples,) = one_pass_parts(shard, setup.seed, client, 1)
+            examples = one_pass_part(shard, setup.seed, client, 1, 0)
             steps = steps_of(len(shard), setup.training)
             work.append(LocalWork(client=client, examples=examples, first_step=0, schedule_steps=steps))
     return work
@@ -57,10 +74,11 @@ def in_phases(
     setup: FederationSetup, work: Sequence[LocalWork], phases: Sequence[Phase], round: int | None
 ) -> list[PhaseWork]:
     """Divide ``work`` into ``phases``; ``round`` is None after the last."""
-    parts = [_parts(setup, item, phases, round) for item in work]
+    of_clients = [_parts(setup, item, phases, round) for item in work]
+    by_phase = [[of_client[number] for of_client in of_clients] for number in range(len(phases))]
     return [
-        PhaseWork(phase=phase, work=[of_client[number] for of_client in parts])
-        for number, phase in enumerate(phases)
+        PhaseWork(phase=phase, work=items, cohort=items)
+        for phase, items in zip(phases, by_phase, strict=True)
     ]
 
 
@@ -76,21 +94,16 @@ def _parts(
         spans = phase_spans(examples, training.batch_size, shares)
         return [steps_of(end - begin, training) for begin, end in spans]
 
-    of_turns, turn = [steps(len(item.examples))], 0
+    examples, turns, turn = len(item.examples), 1, 0
     if training.one_schedule and round is not None:
         mine = _turns(setup, item.client)
-        sizes = map(len, np.array_split(setup.shards[item.client], len(mine)))
-        of_turns, turn = [steps(size) for size in sizes], mine.index(round)
-    spans = phase_spans(len(item.examples), training.batch_size, shares)
-    return [
-        replace(
-            item,
-            examples=item.examples.take(range(begin, end), mode="wrap"),
-            first_step=sum(steps[number] for steps in of_turns[:turn]),
-            schedule_steps=sum(steps[number] for steps in of_turns),
-        )
-        for number, (begin, end) in enumerate(spans)
-    ]
+        examples, turns, turn = len(setup.shards[item.client]), len(mine), bisect_left(mine, round)
+    parts = []
+    for number, (begin, end) in enumerate(phase_spans(len(item.examples), training.batch_size, shares)):
+        first, total = _one_schedule(examples, turns, turn, lambda size, number=number: steps(size)[number])
+        seen = item.examples.take(range(begin, end), mode="wrap")
+        parts.append(replace(item, examples=seen, first_step=first, schedule_steps=total))
+    return parts
 
 
 def _turns(setup: FederationSetup, client: int) -> Sequence[int]:

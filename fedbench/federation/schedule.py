@@ -57,10 +57,22 @@ def _turns(seed: int, clients: int, size: int, rounds: int) -> Mapping[int, Sequ
     return dict(rounds_of)
 
 
-def one_pass_parts(shard: np.ndarray, seed: int, client: int, parts: int) -> list[np.ndarray]:
-    """What a client sees each time it takes part: its data, shuffled once and cut into disjoint parts."""
-    shuffled = numpy_stream(seed, "parts", client).permutation(shard)
-    return np.array_split(shuffled, parts)
+def part_span(examples: int, parts: int, number: int) -> tuple[int, int]:
+    """Where part ``number`` (from 0) of so many nearly equal ones begins and ends; the first are the longest.
+
+    >>> [part_span(7, 3, number) for number in range(3)]
+    [(0, 3), (3, 5), (5, 7)]
+    """
+    size, longer = divmod(examples, parts)
+    begin = number * size + min(number, longer)
+    return begin, begin + size + (number < longer)
+
+
+def one_pass_part(shard: np.ndarray, seed: int, client: int, parts: int, number: int) -> np.ndarray:
+    """What a client sees when it takes part for the ``number``-th time (from 0) of ``parts``: its data,
+    shuffled once and cut into disjoint parts."""
+    shuffled: np.ndarray = numpy_stream(seed, "parts", client).permutation(shard)
+    return shuffled[slice(*part_span(len(shard), parts, number))]
 
 
 def phase_spans(examples: int, batch_size: int, shares: Sequence[float]) -> list[tuple[int, int]]:

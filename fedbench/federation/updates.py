@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from math import prod
 
 import torch
 from torch import Generator, Tensor
@@ -47,6 +46,8 @@ def clients_of(updates: Updates) -> tuple[int, ...]:
 
 def rows(updates: Updates, chosen: Tensor) -> Updates:
     """The rows that ``chosen`` (a mask or indices) names; nothing at all if there are none."""
+    if chosen.dtype == torch.bool and chosen.all():
+        return updates
     taken = {name: values[chosen] for name, values in updates.items()}
     return taken if len(taken["client"]) else {}
 
@@ -69,8 +70,10 @@ def rebased(updates: Updates, start: Callable[[int], Tensor]) -> Updates:
 
 def finite(updates: Updates) -> Tensor:
     """[C]: whether everything a client sent is a finite number."""
-    table = [v.isfinite().reshape(len(v), prod(v.shape[1:])).all(1) for v in updates.values()]
-    return torch.stack(table).all(0)
+    numbers = [values for values in updates.values() if values.is_floating_point()]
+    # row by row: a matrix of truth values would be a quarter of the updates again
+    table = [[part.isfinite().all() for part in row] for row in zip(*numbers, strict=True)]
+    return torch.stack([torch.stack(row).all() for row in table])
 
 
 def cohort_of(updates: Updates, round: int, space: ParamSpace, stream: Callable[..., Generator]) -> Cohort:

@@ -31,7 +31,7 @@ class Identity(RecordSection):
         None, description="kind of device; for a CPU, its vendor and instruction set"
     )
     dtype: str | None = Field(None, description="dtype of the clients' work")
-    executor: str | None = Field(None, description="how clients' work was run: serial or batched")
+    executor: str | None = Field(None, description="how clients' work was run: serial, batched or workers")
     chunk: int | None = Field(None, description="clients trained at a time")
     threads: int | None = Field(None, description="threads of the CPU")
     numerics: int | None = Field(

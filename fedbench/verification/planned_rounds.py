@@ -6,12 +6,21 @@ seed, so whatever a record says of them can be checked.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from fedbench.api.scenario import Scenario
-from fedbench.federation.schedule import NO_FAULTS, FaultDraws, LeftOut, cohort, phase_spans, turns
+from fedbench.federation.schedule import (
+    NO_FAULTS,
+    FaultDraws,
+    LeftOut,
+    cohort,
+    part_span,
+    phase_spans,
+    turns,
+)
 from fedbench.results.records import Record, RoundEntry
 
 CORRUPTIONS_NOT_FINITE = {"nan", "inf"}
@@ -106,12 +115,9 @@ def planned_rounds(record: Record, scenario: Scenario) -> Iterator[PlannedRound]
 
 
 def _examples_in_round(size: int, number: int, rounds: Sequence[int]) -> int:
-    """How many of a client's ``size`` examples it sees in round ``number``, one of its ``rounds``.
-
-    ``np.array_split`` makes the first parts one longer where they don't come out even.
-    """
-    each, more = divmod(size, len(rounds))
-    return each + (rounds.index(number) < more)
+    """How many of a client's ``size`` examples it sees in round ``number``, one of its ``rounds``."""
+    begin, end = part_span(size, len(rounds), bisect_left(rounds, number))
+    return end - begin
 
 
 def _shares(record: Record) -> tuple[Sequence[float], Sequence[float]]:
