@@ -2,6 +2,7 @@
 
 import copy
 from collections import defaultdict
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -12,6 +13,7 @@ from trl import GRPOTrainer
 from fedbench.catalog import Catalog
 from fedbench.data.items import Item
 from fedbench.evaluation.scoring import generate
+from fedbench.models.language import LanguageModel
 from fedbench.models.policy import Policy, Questions
 from fedbench.models.projector import Projector
 from fedbench.plugins import Plugins
@@ -175,3 +177,43 @@ def test_the_policy_has_weights_of_its_own(policy, backbone):
     torch.optim.SGD(other.parameters(), lr=0.1).step()
     assert all(torch.equal(before[name], value) for name, value in backbone.llm.state_dict().items())
     assert other.logp(asked, ids, mask).isfinite().all()
+
+
+def alone(policy, questions, ids, mask):
+    """Log-probabilities of each answer in a sequence of its own, by transformers' own forward pass."""
+    group, rows = len(ids) // len(questions), []
+    for row in range(len(ids)):
+        prompt = questions.prompts[row // group]
+        tokens = ids[row][mask[row]]
+        visual = policy.visual(questions.images[row // group : row // group + 1])
+        text = policy.llm.embed(torch.cat([torch.tensor(prompt), tokens])[None])
+        logits = policy.weights(inputs_embeds=torch.cat([visual, text], dim=1)).logits[0]
+        before = logits[visual.shape[1] + len(prompt) - 1 : -1].log_softmax(-1)
+        rows.append(before.gather(1, tokens[:, None]).squeeze(1))
+    return torch.cat(rows)
+
+
+def test_shared_questions_and_packed_answers_change_neither_probabilities_nor_gradients(
+    policy, questions, monkeypatch
+):
+    """In float64, against answers that are read one by one."""
+    answers = policy.sample(questions, 3, limit=6, temperature=1.0, stream=torch_stream(5, "sample"))
+    assert len(set(answers.mask.sum(1).tolist())) > 1
+    exact = copy.deepcopy(policy).double()
+    exact.llm = LanguageModel(replace(policy.llm.backbone, llm=exact.weights))
+    exact.features = policy.features.double()
+    monkeypatch.setattr(torch.Tensor, "float", torch.Tensor.double)
+    weight = torch.randn(int(answers.mask.sum()), generator=torch_stream(5, "weight"), dtype=torch.float64)
+
+    def gradient(logp):
+        found = torch.autograd.grad(logp @ weight, list(exact.parameters()))
+        return torch.cat([part.flatten() for part in found])
+
+    wanted = alone(exact, questions, answers.ids, answers.mask)
+    found = exact.logp(questions, answers.ids, answers.mask)[answers.mask]
+    with torch.no_grad():
+        scored = exact.logp(questions, answers.ids, answers.mask)[answers.mask]
+    for logp in (found, scored):
+        torch.testing.assert_close(logp, wanted, rtol=0, atol=1e-6)
+    by_group, one_by_one = gradient(found), gradient(wanted)
+    assert (by_group - one_by_one).norm() < 1e-6 * one_by_one.norm()

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from fedbench.models.ragged import Ragged
+
 QUESTION, PADDING = -1, -2
 """Owners of tokens beside the answers, which are 0, 1, …"""
 
@@ -19,7 +21,8 @@ class Grouped:
     ``position_ids`` [Q, W + A]: a token's position in the sequence of its question and answer.
     ``attention_mask`` [Q, 1, W + A, W + A]: True where a token (dimension 2) may attend to another (3).
     Of the M answer tokens: ``question`` [M], the row; ``slot`` [M], the column after the question's W;
-    ``before`` [M], the column of the token before it. ``mask`` [N, L]: the answers' real tokens; ``tail``: A.
+    ``before`` [M], the column of the token before it. ``read`` [Q, W + A]: the tokens that another one stands
+    behind, those before some answer token. ``mask`` [N, L]: the answers' real tokens; ``tail``: A.
     """
 
     position_ids: Tensor
@@ -27,6 +30,7 @@ class Grouped:
     question: Tensor
     slot: Tensor
     before: Tensor
+    read: Tensor
     mask: Tensor
     tail: int
 
@@ -50,15 +54,23 @@ class Grouped:
         owner[question, width + slot] = answer
         position_ids = F.pad(question_mask.cumsum(1).clamp_min(1) - 1, (0, tail))
         position_ids[question, width + slot] = length[question] + position
+        read = owner != PADDING
+        read[question, width + slot] = position + 1 < mask.sum(1)[answer]
         return cls(
             position_ids=position_ids,
             attention_mask=_attention_mask(owner, position_ids)[:, None],
             question=question,
             slot=slot,
             before=before,
+            read=read,
             mask=mask,
             tail=tail,
         )
+
+    @property
+    def ragged(self) -> Ragged:
+        """The tokens that are read, for a pass over nothing else."""
+        return Ragged(self.read, self.attention_mask)
 
     def packed(self, ids: Tensor) -> Tensor:
         """Token ids [N, L] of the answers to [Q, A], as they stand in the rows."""

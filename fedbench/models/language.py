@@ -131,12 +131,13 @@ class LanguageModel:
         )
         return output.last_hidden_state.float()  # type: ignore[no-any-return]
 
-    def hidden_ragged(self, embeddings: Tensor, ragged: Ragged) -> Tensor:
+    def hidden_ragged(self, embeddings: Tensor, ragged: Ragged, index: Tensor | None = None) -> Tensor:
         """[M, D] embeddings of ragged sequences, each beginning with an image, to [M, D] final hidden states,
-        without any padding."""
+        without any padding. ``index`` [M]: the tokens' numbers in their sequences, if there are gaps."""
+        index = ragged.positions if index is None else index
         output = self.backbone.llm.base_model(
             inputs_embeds=embeddings[None].to(self.backbone.llm.dtype),
-            position_ids=self.position_ids(ragged.positions[None]),
+            position_ids=self.position_ids(index[None]),
             attention_mask=NO_MASK,
             use_cache=False,
             ragged=ragged,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -133,13 +134,24 @@ class Policy(nn.Module):
         question_mask = torch.cat([prompt_mask.new_ones(visual.shape[:2]), prompt_mask], dim=1)
         rows = Grouped.of(question_mask, mask)
         inputs = torch.cat([visual, self.llm.embed(prompts), self.llm.embed(rows.packed(ids))], dim=1)
-        hidden = self.llm.hidden(inputs, self.llm.position_ids(rows.position_ids), rows.attention_mask)
-        before = hidden[rows.question, rows.before]
-        table = (self.llm.logits(before).float() / temperature).log_softmax(-1)
+        table = _log_probabilities(self.llm.logits(self._before(inputs, rows)), temperature)
         logp = table.gather(1, ids[mask][:, None]).squeeze(1)
         return logp.new_zeros(mask.shape).index_put(mask.nonzero(as_tuple=True), logp)
 
     forward = logp
+
+    def _before(self, inputs: Tensor, rows: Grouped) -> Tensor:
+        """Final hidden states [M, D] of the tokens before each of M answer tokens of ``rows``.
+
+        Without a gradient only tokens that something stands behind are read. With one, padding is read too:
+        it decides in which order the weights' gradients are summed, and so their last bits.
+        """
+        if torch.is_grad_enabled():
+            hidden = self.llm.hidden(inputs, self.llm.position_ids(rows.position_ids), rows.attention_mask)
+            return hidden[rows.question, rows.before]
+        ragged = rows.ragged
+        hidden = self.llm.hidden_ragged(ragged.pack(inputs), ragged, ragged.pack(rows.position_ids))
+        return hidden[ragged.number[rows.question, rows.before]]
 
     @torch.no_grad()
     def sample(
@@ -191,14 +203,14 @@ def sample(
     _, order = _first(~real)
     inputs = torch.cat([visual, text], dim=1).gather(1, order[..., None].expand(-1, -1, text.shape[2]))
     real = real.gather(1, order)
-    cache = DynamicCache()
+    kept = DynamicCache()
 
     def read(inputs: Tensor, positions: Tensor) -> Tensor:
         """The last hidden state [N, D] after reading ``inputs`` [N, L, D] at ``positions`` [N, L]."""
-        return llm.hidden(inputs, llm.position_ids(positions), real, cache)[:, -1]
+        return llm.hidden(inputs, llm.position_ids(positions), real, kept)[:, -1]
 
     hidden = read(inputs, (real.cumsum(1) - 1).clamp_min(0))
-    cache.batch_repeat_interleave(group)
+    kept.batch_repeat_interleave(group)
     hidden, real = hidden.repeat_interleave(group, 0), real.repeat_interleave(group, 0)
     count = len(real)
     ids = torch.full((count, limit), eos, device=device)
@@ -206,7 +218,7 @@ def sample(
     logp = torch.zeros(count, limit, device=device)
     going = torch.arange(count, device=device)  # the answers that have not ended; only they are read on
     for position in range(limit):
-        table = (llm.logits(hidden) / (temperature or 1.0)).log_softmax(-1)
+        table = _log_probabilities(llm.logits(hidden), temperature or 1.0)
         token = _drawn(table, stream) if temperature else table.argmax(1)
         ids[going, position], mask[going, position] = token, True
         logp[going, position] = table.gather(1, token[:, None]).squeeze(1)
@@ -215,7 +227,7 @@ def sample(
         if position + 1 == limit or not len(going):
             break
         if len(left) < len(hidden):
-            cache.batch_select_indices(left)
+            kept.batch_select_indices(left)
         hidden = read(llm.embed(token)[:, None], real.sum(1, keepdim=True) - 1)
     used = slice(int(mask.sum(1).max()))
     ended = torch.ones(count, dtype=torch.bool, device=device).index_fill(0, going, False)
@@ -224,12 +236,24 @@ def sample(
 
 def texts(llm: LanguageModel, answers: Answers) -> list[str | None]:
     """The answers as text; None for one that never ended."""
-    decoded: list[str | None] = []
-    for ids, mask, ended in zip(answers.ids.tolist(), answers.mask.tolist(), answers.ended, strict=True):
-        tokens = [token for token, real in zip(ids, mask, strict=True) if real and token != llm.eos]
-        text = str(llm.backbone.tokenizer.decode(tokens)).strip()
-        decoded.append(text if ended else None)
-    return decoded
+    eos, tokenizer = llm.eos, llm.backbone.tokenizer
+
+    @cache
+    def decoded(tokens: tuple[int, ...]) -> str:
+        return str(tokenizer.decode(list(tokens))).strip()
+
+    rows = zip(answers.ids.tolist(), answers.mask.tolist(), answers.ended.tolist(), strict=True)
+    return [
+        decoded(tuple(token for token, real in zip(ids, mask, strict=True) if real and token != eos))
+        if ended
+        else None
+        for ids, mask, ended in rows
+    ]
+
+
+def _log_probabilities(logits: Tensor, temperature: float) -> Tensor:
+    """Of [..., V] tokens; a division by one is left out, since the table is large."""
+    return (logits if temperature == 1 else logits / temperature).log_softmax(-1)
 
 
 def _padded(prompts: Sequence[Sequence[int]], *, left: bool, device: torch.device) -> tuple[Tensor, Tensor]:

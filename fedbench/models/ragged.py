@@ -27,6 +27,8 @@ class Ragged:
 
     real: Tensor
     """[N, L]: which positions of the padded batch hold a token."""
+    mask: Tensor | None = None
+    """[N, 1, L, L]: True where a token (dimension 2) may attend to another (3); causal when None."""
 
     @cached_property
     def where(self) -> Tensor:
@@ -63,11 +65,11 @@ def _attention(
     ragged: Ragged | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
-    """Causal attention within each sequence; query, key, value [1, heads, M, width]."""
+    """Attention within each sequence, by its mask; query, key, value [1, heads, M, width]."""
     if ragged is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
     q, k, v = (ragged.spread(part[0].transpose(0, 1)).transpose(1, 2) for part in (query, key, value))
-    output, _ = sdpa_attention_forward(module, q, k, v, None, is_causal=True, **kwargs)
+    output, _ = sdpa_attention_forward(module, q, k, v, ragged.mask, is_causal=ragged.mask is None, **kwargs)
     return ragged.pack(output)[None], None
 
 
