@@ -230,11 +230,11 @@ def print_table(clocks, lengths):
         theirs["whole"] / ours["whole"]
         for ours, theirs in zip(*(clock.steps for clock in clocks.values()), strict=True)
     ]
+    tokens, longest = (statistics.mean(map(of, lengths)) for of in (sum, max))
     print(
-        f"{torch.get_num_threads()} threads, {statistics.mean(map(sum, lengths)):.0f} tokens a step, the longest"
-        f" answer {statistics.mean(map(max, lengths)):.1f}; TRL / fedbench: median"
-        f" {statistics.median(ratios):.2f}, from {min(ratios):.2f} to {max(ratios):.2f}"
+        f"{torch.get_num_threads()} threads; {tokens:.0f} tokens a step, {longest:.1f} in the longest answer"
     )
+    print(f"TRL / fedbench: median {statistics.median(ratios):.2f}, {min(ratios):.2f} to {max(ratios):.2f}")
 
 
 if __name__ == "__main__":
