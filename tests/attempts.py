@@ -27,7 +27,7 @@ from fedbench.results.store import ROUND_LOG
 PHASES = {
     "prepare": ("fedbench.runner", "prepare"),
     "train": ("fedbench.federation.executors", "Executor.train"),
-    "aggregate": ("fedbench.federation.loop", "aggregate"),
+    "aggregate": ("fedbench.federation.gathering", "Gathering.merge"),
     "evaluate": ("fedbench.runs.evaluation", "RunEvaluator.measured"),
     "checkpoint": ("fedbench.federation.checkpoint", "save"),
     "log": ("fedbench.federation.round_log", "RoundLog.append"),

@@ -531,7 +531,7 @@ def test_a_resumed_run_keeps_the_chunk_that_fitted(run, runner, tmp_path, monkey
     monkeypatch.setattr(runner, "executor", "batched")
     monkeypatch.setattr(executors, "train_clients", cramped)
     whole = run("scaffold", output=tmp_path / "whole")
-    assert whole.environment["executor"] == {"name": "batched", "chunk": 1, "chosen": "name"}
+    assert whole.environment["executor"] == {"name": "batched", "chunk": 1, "chosen": "name", "workers": 0}
     failed.clear()
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
