@@ -89,18 +89,18 @@ def _parts(
         return [item]
     training, shares = setup.training, [phase.share for phase in phases]
 
-    def steps(examples: int) -> list[int]:
-        """The steps of each phase over so many examples."""
-        spans = phase_spans(examples, training.batch_size, shares)
-        return [steps_of(end - begin, training) for begin, end in spans]
+    def steps(number: int, examples: int) -> int:
+        """The steps of a phase over so many examples."""
+        begin, end = phase_spans(examples, training.batch_size, shares)[number]
+        return steps_of(end - begin, training)
 
-    examples, turns, turn = len(item.examples), 1, 0
+    examples, count, turn = len(item.examples), 1, 0
     if training.one_schedule and round is not None:
         mine = _turns(setup, item.client)
-        examples, turns, turn = len(setup.shards[item.client]), len(mine), bisect_left(mine, round)
+        examples, count, turn = len(setup.shards[item.client]), len(mine), bisect_left(mine, round)
     parts = []
     for number, (begin, end) in enumerate(phase_spans(len(item.examples), training.batch_size, shares)):
-        first, total = _one_schedule(examples, turns, turn, lambda size, number=number: steps(size)[number])
+        first, total = _one_schedule(examples, count, turn, partial(steps, number))
         seen = item.examples.take(range(begin, end), mode="wrap")
         parts.append(replace(item, examples=seen, first_step=first, schedule_steps=total))
     return parts

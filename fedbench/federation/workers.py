@@ -51,8 +51,9 @@ def in_workers(jobs: Sequence[Job]) -> list[Any]:
             there.close()
             running[here] = number, process
         while running:
-            for here in wait(list(running)):
-                number, process = running.pop(here)  # type: ignore[index]
+            ready = set(map(id, wait(list(running))))
+            for here in [each for each in running if id(each) in ready]:
+                number, process = running.pop(here)
                 try:
                     returned[number] = pickle.loads(here.recv_bytes())
                 except EOFError:
