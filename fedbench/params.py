@@ -60,10 +60,11 @@ class ParamSpace:
 
     def views(self, flat: Tensor) -> dict[str, Tensor]:
         """Split vectors ``[..., P]`` into named views ``[..., *shape]`` that share their memory."""
-        parts = {name: flat[..., start:end] for name, (start, end) in self.spans.items()}
+        # one split, whose gradient is one cat: that of a slice is a whole vector of zeros
+        parts = flat.split([end - start for start, end in self.spans.values()], dim=-1)
         return {
-            name: part.unflatten(-1, shape) if (shape := self.shapes[name]) else part.squeeze(-1)
-            for name, part in parts.items()
+            name: part.unflatten(-1, shape) if shape else part.squeeze(-1)
+            for (name, shape), part in zip(self.shapes.items(), parts, strict=True)
         }
 
     def flatten(self, tensors: Mapping[str, Tensor]) -> Tensor:

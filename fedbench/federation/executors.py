@@ -15,7 +15,7 @@ from torch import Tensor
 from fedbench.api.local_rule import LocalRule
 from fedbench.api.scenario import Training
 from fedbench.federation.executor_choice import ChosenBy, ExecutorName, chunk_by_rule, parse_executor
-from fedbench.federation.local import LocalWork, Tick, Trained, no_tick, train_clients
+from fedbench.federation.local import LocalWork, Tick, Trained, WholeCohort, no_tick, train_clients
 from fedbench.federation.task import Task
 from fedbench.federation.updates import CLIENT_STATE, SENT, named
 from fedbench.federation.workers import check_workers, in_workers
@@ -76,16 +76,16 @@ class Executor:
         rule_for: RuleFor,
         training: Training,
         *,
-        cohort: Sequence[LocalWork] = (),
+        cohort: WholeCohort | None = None,
         tick: Tick = no_tick,
     ) -> Trained:
         """Train every client of ``work`` from its row of ``start`` [C, P]; ``work`` may be empty.
 
-        ``cohort``: the work of all who train now, if these are some of them.
+        ``cohort``: all who train now, if these are some of them.
         """
         if not work:
             return Trained(params=start, loss=start.new_zeros(0), steps=start.new_zeros(0, dtype=torch.long))
-        cohort = cohort or work
+        cohort = cohort or WholeCohort(work, training, task.device)
         if self.workers:
             return self._train_in_workers(task, start, work, rule_for, training, cohort=cohort, tick=tick)
         done: list[Trained] = []
@@ -123,10 +123,11 @@ class Executor:
         rule_for: RuleFor,
         training: Training,
         *,
-        cohort: Sequence[LocalWork],
+        cohort: WholeCohort,
         tick: Tick,
     ) -> Trained:
         """Train every n-th client in the n-th process; the bits are those of one process on one thread."""
+        _ = cohort.batches  # made here, they are seen by every worker
         count, alone = min(self.workers, len(work)), replace(self, workers=0)
         order = torch.cat([torch.arange(len(work))[first::count] for first in range(count)]).argsort()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import ceil
 
 import numpy as np
@@ -54,6 +55,18 @@ def steps_of(examples: int, training: Training) -> int:
     return ceil(examples / training.batch_size)
 
 
+class WholeCohort:
+    """All who train now, of whom some are trained at a time; their batches set the padding."""
+
+    def __init__(self, work: Sequence[LocalWork], training: Training, device: torch.device) -> None:
+        self.work, self._training, self._device = work, training, device
+
+    @cached_property
+    def batches(self) -> Tensor:
+        """``[S, K, B]`` example indices of every step; made once, whatever the number of passes."""
+        return _batches(self.work, self._training, self._device)
+
+
 def train_clients(
     task: Task,
     start: Tensor,
@@ -61,17 +74,16 @@ def train_clients(
     rule: LocalRule,
     training: Training,
     *,
-    cohort: Sequence[LocalWork] = (),
+    cohort: WholeCohort | None = None,
     tick: Tick = no_tick,
 ) -> Trained:
     """Train clients ``work`` from ``start`` [C, P] for one epoch over their examples, of which there may be
-    none. ``cohort``: the work of all who train now, where these are some of them; it only sets the padding.
+    none. ``cohort``: all who train now, where these are some of them; it only sets the padding.
     """
     batches = _batches(work, training, task.device)
     tasks = [task] * len(batches)
-    if len(cohort) > len(work):
-        everyone = _batches(cohort, training, task.device)
-        tasks = [task.padded_for(index) for index in everyone[: len(batches)]]
+    if cohort and len(cohort.work) > len(work):
+        tasks = [task.padded_for(index) for index in cohort.batches[: len(batches)]]
     counts = (batches >= 0).sum(2)
     params = start.clone()
     optimizer = LocalOptimizer(training, params)

@@ -10,7 +10,7 @@ from functools import partial
 import torch
 
 from fedbench.api.phase import Phase
-from fedbench.federation.local import LocalWork, steps_of
+from fedbench.federation.local import LocalWork, WholeCohort, steps_of
 from fedbench.federation.schedule import one_pass_part, phase_spans, turns
 from fedbench.federation.setup import FederationSetup
 from fedbench.rng import torch_stream
@@ -18,12 +18,12 @@ from fedbench.rng import torch_stream
 
 @dataclass(frozen=True)
 class PhaseWork:
-    """A phase, what each client does in it, and the work of all who train in this round, whose longest text
-    sets the padding."""
+    """A phase, what each client does in it, and all who train in this round, whose longest text sets the
+    padding."""
 
     phase: Phase
     work: Sequence[LocalWork]
-    cohort: Sequence[LocalWork]
+    cohort: WholeCohort
 
     def part(self, rows: slice) -> PhaseWork:
         """The same for some of the clients."""
@@ -77,7 +77,7 @@ def in_phases(
     of_clients = [_parts(setup, item, phases, round) for item in work]
     by_phase = [[of_client[number] for of_client in of_clients] for number in range(len(phases))]
     return [
-        PhaseWork(phase=phase, work=items, cohort=items)
+        PhaseWork(phase=phase, work=items, cohort=WholeCohort(items, setup.training, setup.task.device))
         for phase, items in zip(phases, by_phase, strict=True)
     ]
 
