@@ -8,6 +8,7 @@ only if in float64 its parameters are those of the bare loop within 1e-6.
 import argparse
 import json
 import os
+import shlex
 import statistics
 import subprocess
 import sys
@@ -180,7 +181,10 @@ def main():
         "Every process computes on one thread. "
         "A side counts if its parameters in float64 are the bare loop's within 1e-6."
     )
-    write(options.out, what, "make bench-peers", rows)
+    repeats = f"--repeats {options.repeats} --rounds {options.rounds}"
+    sides = "" if options.sides == list(SIDES) else f" --sides {shlex.join(options.sides)}"
+    command = f"PYTHONPATH=benchmarks python benchmarks/peers/compare.py {repeats}{sides}"
+    write(options.out, what, command, rows)
 
 
 if __name__ == "__main__":

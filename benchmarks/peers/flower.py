@@ -1,43 +1,19 @@
 """Flower's simulation (Ray) on the workload: any of its nodes trains the client that a message names."""
 
 import time
-from functools import cache
 from itertools import pairwise
 
 import torch
-from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
-from flwr.clientapp import ClientApp
+from flower_client import client_app
+from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, RecordDict
 from flwr.serverapp import ServerApp
 from flwr.serverapp.strategy import FedAvg
 from flwr.simulation import run_simulation
-from workload import Workload, asked, load, network, report, train
+from workload import asked, load, network, report
 
-client_app = ClientApp()
 server_app = ServerApp()
 ASKED = {}
 ENDS = []
-
-
-@cache
-def side(folder, dtype):
-    """The workload and a model, once in each of Ray's processes."""
-    from pathlib import Path
-
-    torch.set_num_threads(1)
-    workload = Workload(Path(folder), getattr(torch, dtype))
-    return workload, network().to(workload.dtype)
-
-
-@client_app.train()
-def train_client(message, context):
-    config = message.content["config"]
-    workload, model = side(config["folder"], config["dtype"])
-    model.load_state_dict(message.content["arrays"].to_torch_state_dict())
-    number, client = config["number"], config["client"]
-    train(workload, model, number, client)
-    metrics = MetricRecord({"num-examples": len(workload.work[number, client])})
-    content = RecordDict({"arrays": ArrayRecord(model.state_dict()), "metrics": metrics})
-    return Message(content=content, reply_to=message)
 
 
 class Planned(FedAvg):
