@@ -6,6 +6,7 @@ ones show what a round costs whatever its size.
 
 import argparse
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,7 @@ AXES = {
     "clients": ({"cohort": 10}, [10, 100, 1_000, 10_000]),
     "cohort": ({"clients": 500}, [5, 50, 500]),
     "cohort of a large model": (
-        {"parameters": 1_000_000, "axis": "cohort", "clients": 1_000},
+        {"parameters": 1_000_000, "axis": "cohort", "clients": 1_000, "executor": "serial"},
         [10, 100, 1_000],
     ),
     "parameters": ({"clients": 5, "cohort": 5}, [100_000, 1_000_000, 10_000_000, 100_000_000]),
@@ -66,7 +67,12 @@ def main():
             for entry in mine:
                 entry["exponent"] = slope
             print(f"{axis}: {unit} grow with exponent {slope:.2f}", flush=True)
-    write(asked.out, "a round's cost as one thing grows", "make bench-scaling", rows)
+    write(
+        asked.out,
+        "A round's cost as one thing grows. FedAvg over one linear layer, two examples a client and round.",
+        shlex.join(["python", "benchmarks/scaling.py", *sys.argv[1:]]),
+        rows,
+    )
 
 
 if __name__ == "__main__":
