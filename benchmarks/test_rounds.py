@@ -29,12 +29,18 @@ def numbered(entry, number):
     return entry.model_copy(update={"round": number})
 
 
+def log_of(folder, record, behind):
+    """The log of so many rounds like the record's last."""
+    log = RoundLog(folder / "rounds.jsonl")
+    for number in range(behind):
+        log.append(numbered(record.rounds[-1], number).model_dump_json())
+    return log
+
+
 @pytest.mark.parametrize("behind", BEHIND)
 def test_a_round_is_kept(benchmark, record, tmp_path, behind):
     """A state of 10 numbers; the round and the identity are those of a real run."""
-    log, last = RoundLog(tmp_path / "rounds.jsonl"), record.rounds[-1]
-    for number in range(behind):
-        log.append(numbered(last, number).model_dump_json())
+    log, last = log_of(tmp_path, record, behind), record.rounds[-1]
 
     def keep():
         keep.round += 1
@@ -58,9 +64,7 @@ def test_a_round_is_kept(benchmark, record, tmp_path, behind):
 
 @pytest.mark.parametrize("behind", BEHIND)
 def test_a_run_is_taken_up(benchmark, record, tmp_path, behind):
-    log, last = RoundLog(tmp_path / "rounds.jsonl"), record.rounds[-1]
-    for number in range(behind):
-        log.append(numbered(last, number).model_dump_json())
+    log = log_of(tmp_path, record, behind)
 
     def take_up():
         lines = RoundLog(log.path).go_on(log.mark)

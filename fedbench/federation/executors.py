@@ -87,7 +87,15 @@ class Executor:
             return Trained(params=start, loss=start.new_zeros(0), steps=start.new_zeros(0, dtype=torch.long))
         cohort = cohort or WholeCohort(work, training, task.device)
         if self.workers:
-            return self._train_in_workers(task, start, work, rule_for, training, cohort=cohort, tick=tick)
+            _ = cohort.batches  # made here, they are seen by every worker
+            alone = replace(self, workers=0)
+
+            def train(share: slice) -> Trained:
+                return alone.train(task, start[share], work[share], rule_for, training, cohort=cohort)
+
+            trained = _in_shares(train, len(work), self.workers)
+            tick(sum(len(item.examples) for item in work), trained.loss)
+            return trained
         done: list[Trained] = []
         params = start.new_empty(start.shape)  # filled chunk by chunk: no second matrix to join them into
         first = 0
@@ -115,39 +123,27 @@ class Executor:
             client_state=_stacked([trained.client_state for trained in done]),
         )
 
-    def _train_in_workers(
-        self,
-        task: Task,
-        start: Tensor,
-        work: Sequence[LocalWork],
-        rule_for: RuleFor,
-        training: Training,
-        *,
-        cohort: WholeCohort,
-        tick: Tick,
-    ) -> Trained:
-        """Train every n-th client in the n-th process; the bits are those of one process on one thread."""
-        _ = cohort.batches  # made here, they are seen by every worker
-        count, alone = min(self.workers, len(work)), replace(self, workers=0)
-        order = torch.cat([torch.arange(len(work))[first::count] for first in range(count)]).argsort()
 
-        def job(first: int) -> dict[str, np.ndarray]:
-            share = slice(first, None, count)
-            trained = alone.train(task, start[share], work[share], rule_for, training, cohort=cohort)
-            return {name: values.numpy() for name, values in _columns(trained).items()}
+def _in_shares(train: Callable[[slice], Trained], clients: int, workers: int) -> Trained:
+    """Train every n-th client in the n-th process; the bits are those of one process on one thread."""
+    count = min(workers, clients)
+    shares = [slice(first, None, count) for first in range(count)]
+    order = torch.cat([torch.arange(clients)[share] for share in shares]).argsort()
 
-        shares = in_workers([partial(job, first) for first in range(count)])
-        joined = {
-            name: torch.from_numpy(np.concatenate([s[name] for s in shares]))[order] for name in shares[0]
-        }
-        tick(sum(len(item.examples) for item in work), joined["loss"])
-        return Trained(
-            params=joined["params"],
-            loss=joined["loss"],
-            steps=joined["steps"],
-            sent=named(joined, SENT),
-            client_state=named(joined, CLIENT_STATE),
-        )
+    def job(share: slice) -> dict[str, np.ndarray]:
+        return {name: values.numpy() for name, values in _columns(train(share)).items()}
+
+    said = in_workers([partial(job, share) for share in shares])
+    joined = {
+        name: torch.from_numpy(np.concatenate([part[name] for part in said]))[order] for name in said[0]
+    }
+    return Trained(
+        params=joined["params"],
+        loss=joined["loss"],
+        steps=joined["steps"],
+        sent=named(joined, SENT),
+        client_state=named(joined, CLIENT_STATE),
+    )
 
 
 def _columns(trained: Trained) -> dict[str, Tensor]:

@@ -65,9 +65,9 @@ class Gathering:
 
     def __init__(self, setup: FederationSetup, state: RunState, number: int, *, in_parts: bool) -> None:
         self._setup, self._before, self._number = setup, state, number
-        stream = partial(torch_stream, setup.seed, "method", number)
         self.in_parts = in_parts
-        self._sums = RunningSums(number, setup.division.travelling, stream) if in_parts else None
+        self._stream = partial(torch_stream, setup.seed, "method", number)
+        self._sums = RunningSums(number, setup.division.travelling, self._stream) if in_parts else None
         self._usable: Updates = {}  # with sums, only what the clients keep
         self.late: Updates = {}
         self.left_out: dict[int, LeftOut] = {}
@@ -106,8 +106,7 @@ class Gathering:
         self._usable = joined(self._usable, usable)
 
     def _cohort(self, usable: Updates) -> Cohort:
-        stream = partial(torch_stream, self._setup.seed, "method", self._number)
-        return cohort_of(usable, self._number, self._setup.division.travelling, stream)
+        return cohort_of(usable, self._number, self._setup.division.travelling, self._stream)
 
 
 def sums_in_parts(setup: FederationSetup, clients: int) -> bool:

@@ -22,8 +22,8 @@ class ModuleTask(Task):
     """Every client minimises the mean ``criterion`` of ``module`` on its own examples.
 
     The module is on ``inputs``' device; its buffers stay as they are. A client's examples are read by its own
-    call of the module, without padding: a batched convolution over clients is a grouped one, which is slower
-    than a loop over clients on a CPU and loses nothing on a GPU that :class:`Functional` would win.
+    call of the module, without padding: ``vmap`` would make one grouped convolution of the clients', which is
+    slow on a CPU. On a GPU neither was timed.
     """
 
     module: nn.Module

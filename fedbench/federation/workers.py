@@ -51,8 +51,8 @@ def in_workers(jobs: Sequence[Job]) -> list[Any]:
             there.close()
             running[here] = number, process
         while running:
-            ready = set(map(id, wait(list(running))))
-            for here in [each for each in running if id(each) in ready]:
+            ready = wait(list(running))
+            for here in [each for each in running if each in ready]:
                 number, process = running.pop(here)
                 try:
                     returned[number] = pickle.loads(here.recv_bytes())
