@@ -124,6 +124,26 @@ BAD = {
     "a part for a whole": ("rounds = 2", "rounds = 2.0", 0, ["'federation.rounds'", "valid integer"]),
     "a switch for a number": ("clients = 5", "clients = true", 0, ["'federation.clients'"]),
     "cohort > clients": ("clients = 5", "clients = 5\ncohort = 6", -1, ["cohort 6 is larger than clients 5"]),
+    "no pass at all": ("rounds = 2", "rounds = 2\nepochs = 0", 1, ["'federation.epochs'", "greater than"]),
+    "a client that stands still": (
+        "rounds = 2",
+        "rounds = 2\nspeed = 0.0",
+        1,
+        ["'federation.speed.0'", "greater than 0"],
+    ),
+    "a client faster than all": (
+        "rounds = 2",
+        "rounds = 2\nspeed = [1.0, 1.5]",
+        1,
+        ["'federation.speed.1'", "less than or equal to 1"],
+    ),
+    "speeds not as many as clients": (
+        "rounds = 2",
+        "rounds = 2\nspeed = [1.0, 0.5]",
+        -2,
+        ["'federation'", "speed has 2 values for 5 clients: give 1 or 5"],
+    ),
+    "a speed that is none": ("rounds = 2", 'rounds = 2\nspeed = "slow"', 1, ["'federation.speed", "number"]),
     "primary never measured": (
         'primary = "unseen-concept/category/accuracy"',
         'primary = "a/b/c"',
@@ -197,6 +217,22 @@ def test_a_good_file_is_what_it_says(write):
     assert scenario.data.options == {"views": 1} and not scenario.modified
     with pytest.raises(ValueError, match="frozen"):
         scenario.version = 2
+
+
+def test_a_speed_of_one_is_left_out_and_one_number_is_for_all(write):
+    plain, full, half = (
+        load_scenario(write(), {"federation.speed": speed} if speed else {}) for speed in (None, 1, 0.5)
+    )
+    assert plain.fingerprint == full.fingerprint != half.fingerprint
+    assert half.federation.speed == (0.5,)
+    assert load_scenario(write(), {"federation.speed": [0.5]}).fingerprint == half.fingerprint
+
+
+@pytest.mark.parametrize(("key", "value"), [("epochs", 2), ("speed", 0.5)])
+def test_the_preference_track_has_passes_of_its_own(key, value):
+    (path,) = Path(__file__).parent.glob("toy_preferences/*.toml")
+    with pytest.raises(UsageError, match=f"no use for federation.{key}: rewards.epochs says"):
+        load_scenario(path, {f"federation.{key}": value})
 
 
 def test_set_changes_a_value_and_marks_the_scenario(write):

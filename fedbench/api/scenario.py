@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PrivateAttr,
@@ -27,6 +28,11 @@ from fedbench.errors import UsageError, suggest
 from fedbench.fingerprint import sha256_json
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+def _each(value: Any) -> Any:
+    """A list as a tuple, a number as a tuple of one."""
+    return tuple(value) if isinstance(value, list | tuple) else (value,)
 
 
 class Section(BaseModel):
@@ -69,20 +75,43 @@ class Part(Section):
             )
 
 
-class Federation(Section):
-    """The section ``[federation]``: how many clients there are and how many rounds.
+Speed = Annotated[float, Field(gt=0, le=1)]
 
-    A client sees each of its examples once, spread over the rounds it takes part in.
+FULL_SPEED: tuple[Speed, ...] = (1.0,)
+"""Every client does all steps of its rounds."""
+
+
+class Federation(Section):
+    """The section ``[federation]``: how many clients there are, how many rounds, and how much a client does
+    in one.
+
+    A client sees each of its examples once, spread over the rounds it takes part in, if ``epochs`` is absent.
     """
 
     clients: int = Field(ge=1, description="number of clients, K")
     rounds: int = Field(ge=1, description="number of rounds, R")
     cohort: int | None = Field(None, ge=1, description="clients per round; all when absent")
+    epochs: int | None = Field(
+        None,
+        ge=1,
+        description="passes over a client's whole shard in every round; one pass over the run when absent",
+    )
+    speed: Annotated[tuple[Speed, ...], BeforeValidator(_each)] = Field(
+        FULL_SPEED,
+        min_length=1,
+        exclude_if=lambda speed: speed == FULL_SPEED,
+        description="share of its steps that a client manages in a round, at least one step: one number for"
+        " all clients, or one for each",
+    )
 
     @model_validator(mode="after")
-    def _cohort_fits(self) -> Federation:
+    def _fits_the_clients(self) -> Federation:
         if self.cohort is not None and self.cohort > self.clients:
             raise ValueError(f"cohort {self.cohort} is larger than clients {self.clients}")
+        if len(self.speed) not in (1, self.clients):
+            raise ValueError(
+                f"speed has {len(self.speed)} values for {self.clients} clients: give 1 or {self.clients}"
+            )
         return self
 
 
@@ -275,6 +304,12 @@ class Scenario(Section):
             if (self.track == "preference") != (getattr(self, key) is not None):
                 verb = "needs" if self.track == "preference" else "has no use for"
                 raise ValueError(f"the {self.track} track {verb} a [{key}] section")
+        for key in ("epochs", "speed") if self.track == "preference" else ():
+            if key in self.federation.model_dump(exclude_defaults=True):
+                raise ValueError(
+                    f"the preference track has no use for federation.{key}: rewards.epochs says how often"
+                    " whatever learns from a client's preferences sees them"
+                )
         for key in ("models", "noise") if self.rewards else ():
             count, clients = len(getattr(self.rewards, key)), self.federation.clients
             if count not in (1, clients):

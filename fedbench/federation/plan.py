@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+import numpy as np
 import torch
 
 from fedbench.api.phase import Phase
 from fedbench.federation.local import LocalWork, WholeCohort, steps_of
-from fedbench.federation.schedule import one_pass_part, phase_spans, turns
+from fedbench.federation.schedule import TurnSizes, one_pass_part, passes, phase_spans, turns
 from fedbench.federation.setup import FederationSetup
-from fedbench.rng import torch_stream
+from fedbench.rng import derive, torch_stream
 
 
 @dataclass(frozen=True)
@@ -32,31 +33,26 @@ class PhaseWork:
 
 def plan(setup: FederationSetup, clients: Sequence[int], round: int) -> list[LocalWork]:
     """The work of ``clients``, all of whom take part in ``round`` (from 1)."""
-    seed, training = setup.seed, setup.training
+    steps = partial(steps_of, training=setup.training)
     work = []
     for client in clients:
-        mine, shard = _turns(setup, client), setup.shards[client]
-        turn = bisect_left(mine, round)
-        part = one_pass_part(shard, seed, client, len(mine), turn)
-        order = torch.randperm(len(part), generator=torch_stream(seed, "client", round, client))
-        before, total = 0, steps_of(len(part), training)
-        if training.one_schedule:
-            before, total = _one_schedule(len(shard), len(mine), turn, partial(steps_of, training=training))
-        work.append(
-            LocalWork(client=client, examples=part[order.numpy()], first_step=before, schedule_steps=total)
-        )
+        turn, sizes = _turn(setup, client, round)
+        examples = _in_order(setup, client, round, turn, sizes.turns)[: sizes.at(turn)]
+        before, total = 0, steps(len(examples))
+        if setup.training.one_schedule:
+            before, total = sizes.before(turn, steps), sizes.before(sizes.turns, steps)
+        work.append(LocalWork(client=client, examples=examples, first_step=before, schedule_steps=total))
     return work
 
 
-def _one_schedule(shard: int, turns: int, turn: int, steps: Callable[[int], int]) -> tuple[int, int]:
-    """The steps before a client's ``turn`` and those of all its turns, each of ``steps(its examples)``.
-
-    Its parts have two sizes, so this takes no longer for many turns than for two.
-    """
-    size, longer = divmod(shard, turns)
-    long, short = steps(size + 1) if longer else 0, steps(size)
-    before = min(turn, longer) * long + max(0, turn - longer) * short
-    return before, longer * long + (turns - longer) * short
+def _in_order(setup: FederationSetup, client: int, round: int, turn: int, turns: int) -> np.ndarray:
+    """What a client would go through in ``round`` at full speed, its ``turn`` (from 0) of ``turns``."""
+    shard, seed, epochs = setup.shards[client], setup.seed, setup.federation.epochs
+    if epochs:
+        return passes(shard, epochs, derive(seed, "round", round), "client", client)
+    part = one_pass_part(shard, seed, client, turns, turn)
+    order = torch.randperm(len(part), generator=torch_stream(seed, "client", round, client))
+    return part.take(order.numpy())
 
 
 def plan_end(setup: FederationSetup) -> list[LocalWork]:
@@ -94,19 +90,19 @@ def _parts(
         begin, end = phase_spans(examples, training.batch_size, shares)[number]
         return steps_of(end - begin, training)
 
-    examples, count, turn = len(item.examples), 1, 0
+    turn, sizes = 0, TurnSizes(turns=1, longer=0, long=0, short=len(item.examples))
     if training.one_schedule and round is not None:
-        mine = _turns(setup, item.client)
-        examples, count, turn = len(setup.shards[item.client]), len(mine), bisect_left(mine, round)
+        turn, sizes = _turn(setup, item.client, round)
     parts = []
     for number, (begin, end) in enumerate(phase_spans(len(item.examples), training.batch_size, shares)):
-        first, total = _one_schedule(examples, count, turn, partial(steps, number))
+        first, total = (sizes.before(ended, partial(steps, number)) for ended in (turn, sizes.turns))
         seen = item.examples.take(range(begin, end), mode="wrap")
         parts.append(replace(item, examples=seen, first_step=first, schedule_steps=total))
     return parts
 
 
-def _turns(setup: FederationSetup, client: int) -> Sequence[int]:
-    """The rounds in which ``client`` takes part."""
+def _turn(setup: FederationSetup, client: int, round: int) -> tuple[int, TurnSizes]:
+    """Which of its turns, from 0, ``round`` is for ``client``, and how much it does in each of them."""
     fed = setup.federation
-    return turns(setup.seed, client, setup.clients, fed.cohort, fed.rounds)
+    mine = turns(setup.seed, client, setup.clients, fed.cohort, fed.rounds)
+    return bisect_left(mine, round), setup.pace.sizes(client, len(setup.shards[client]), len(mine))

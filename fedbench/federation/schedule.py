@@ -7,16 +7,17 @@ draw them again.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property, lru_cache
 from itertools import accumulate, pairwise
 from math import ceil
+from operator import mul
 
 import numpy as np
 
-from fedbench.api.scenario import Faults
+from fedbench.api.scenario import Faults, Federation
 from fedbench.rng import numpy_stream
 
 
@@ -73,6 +74,69 @@ def one_pass_part(shard: np.ndarray, seed: int, client: int, parts: int, number:
     shuffled once and cut into disjoint parts."""
     shuffled: np.ndarray = numpy_stream(seed, "parts", client).permutation(shard)
     return shuffled[slice(*part_span(len(shard), parts, number))]
+
+
+@dataclass(frozen=True)
+class TurnSizes:
+    """How many examples a client trains on in each of its ``turns``: ``long`` in the first ``longer`` of
+    them, ``short`` in the others."""
+
+    turns: int
+    longer: int
+    long: int
+    short: int
+
+    def at(self, turn: int) -> int:
+        """The examples of ``turn``, from 0."""
+        return self.long if turn < self.longer else self.short
+
+    def before(self, turn: int, cost: Callable[[int], int] = int) -> int:
+        """The sum of ``cost(examples)`` over the turns before ``turn``; there are two sizes, so it takes no
+        longer for many turns than for two."""
+        long = cost(self.long) if self.longer else 0
+        return min(turn, self.longer) * long + max(0, turn - self.longer) * cost(self.short)
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How far each client of a population gets in a round.
+
+    ``epochs``: passes over its whole shard; None: one pass over all its turns. ``speeds[k]``: the share of
+    its steps that client k manages.
+    """
+
+    batch_size: int
+    epochs: int | None
+    speeds: Sequence[float]
+
+    @classmethod
+    def of(cls, federation: Federation, batch_size: int, sizes: Sequence[int], clients: int) -> Pace:
+        """The pace of ``clients`` clients under ``federation``, whose own clients hold ``sizes`` examples.
+
+        In another population, such as one place with all data, everybody goes as far as the scenario's
+        clients together: as the mean of their speeds, weighted by examples, and where a round takes whole
+        shards, for the cohort's share of the clients only. So an anchor trains on as many examples.
+        """
+        speeds = federation.speed
+        own = speeds * federation.clients if len(speeds) == 1 else speeds
+        if clients == federation.clients:
+            return cls(batch_size, federation.epochs, own)
+        together = sum(map(mul, own, sizes)) / max(1, sum(sizes))
+        if federation.epochs and federation.cohort:
+            together *= federation.cohort / federation.clients
+        return cls(batch_size, federation.epochs, (together,) * clients)
+
+    def sizes(self, client: int, shard: int, turns: int) -> TurnSizes:
+        """How many examples ``client`` trains on in each of its ``turns`` (1 or more); ``shard``: those that
+        it holds."""
+        size, longer = (self.epochs * shard, 0) if self.epochs else divmod(shard, turns)
+        long, short = (self._managed(client, examples) for examples in (size + 1, size))
+        return TurnSizes(turns=turns, longer=longer, long=long, short=short)
+
+    def _managed(self, client: int, examples: int) -> int:
+        """How many of so many examples ``client`` gets to: whole steps, to the nearest, at least one."""
+        steps = ceil(examples / self.batch_size)
+        return min(examples, self.batch_size * max(1, round(self.speeds[client] * steps)))
 
 
 def phase_spans(examples: int, batch_size: int, shares: Sequence[float]) -> list[tuple[int, int]]:

@@ -17,7 +17,7 @@ from fedbench.federation.client_state import FINISHED, PARAMS, fresh
 from fedbench.federation.division import Division
 from fedbench.federation.faults import FaultModel
 from fedbench.federation.run_state import RunState
-from fedbench.federation.schedule import NO_FAULTS
+from fedbench.federation.schedule import NO_FAULTS, Pace
 from fedbench.federation.task import Task
 from fedbench.params import own
 
@@ -30,7 +30,8 @@ class FederationSetup:
 
     ``shards[k]``: the training examples of client k of the method's population. ``budget``: limits that no
     round may exceed. ``faults`` strike what travels, so a method in which nothing does meets none.
-    ``label_flip_offset``: how far behind an example its wrongly labelled copy lies.
+    ``label_flip_offset``: how far behind an example its wrongly labelled copy lies. ``client_sizes[k]``: how
+    many examples client k of the scenario holds; None if the method's population is the scenario's.
     """
 
     task: Task
@@ -42,6 +43,7 @@ class FederationSetup:
     budget: Budget = NO_LIMIT
     faults: Faults = NO_FAULTS
     label_flip_offset: int = 0
+    client_sizes: Sequence[int] | None = None
 
     @property
     def clients(self) -> int:
@@ -57,6 +59,12 @@ class FederationSetup:
     def division(self) -> Division:
         """Which of the trained parameters travel, and which stay with their client."""
         return Division(self.task.space, self.traffic.params)
+
+    @cached_property
+    def pace(self) -> Pace:
+        """How far each client of the method's population gets in a round."""
+        sizes = [len(shard) for shard in self.shards] if self.client_sizes is None else self.client_sizes
+        return Pace.of(self.federation, self.training.batch_size, sizes, self.clients)
 
     @cached_property
     def phases(self) -> Sequence[Phase]:

@@ -14,7 +14,7 @@ from fedbench.federation.executors import AskedExecutor, Executor, make_executor
 from fedbench.federation.loop import Round, federate
 from fedbench.federation.plan import plan
 from fedbench.federation.run_state import RunState
-from fedbench.federation.schedule import NO_FAULTS, cohort
+from fedbench.federation.schedule import NO_FAULTS, cohort, turns
 from fedbench.federation.setup import FederationSetup
 from fedbench.federation.task import Task
 from fedbench.params import digest
@@ -85,6 +85,7 @@ class AggregationRun:
             budget=scenario.budget,
             faults=scenario.faults or NO_FAULTS,
             label_flip_offset=problem.label_flip_offset,
+            client_sizes=[len(shard) for shard in problem.shards],
         )
         self._evaluation = RunEvaluator(
             spec=scenario.evaluation,
@@ -97,10 +98,10 @@ class AggregationRun:
     @property
     def examples(self) -> int:
         """Examples that are trained on, by every client that takes part in at least one round."""
-        setup = self.setup
-        rounds = range(1, self.setup.federation.rounds + 1)
-        taking_part = {client for number in rounds for client in self._cohort(number)}
-        in_rounds = sum(len(setup.shards[client]) for client in taking_part)
+        setup, fed, in_rounds = self.setup, self.setup.federation, 0
+        for client, shard in enumerate(setup.shards):
+            if count := len(turns(setup.seed, client, setup.clients, fed.cohort, fed.rounds)):
+                in_rounds += setup.pace.sizes(client, len(shard), count).before(count)
         at_end = sum(map(len, setup.shards))
         shares, end_shares = (sum(p.share for p in phases) for phases in (setup.phases, setup.end_phases))
         return round(in_rounds * shares + at_end * end_shares)
@@ -122,9 +123,10 @@ class AggregationRun:
         """The saved executor, or one chosen for cohorts like the first."""
         if saved:
             return Executor.as_saved(saved)
-        clients = self._cohort(1)
-        work = plan(self.setup, clients, 1)
-        return make_executor(self.asked, self.setup.task, work, self.setup.training)
+        setup = self.setup
+        clients = cohort(setup.seed, 1, setup.clients, setup.federation.cohort)
+        work = plan(setup, clients, 1)
+        return make_executor(self.asked, setup.task, work, setup.training)
 
     def rounds(
         self, executor: Executor, resume: RunState | None, progress: ProgressCallbacks
@@ -146,10 +148,6 @@ class AggregationRun:
     def _measured(self, entry: RoundEntry, state: RunState) -> MeasuredRound:
         measured = self._evaluation.measured(entry, self.setup.models(state))
         return MeasuredRound(entry=measured, state=state)
-
-    def _cohort(self, number: int) -> tuple[int, ...]:
-        setup = self.setup
-        return cohort(setup.seed, number, setup.clients, setup.federation.cohort)
 
 
 def _entry(done: Round) -> RoundEntry:

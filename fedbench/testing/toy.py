@@ -14,7 +14,7 @@ from torch import Tensor
 
 from fedbench.api.aggregator import Aggregator
 from fedbench.api.local_rule import Signals
-from fedbench.api.scenario import Budget, Faults, Federation, Training
+from fedbench.api.scenario import FULL_SPEED, Budget, Faults, Federation, Training
 from fedbench.federation.executors import Executor
 from fedbench.federation.loop import Round, federate
 from fedbench.federation.run_state import RunState
@@ -104,6 +104,8 @@ def toy_setup(
     seed: int = 0,
     budget: Budget = NO_LIMIT,
     faults: Faults = NO_FAULTS,
+    epochs: int | None = None,
+    speed: Sequence[float] = FULL_SPEED,
 ) -> FederationSetup:
     """Set up ``aggregator`` on a toy task with its examples dealt unequally to ``clients``; runs nothing.
 
@@ -113,17 +115,25 @@ def toy_setup(
     5
     """
     task = task or ToyTask()
-    shards = aggregator.population(shards if shards is not None else task.shards(clients, equal=False))
-    size = max(1, len(shards))
+    held = shards if shards is not None else task.shards(clients, equal=False)
+    shards = aggregator.population(held)
+    size = max(1, len(held))
     return FederationSetup(
         task=task,
         aggregator=aggregator,
         shards=shards,
-        federation=Federation(clients=size, rounds=rounds, cohort=cohort and min(cohort, size)),
+        federation=Federation(
+            clients=size,
+            rounds=rounds,
+            cohort=cohort and min(cohort, size),
+            epochs=epochs,
+            speed=tuple(speed),
+        ),
         training=training,
         seed=seed,
         budget=budget,
         faults=faults,
+        client_sizes=[len(shard) for shard in held],
     )
 
 

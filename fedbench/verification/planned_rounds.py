@@ -16,8 +16,8 @@ from fedbench.federation.schedule import (
     NO_FAULTS,
     FaultDraws,
     LeftOut,
+    Pace,
     cohort,
-    part_span,
     phase_spans,
     turns,
 )
@@ -88,11 +88,12 @@ def planned_rounds(record: Record, scenario: Scenario) -> Iterator[PlannedRound]
     late: list[int] = []
     shares, at_end = _shares(record)
     batch_size = scenario.training.batch_size
+    pace = Pace.of(federation, batch_size, record.data.client_examples, clients)
     for entry in record.rounds[1:]:
         number = entry.round
         called = list(cohort(seed, number, clients, federation.cohort))
         rounds_of = {k: turns(seed, k, clients, federation.cohort, federation.rounds) for k in called}
-        examples = {k: _examples_in_round(sizes[k], number, rounds_of[k]) for k in called}
+        examples = {k: _examples_in_round(pace, k, sizes[k], number, rounds_of[k]) for k in called}
         left_out = {client: LeftOut.NO_EXAMPLES for client in called if not examples[client]}
         left_out |= dict.fromkeys(draws.dropped(number, called), LeftOut.DROPPED_OUT)
         left_out |= {client: LeftOut.STILL_BUSY for client in late if client in called}
@@ -114,10 +115,9 @@ def planned_rounds(record: Record, scenario: Scenario) -> Iterator[PlannedRound]
         )
 
 
-def _examples_in_round(size: int, number: int, rounds: Sequence[int]) -> int:
-    """How many of a client's ``size`` examples it sees in round ``number``, one of its ``rounds``."""
-    begin, end = part_span(size, len(rounds), bisect_left(rounds, number))
-    return end - begin
+def _examples_in_round(pace: Pace, client: int, size: int, number: int, rounds: Sequence[int]) -> int:
+    """How many examples a client that holds ``size`` trains on in round ``number``, one of its ``rounds``."""
+    return pace.sizes(client, size, len(rounds)).at(bisect_left(rounds, number))
 
 
 def _shares(record: Record) -> tuple[Sequence[float], Sequence[float]]:
