@@ -1,0 +1,1 @@
+"""Federated instruction tuning at nano size: questions of seven kinds, and a start that can already see."""
