@@ -8,7 +8,7 @@ measure must agree within the standard error that the new run gives.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -85,8 +85,8 @@ class Replayer:
             or next(
                 (
                     problem
-                    for name, measures in again.controls.items()
-                    if (problem := _measures(f"control {name}", record.controls[name], measures, same))
+                    for where, old, new in _controls(record, again)
+                    if (problem := _measures(where, old, new, same))
                 ),
                 "",
             )
@@ -181,6 +181,16 @@ def _rounds(recorded: Sequence[RoundEntry], fresh: Sequence[RoundEntry], same: b
         if same and old.digest != new.digest:
             return f"{where}: a run on this same hardware class gives other parameters"
     return ""
+
+
+def _controls(
+    record: Record, again: Record
+) -> Iterator[tuple[str, Mapping[str, Measure], Mapping[str, Measure]]]:
+    """Every control's measures, and those of its clients if they were recorded; with those of a run."""
+    for name, measures in again.controls.items():
+        yield f"control {name}", record.controls[name], measures
+    for name, clients in record.control_clients.items():
+        yield f"control {name}, client", clients, again.control_clients.get(name, {})
 
 
 def _measures(where: str, old: Mapping[str, Measure], new: Mapping[str, Measure], same: bool) -> str:

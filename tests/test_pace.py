@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from conftest import mostly_slow
 
 from fedbench.api.scenario import Budget, Federation, Training
@@ -174,6 +175,16 @@ def test_the_ceiling_sees_as_many_examples_as_the_clients(epochs, speed):
         for method in ("fedavg", "centralized")
     )
     assert abs(clients - pool) <= 3 * 4 * 3 and (speed != (1.0,) or clients == pool)
+
+
+@pytest.mark.parametrize("chunk", [1, 3])
+def test_a_run_goes_on_as_if_it_had_not_stopped_however_many_share_a_pass(chunk):
+    setup = {"rounds": 4, "epochs": 2, "speed": (1.0, 0.5, 0.25), "cohort": 2, "training": ONE_SCHEDULE}
+    whole = toy_rounds(FEDAVG, **setup)
+    rest = toy_rounds(FEDAVG, **setup, resume=whole[1].after, chunk=chunk)
+    for done, again in zip(whole[2:], rest, strict=True):
+        torch.testing.assert_close(done.after.state["params"], again.after.state["params"])
+        assert chunk == 3 or done.digest == again.digest
 
 
 class Announced(Silent):

@@ -168,6 +168,42 @@ BAD = {
         0,
         ["'faults'", "attack says nothing without byzantine"],
     ),
+    "a section that says nothing": (
+        "[training]",
+        "[modality]\n[training]",
+        0,
+        ["'modality'", "it says nothing: give numbers of clients"],
+    ),
+    "counts that do not add up": (
+        "[training]",
+        "[modality]\nimage_text = 3\nimage_only = 1\n[training]",
+        0,
+        ["'modality'", "add up to 4, but there are 5 clients"],
+    ),
+    "counts and rates": (
+        "[training]",
+        "[modality]\nimage_text = 5\nmissing_texts = 0.1\n[training]",
+        0,
+        ["'modality'", "image_text counts clients and missing_texts is a rate of examples: give one kind"],
+    ),
+    "a rate above one": (
+        "[training]",
+        "[modality]\nmissing_texts = 1.1\n[training]",
+        1,
+        ["'modality.missing_texts'", "less than or equal to 1"],
+    ),
+    "rates above one": (
+        "[training]",
+        "[modality]\nmissing_texts = 0.6\nmissing_images = 0.6\n[training]",
+        0,
+        ["'modality'", "add up to more than 1"],
+    ),
+    "clients with nothing to train": (
+        "[training]",
+        "[modality]\nimage_text = 3\ntext_only = 2\n[training]",
+        0,
+        ["'modality'", "a client without any image has nothing to train"],
+    ),
     "bad pin": ('name = "nano"', 'name = "nano"\nsha256 = "abc"', 1, ["'backbone.sha256'"]),
     "another name": (
         'name = "small"',
@@ -233,6 +269,12 @@ def test_the_preference_track_has_passes_of_its_own(key, value):
     (path,) = Path(__file__).parent.glob("toy_preferences/*.toml")
     with pytest.raises(UsageError, match=f"no use for federation.{key}: rewards.epochs says"):
         load_scenario(path, {f"federation.{key}": value})
+
+
+def test_the_preference_track_has_no_modalities():
+    (path,) = Path(__file__).parent.glob("toy_preferences/*.toml")
+    with pytest.raises(UsageError, match="the preference track has no use for a"):
+        load_scenario(path, {"modality.missing_texts": 0.5})
 
 
 def test_set_changes_a_value_and_marks_the_scenario(write):

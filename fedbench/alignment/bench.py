@@ -14,6 +14,7 @@ from fedbench.api.aggregator import Shards
 from fedbench.api.scenario import Scenario, Training
 from fedbench.data.items import AlignmentData
 from fedbench.data.label_flip import flipped
+from fedbench.data.modality import Missing, missing_parts
 from fedbench.data.tokens import TokenTable
 from fedbench.errors import UsageError
 from fedbench.evaluation.evaluator import Evaluator
@@ -47,6 +48,8 @@ class AlignmentBench:
     """Measures projectors on the scenario's suites."""
     shards: Shards
     """Each client's training pairs."""
+    missing: Missing | None = None
+    """What the training pairs lack; None where the scenario lets nothing be missing."""
     baseline_params: Tensor | None = None
     """None: final answers are compared with no other projector's."""
 
@@ -76,7 +79,11 @@ class AlignmentBench:
     @property
     def info(self) -> DataInfo:
         """Data, backbone and partition as a record names them."""
-        return self.loaded.info(self.shards, self.task.space.size)
+        info = self.loaded.info(self.shards, self.task.space.size)
+        if self.missing is None:
+            return info
+        images, texts = self.missing.counted(self.shards)
+        return info.model_copy(update={"without_image": images, "without_text": texts})
 
 
 def prepare(inputs: Inputs, device: torch.device, say: Callable[[str], None]) -> AlignmentBench:
@@ -90,6 +97,9 @@ def prepare(inputs: Inputs, device: torch.device, say: Callable[[str], None]) ->
     pairs = data.pairs
     if scenario.faults and scenario.faults.attack == "label-flip":
         pairs += flipped(pairs)
+    missing = lost(inputs)
+    if missing:
+        pairs = missing.taken(pairs)
     task = AlignmentTask(llm, projector, loaded.features, TokenTable.build(pairs, llm))
     evaluator = Evaluator(
         llm=llm,
@@ -106,11 +116,26 @@ def prepare(inputs: Inputs, device: torch.device, say: Callable[[str], None]) ->
         task=task,
         evaluator=evaluator,
         shards=loaded.partition.shards(data),
+        missing=missing,
     )
 
 
+def lost(inputs: Inputs) -> Missing | None:
+    """What each training pair lacks; None where the scenario lets nothing be missing."""
+    modality, data = inputs.resolved.scenario.modality, inputs.data
+    return missing_parts(modality, inputs.partition.shards(data), len(data.pairs)) if modality else None
+
+
 def check(inputs: Inputs) -> None:
-    """Refuse a scenario whose data has no answers."""
+    """Refuse a scenario whose data has no answers, or that leaves a client nothing to train on."""
+    name = inputs.resolved.scenario.name
     if not isinstance(inputs.data, AlignmentData):
-        name = inputs.resolved.scenario.name
         raise UsageError(f"scenario {name!r}: data {inputs.data.name!r} has no answers to learn")
+    if missing := lost(inputs):
+        for client, shard in enumerate(inputs.partition.shards(inputs.data)):
+            if missing.images[shard].all():
+                raise UsageError(
+                    f"scenario {name!r}: client {client} has no image",
+                    why=f"all of its {len(shard)} are missing, and only the projector is trained",
+                    fix="lower modality.missing_images, or try another modality.seed",
+                )

@@ -48,10 +48,18 @@ class AlignmentTask:
         """Mean cross-entropy over each client's answer tokens in nats, [C]."""
         visual = self.llm.with_template(self._visual(params, index))
         clients, per_client, tokens, _ = visual.shape
-        ids, text_mask, answer = self.table.gather(index.flatten())
-        text = self.llm.embed(ids)
-        ragged = Ragged(F.pad(text_mask, (tokens, 0), value=True) & (index.flatten() >= 0)[:, None])
-        hidden = self.llm.hidden_ragged(ragged.pack(torch.cat([visual.flatten(0, 1), text], dim=1)), ragged)
+        rows = index.flatten()
+        ids, text_mask, answer = self.table.gather(rows)
+        text, has_image = self.llm.embed(ids), self.table.has_image(rows)
+        there = torch.cat([self.llm.template_mask(has_image, self.features.shape[1]), text_mask], dim=1)
+        ragged = Ragged(there & (rows >= 0)[:, None])
+        hidden = self.llm.hidden_ragged(
+            ragged.pack(torch.cat([visual.flatten(0, 1), text], dim=1)),
+            ragged.closed,
+            has_image=ragged.pack(has_image[:, None].expand_as(there)),
+        )
+        # An answer's first token is predicted by what stands before it, if anything does.
+        answer = answer & (there.cumsum(1)[:, tokens:] > 1)
         row, place = answer.nonzero(as_tuple=True)
         logits = self.llm.logits(hidden[ragged.number[row, place + tokens - 1]])
         losses = F.cross_entropy(logits.float(), ids[row, place], reduction="none")
@@ -64,14 +72,16 @@ class AlignmentTask:
         return replace(self, table=self.table.padded_for(index))
 
     def signals(self, params: Tensor, index: Tensor) -> Signals:
-        """Projected visual tokens and the mean embedding of the answers' tokens (without eos)."""
+        """Projected visual tokens and the mean embedding of the answers' tokens (without eos); examples
+        without an image are masked out."""
         ids, _, answer = self.table.gather(index)
         words = answer & F.pad(answer[..., 1:], (0, 1))
         text = self.llm.embed(ids)
         total = (text * words[..., None]).sum(-2)
         mean = total / words.sum(-1, keepdim=True).clamp_min(1)
-        mask = (index >= 0).to(params.dtype)
+        mask = ((index >= 0) & self.table.has_image(index)).to(params.dtype)
         return Signals(self._visual(params, index), mean, mask, lambda other: self.signals(other, index))
 
     def _visual(self, params: Tensor, index: Tensor) -> Tensor:
-        return self.projector(params, self.features[self.table.image[index.clamp_min(0)]])
+        images = self.table.image[index.clamp_min(0)]
+        return self.projector(params, self.features[images.clamp_min(0)])

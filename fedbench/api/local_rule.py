@@ -32,7 +32,7 @@ class Signals:
     text: Tensor
     """[C, B, D]: mean embedding, in the frozen LLM, of the answer's tokens."""
     mask: Tensor
-    """[C, B]: 1 for an example, 0 for padding."""
+    """[C, B]: 1 for an example, 0 for padding and for an example without an image."""
     at: Callable[[Tensor], Signals] | None = None
     """``at(params [C, P])``: the signals of the same batch under other parameters."""
 
@@ -113,4 +113,5 @@ class LocalRule:
     update under a name and shape of :attr:`Traffic.up`, as ``cohort.sent[name]``."""
     reports: Mapping[str, Callable[[Signals], Tensor]] = field(default_factory=dict)
     """``reports[name](signals) -> [C, B]``: a number for each example of the round, measured after training;
-    a client sends their mean under a name of :attr:`Traffic.up` whose shape is ``()``."""
+    a client sends their mean over the examples of :attr:`Signals.mask`, 0 if there are none, under a name of
+    :attr:`Traffic.up` whose shape is ``()``."""

@@ -260,6 +260,53 @@ class Faults(Section):
         return round(self.byzantine * clients)
 
 
+MODALITIES = ("image_text", "image_only", "text_only")
+"""What a client may have, as ``[modality]`` counts it."""
+
+Rate = Annotated[float, Field(ge=0, le=1)]
+
+
+class Modality(Section):
+    """The section ``[modality]``: who lacks images or texts, as numbers of clients or as rates of examples.
+
+    An example without its image is its prompt and answer; one without its text has an empty prompt, and its
+    answer stays. Which clients or examples they are depends on ``seed``, not on the run's; items that are
+    evaluated keep both.
+    """
+
+    image_text: int | None = Field(None, ge=0, description="number of clients with images and texts")
+    image_only: int | None = Field(None, ge=0, description="number of clients without texts")
+    text_only: int | None = Field(None, ge=0, description="number of clients without images")
+    missing_images: Rate | None = Field(None, description="rate of training examples without their image")
+    missing_texts: Rate | None = Field(
+        None, description="rate of training examples without their text; none lacks both"
+    )
+    seed: int = Field(0, description="seed of the draw of who, or which examples, lack something")
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Modality:
+        given = self.model_dump(exclude_none=True, exclude={"seed"})
+        counts, rates = [k for k in given if k in MODALITIES], [k for k in given if k not in MODALITIES]
+        if counts and rates:
+            raise ValueError(
+                f"{counts[0]} counts clients and {rates[0]} is a rate of examples: give one kind"
+            )
+        if not given:
+            raise ValueError("it says nothing: give numbers of clients or rates of examples")
+        if sum(given[name] for name in rates) > 1:
+            raise ValueError(
+                "missing_images and missing_texts add up to more than 1, but no example lacks both"
+            )
+        return self
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many clients have what, by name in the order of :data:`MODALITIES`; empty where rates are."""
+        if self.missing_images is not None or self.missing_texts is not None:
+            return {}
+        return {name: getattr(self, name) or 0 for name in MODALITIES}
+
+
 PartName = Literal["backbone", "data", "partition"]
 
 FILES = re.compile(rf"(?:{'|'.join(get_args(PartName))})\.files\.\w+")
@@ -293,6 +340,9 @@ class Scenario(Section):
     evaluation: Evaluation = Field(description="what is measured")
     budget: Budget = Field(Budget(), description="limits over the run")
     faults: Faults | None = Field(None, description="failures and attacks; none when absent")
+    modality: Modality | None = Field(
+        None, description="clients or examples that lack images or texts; on the alignment track only"
+    )
     rewards: Rewards | None = Field(None, description="clients' reward models; on the preference track only")
     policy: PolicyTraining | None = Field(
         None, description="the policy's training; on the preference track only"
@@ -317,6 +367,24 @@ class Scenario(Section):
                     f"rewards.{key} has {count} values for {clients} clients: give 1 or {clients}"
                 )
         return self
+
+    @field_validator("modality")
+    @classmethod
+    def _fits_clients_and_training(cls, modality: Modality | None, info: ValidationInfo) -> Modality | None:
+        federation = info.data.get("federation")
+        if not modality or not federation:
+            return modality
+        if info.data.get("track") == "preference":
+            raise ValueError("the preference track has no use for a [modality] section")
+        if modality.counts and (counted := sum(modality.counts.values())) != federation.clients:
+            raise ValueError(
+                f"{', '.join(MODALITIES)} add up to {counted}, but there are {federation.clients} clients"
+            )
+        if modality.text_only or modality.missing_images == 1:
+            raise ValueError(
+                "a client without any image has nothing to train, since only the projector is trained"
+            )
+        return modality
 
     @field_validator("faults")
     @classmethod

@@ -24,7 +24,7 @@ def load(resolved: ResolvedScenario, label: str | None) -> Heterogeneity:
     for note in data.notes:
         warn(f"data {data.name!r}: {note}")
     chosen = label or default_label(resolved.scenario, data)
-    return heterogeneity(data, load_partition(resolved, data), chosen)
+    return heterogeneity(data, load_partition(resolved, data), chosen, resolved.scenario.modality)
 
 
 def draw(clients: Heterogeneity, title: str, picture: Path) -> None:
@@ -48,6 +48,7 @@ def listed(clients: Heterogeneity) -> dict[str, Any]:
                 "units": int(clients.units[client]),
                 "pairs": int(clients.pairs[client]),
                 "held_out": int(clients.held_out[client]),
+                **{key: int(counts[client]) for key, counts in _missing(clients).items()},
                 "histogram": dict(zip(clients.classes, counts.tolist(), strict=True)),
             }
             for client, counts in enumerate(clients.histogram)
@@ -55,10 +56,17 @@ def listed(clients: Heterogeneity) -> dict[str, Any]:
     }
 
 
+def _missing(clients: Heterogeneity) -> dict[str, np.ndarray]:
+    """How many pairs of each client lack something, by what; empty where nothing may be missing."""
+    counts = {"without_image": clients.without_image, "without_text": clients.without_text}
+    return {key: of_clients for key, of_clients in counts.items() if of_clients is not None}
+
+
 def table(clients: Heterogeneity) -> str:
     """Format a row for each client, or the spread of each column for many clients; then the sum."""
     classes, histogram = clients.commonest()
-    numbers = np.column_stack([clients.units, clients.pairs, clients.held_out, histogram])
+    missing = _missing(clients)
+    numbers = np.column_stack([clients.units, clients.pairs, clients.held_out, *missing.values(), histogram])
     if len(numbers) > MOST_CLIENTS:
         named = [("min", numbers.min(0)), ("median", np.median(numbers, 0)), ("max", numbers.max(0))]
     else:
@@ -66,7 +74,8 @@ def table(clients: Heterogeneity) -> str:
     rows = [[name, *(f"{x:.15g}" for x in row)] for name, row in [*named, ("all", numbers.sum(0))]]
     # Not as tabulate's headers: it pads those, and eight classes would not fit 120 columns.
     wrapped = [fill(name, 10, break_long_words=False) for name in classes]
-    names = ["client", "units", "pairs", "held out", *wrapped]
+    lacking = [fill(key.replace("_", " "), 10) for key in missing]
+    names = ["client", "units", "pairs", "held out", *lacking, *wrapped]
     lines = [names, SEPARATING_LINE, *rows[:-1], SEPARATING_LINE, rows[-1]]
     return tabulate(lines, tablefmt="simple", disable_numparse=True, stralign="right")
 

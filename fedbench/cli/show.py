@@ -67,7 +67,10 @@ def _record(path: Path) -> Shown:
         raise UsageError(f"no such record: {path}", fix="give the path of a record.json")
     record = read_record(path)
     content = record.model_dump(mode="json")
-    controls = (f"control: {name}\n{_measures(values)}" for name, values in content["controls"].items())
+    controls = (
+        f"control: {name}\n{_measures(values | _of_clients(content, name))}"
+        for name, values in content["controls"].items()
+    )
     tables = [_brief(content), _measures(content["final"]), *controls, _rounds(record), _time(record)]
     return content, tables
 
@@ -133,7 +136,7 @@ def _brief(content: dict[str, Any]) -> str:
     return tabulate(rows, tablefmt="plain", disable_numparse=True)
 
 
-_TABLES = {"options", "reductions", "final", "controls", "rounds"}
+_TABLES = {"options", "reductions", "final", "controls", "control_clients", "rounds"}
 
 
 def _cell(value: Any) -> Any:
@@ -167,6 +170,12 @@ def _measures(measures: dict[str, Any]) -> str:
         for name, m in measures.items()
     ]
     return tabulate(rows, headers="keys", disable_numparse=True)
+
+
+def _of_clients(content: dict[str, Any], control: str) -> dict[str, Any]:
+    """The primary measure of every client's items under ``control``, by a name that says so."""
+    clients = content.get("control_clients", {}).get(control, {})
+    return {f"{content['primary']}, client {client}": measure for client, measure in clients.items()}
 
 
 QUIET = ("left out", "came late", "attackers")

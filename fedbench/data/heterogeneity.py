@@ -8,8 +8,9 @@ import numpy as np
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import random_table, variation
 
-from fedbench.api.scenario import Scenario
+from fedbench.api.scenario import Modality, Scenario
 from fedbench.data.items import FederatedData
+from fedbench.data.modality import missing_parts
 from fedbench.data.partition import Partition
 from fedbench.rng import numpy_stream
 
@@ -36,6 +37,10 @@ class Heterogeneity:
     """[K]: training pairs."""
     held_out: np.ndarray
     """[K]: held-out units."""
+    without_image: np.ndarray | None = None
+    """[K]: training pairs that lack their image; None where the scenario lets nothing be missing."""
+    without_text: np.ndarray | None = None
+    """[K]: training pairs that lack their text; None where the scenario lets nothing be missing."""
 
     @property
     def label_skew(self) -> float | None:
@@ -73,21 +78,28 @@ class Heterogeneity:
         return names, np.hstack([self.histogram[:, :kept], others])
 
 
-def heterogeneity(data: FederatedData, partition: Partition, label: str | None) -> Heterogeneity:
-    """Count what each client of a partition holds, by the values of ``label`` if there is one."""
+def heterogeneity(
+    data: FederatedData, partition: Partition, label: str | None, modality: Modality | None = None
+) -> Heterogeneity:
+    """Count what each client of a partition holds, by the values of ``label`` if there is one, and what it
+    lacks by ``modality``."""
     classes, histogram = np.empty(0, dtype=np.str_), np.empty((len(partition.train), 0), dtype=np.int64)
     if label is not None:
         values = data.label(label)
         classes, totals = np.unique(values[np.concatenate(partition.train)], return_counts=True)
         classes = classes[np.argsort(-totals, kind="stable")]
         histogram = np.stack([(values[units, None] == classes).sum(0) for units in partition.train])
+    shards = partition.shards(data)
+    missing = missing_parts(modality, shards, len(data.pairs)).counted(shards) if modality else None
     return Heterogeneity(
         label=label,
         classes=tuple(classes.tolist()),
         histogram=histogram,
         units=np.array([len(units) for units in partition.train]),
-        pairs=np.array([len(shard) for shard in partition.shards(data)]),
+        pairs=np.array([len(shard) for shard in shards]),
         held_out=np.array([len(units) for units in partition.evaluation]),
+        without_image=np.array(missing[0]) if missing else None,
+        without_text=np.array(missing[1]) if missing else None,
     )
 
 

@@ -24,7 +24,7 @@ class TokenTable:
     end: Tensor
     """[N]: the position after the answer's last token, its eos."""
     image: Tensor
-    """[N]: the pair's image."""
+    """[N]: the pair's image, −1 where it has none."""
     width: int | None = None
     """L', what gathered rows are padded to; None for the longest of them."""
 
@@ -49,6 +49,10 @@ class TokenTable:
         position = torch.arange(length, device=index.device)
         text = position < end[..., None]
         return self.ids[rows][..., :length], text, (position >= self.start[rows][..., None]) & text
+
+    def has_image(self, index: Tensor) -> Tensor:
+        """Whether examples ``index`` [...] have an image; without meaning where there is no example."""
+        return self.image[index.clamp_min(0)] >= 0
 
     def padded_for(self, index: Tensor) -> TokenTable:
         """The table that pads to the longest of the examples ``index``, whichever of them are gathered."""

@@ -109,7 +109,7 @@ def train_clients(
         total_loss += loss.detach() * counts[step]
         tick(sizes[step], loss.detach())
     examples, steps = counts.sum(0), (counts > 0).sum(0)
-    client_state, sent = {}, _reports(tasks, params, batches, examples, rule)
+    client_state, sent = {}, _reports(tasks, params, batches, rule)
     if total_gradient is not None:
         mean_gradient = total_gradient / steps.clamp_min(1)[:, None]
         local_round = LocalRound(start=start, params=params, mean_gradient=mean_gradient)
@@ -135,14 +135,14 @@ def _rates(work: Sequence[LocalWork], training: Training, counts: Tensor) -> Ten
 
 
 @torch.no_grad()
-def _reports(
-    tasks: Sequence[Task], params: Tensor, batches: Tensor, examples: Tensor, rule: LocalRule
-) -> dict[str, Tensor]:
+def _reports(tasks: Sequence[Task], params: Tensor, batches: Tensor, rule: LocalRule) -> dict[str, Tensor]:
+    examples = torch.zeros(len(params), dtype=torch.float64, device=params.device)
     sums = {
         name: torch.zeros(len(params), dtype=torch.float64, device=params.device) for name in rule.reports
     }
     for task, index in zip(tasks, batches, strict=True) if sums else ():
         signals = task.signals(params, index)
+        examples += signals.mask.double().sum(1)
         for name, report in rule.reports.items():
             sums[name] += (report(signals) * signals.mask).double().sum(1)
     return {name: (total / examples.clamp_min(1)).float() for name, total in sums.items()}

@@ -93,22 +93,35 @@ class LanguageModel:
             return visual
         return torch.cat([part.expand(*visual.shape[:-2], -1, -1) for part in around], dim=-2)
 
+    def template_mask(self, has_image: Tensor, tokens: int) -> Tensor:
+        """Which of :meth:`with_template`'s tokens there are, [..., W], where ``has_image`` [...] says if an
+        image of so many ``tokens`` is. What the template puts around it is there without one, too, as it is
+        in the prior without an image."""
+        closing, always = self.backbone.chat_template.closing, torch.ones_like(has_image)
+        sizes = (len(self._before), tokens, 0 if closing is None else len(closing))
+        parts = zip((always, has_image, always), sizes, strict=True)
+        return torch.cat([there[..., None].expand(*there.shape, size) for there, size in parts], dim=-1)
+
     @cached_property
     def _before(self) -> list[int]:
         """The ids of what stands before an image; a list, since a cached tensor keeps the inference mode."""
         return self._ids([""], before=self.backbone.chat_template.before)[0]
 
-    def position_ids(self, index: Tensor) -> Tensor:
+    def position_ids(self, index: Tensor, has_image: Tensor | None = None) -> Tensor:
         """The LLM's position ids of tokens ``index`` [...] of a sequence that begins with an image: the
-        numbers themselves, or [A, ...] if the chat template has positions along A axes."""
+        numbers themselves, or [A, ...] if the chat template has positions along A axes.
+
+        ``has_image`` [...]: False for tokens of a sequence without one, whose positions are their numbers.
+        """
         table = self.backbone.chat_template.positions
         if table is None:
             return index
         table = table.to(index.device)
         width = table.shape[1]
-        return torch.where(
+        positions = torch.where(
             index < width, table[:, index.clamp_max(width - 1)], index - width + table.max() + 1
         )
+        return positions if has_image is None else torch.where(has_image, positions, index)
 
     def hidden(
         self,
@@ -131,13 +144,20 @@ class LanguageModel:
         )
         return output.last_hidden_state.float()  # type: ignore[no-any-return]
 
-    def hidden_ragged(self, embeddings: Tensor, ragged: Ragged, index: Tensor | None = None) -> Tensor:
+    def hidden_ragged(
+        self,
+        embeddings: Tensor,
+        ragged: Ragged,
+        index: Tensor | None = None,
+        has_image: Tensor | None = None,
+    ) -> Tensor:
         """[M, D] embeddings of ragged sequences, each beginning with an image, to [M, D] final hidden states,
-        without any padding. ``index`` [M]: the tokens' numbers in their sequences, if there are gaps."""
+        without any padding. ``index`` [M]: the tokens' numbers in their sequences, if there are gaps.
+        ``has_image`` [M]: False for tokens of a sequence without an image."""
         index = ragged.positions if index is None else index
         output = self.backbone.llm.base_model(
             inputs_embeds=embeddings[None].to(self.backbone.llm.dtype),
-            position_ids=self.position_ids(index[None]),
+            position_ids=self.position_ids(index[None], has_image),
             attention_mask=NO_MASK,
             use_cache=False,
             ragged=ragged,

@@ -46,6 +46,11 @@ class Ragged:
         """[N, L]: the index of each token among the M; meaningless where there is none."""
         return (self.real.flatten().cumsum(0) - 1).view_as(self.real)
 
+    @cached_property
+    def closed(self) -> Ragged:
+        """The same tokens in the same order, every sequence moved to the left, so that it has no gaps."""
+        return Ragged(torch.arange(self.real.shape[1], device=self.real.device) < self.real.sum(1, True))
+
     def pack(self, padded: Tensor) -> Tensor:
         """Take the tokens of a padded batch: [N, L, ...] to [M, ...]."""
         return padded.flatten(0, 1).index_select(0, self.where)

@@ -81,6 +81,9 @@ def rows(record: Record) -> Iterator[dict[str, Any]]:
         yield from (here | cost for cost in _costs(entry.costs))
     for stage, measures in {"end": record.final, **record.controls}.items():
         yield from (base | {"stage": stage} | _measured(name, measure) for name, measure in measures.items())
+    for stage, clients in record.control_clients.items():
+        for client, measure in clients.items():
+            yield base | {"stage": stage, "client": client} | _measured(record.primary, measure)
     yield from (base | {"stage": "end"} | cost for cost in _costs(record.costs))
 
 

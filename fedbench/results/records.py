@@ -89,6 +89,17 @@ class DataInfo(RecordSection):
     client_examples: list[int] = Field(description="training examples per client of the scenario")
     parameters: int = Field(description="trainable parameters, P")
 
+    without_image: list[int] | None = Field(
+        None,
+        exclude_if=lambda counts: counts is None,
+        description="each client's training examples that lack their image; absent: nothing may be missing",
+    )
+    without_text: list[int] | None = Field(
+        None,
+        exclude_if=lambda counts: counts is None,
+        description="each client's training examples that lack their text; absent: nothing may be missing",
+    )
+
 
 class RoundEntry(RoundLine):
     """A round as a run has it: what happened, what it cost and what was measured after it."""
@@ -211,6 +222,12 @@ class Record(RecordSection):
     final: dict[str, Measure] = Field({}, description="measures of the last models, by name")
     controls: dict[str, dict[str, Measure]] = Field(
         {}, description="by control, such as shuffled images: measures of the last models"
+    )
+    control_clients: dict[str, dict[str, Measure]] = Field(
+        {},
+        exclude_if=lambda measures: not measures,  # as the contract: records from before have no such key
+        description="by control and client: the primary measure of the last models on the client's own"
+        " held-out items; absent: no controls, or it was not recorded",
     )
     validation: dict[str, Measure] | None = Field(
         None,

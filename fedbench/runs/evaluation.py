@@ -46,6 +46,9 @@ class FinalMeasures:
     controls: Mapping[str, Mapping[str, Measure]]
     """By control (shuffled images): the measures of every suite that is measured each round."""
 
+    control_clients: Mapping[str, Mapping[str, Measure]]
+    """By control and client: the primary measure on each client's own held-out items."""
+
     items: ItemScores | None = None
     """What each item of the primary suite scored; None where the primary metric gives no scores of items, or
     a score is not finite."""
@@ -115,12 +118,19 @@ class RunEvaluator:
                 baseline = self.evaluator.rows(self.baseline_params, key)
                 measures[f"{key}/win_rate"] = _win_rate(rows, baseline, len(models))
         controls: dict[str, dict[str, Measure]] = {}
+        control_clients: dict[str, dict[str, Measure]] = {}
         for control in self.spec.controls:
             seed = derive(self.seed, "control", control)
-            shuffled = {key: self._rows(models, key, shuffle=seed) for key in self.spec.each_round}
-            measured = [self.evaluator.measure(rows, key) for key, rows in shuffled.items()]
+            shuffled = {key: self._per_model(models, key, seed)[0] for key in self.spec.each_round}
+            measured = [self.evaluator.measure(_joined(rows), key) for key, rows in shuffled.items()]
             controls[control] = defined(dict(ChainMap(*measured)))[0]
-        return FinalMeasures(final=defined(measures)[0], controls=controls, items=self._item_scores(models))
+            control_clients[control] = defined(self._by_client(shuffled[self._primary_suite]))[0]
+        return FinalMeasures(
+            final=defined(measures)[0],
+            controls=controls,
+            control_clients={name: clients for name, clients in control_clients.items() if clients},
+            items=self._item_scores(models),
+        )
 
     @property
     def _primary_suite(self) -> str:
@@ -139,8 +149,8 @@ class RunEvaluator:
         measures = (self.evaluator.of_client(rows, self.spec.primary, k) for k, rows in enumerate(models))
         return {str(k): measure for k, measure in enumerate(measures) if measure is not None}
 
-    def _rows(self, models: Tensor, key: str, shuffle: int | None = None) -> Rows:
-        return _joined(self._per_model(models, key, shuffle)[0])
+    def _rows(self, models: Tensor, key: str) -> Rows:
+        return _joined(self._per_model(models, key)[0])
 
     def _per_model(
         self, models: Tensor, key: str, shuffle: int | None = None

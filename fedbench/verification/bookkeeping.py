@@ -9,6 +9,7 @@ from math import isclose
 
 from fedbench.api.metrics import Costs
 from fedbench.api.scenario import Scenario
+from fedbench.data.modality import client_modalities
 from fedbench.results.records import Record
 
 CLOCK_TOLERANCE = 2.0
@@ -54,5 +55,32 @@ def parts(record: Record, scenario: Scenario) -> Iterator[str]:
             yield f"its {kind} is not the one that the scenario pins"
     if len(data.client_examples) != scenario.federation.clients or min(data.client_examples) < 0:
         yield f"its clients are not the scenario's {scenario.federation.clients}"
+    yield from _missing(record, scenario)
     if record.primary != scenario.evaluation.primary:
         yield f"its primary measure is not the scenario's {scenario.evaluation.primary}"
+
+
+def _missing(record: Record, scenario: Scenario) -> Iterator[str]:
+    """Refuses clients that lack other images or texts than the scenario takes from them."""
+    data, modality = record.data, scenario.modality
+    if modality is None:
+        if data.without_image is not None or data.without_text is not None:
+            yield "its clients lack images or texts, but its scenario lets nothing be missing"
+        return
+    sizes, images, texts = data.client_examples, data.without_image or [], data.without_text or []
+    if not len(images) == len(texts) == len(sizes):
+        yield "it does not say what each client lacks"
+        return
+    if modality.counts:
+        kinds = list(zip(client_modalities(modality, scenario.federation.clients), sizes, strict=True))
+        for part, lost, of in (("image", images, "text_only"), ("text", texts, "image_only")):
+            if lost != [size if kind == of else 0 for kind, size in kinds]:
+                yield f"its clients' examples without {part} are not what its scenario gives"
+        return
+    for part, lost, rate in (
+        ("image", images, modality.missing_images),
+        ("text", texts, modality.missing_texts),
+    ):
+        most = sizes if rate else [0] * len(sizes)
+        if not all(0 <= count <= held for count, held in zip(lost, most, strict=True)):
+            yield f"its clients' examples without {part} are not what its scenario gives"

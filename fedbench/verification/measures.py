@@ -45,6 +45,9 @@ def _measures(record: Record) -> Iterator[tuple[str, str, Measure]]:
     yield from (("at the end", name, measure) for name, measure in record.final.items())
     for control, measures in record.controls.items():
         yield from ((f"control {control}", name, measure) for name, measure in measures.items())
+    for control, clients in record.control_clients.items():
+        where = f"control {control}, client"
+        yield from ((f"{where} {k}", record.primary, measure) for k, measure in clients.items())
 
 
 def _impossible(measure: Measure, value: str) -> str:
@@ -78,6 +81,8 @@ def suites(record: Record, scenario: Scenario) -> Iterator[str]:
         yield f"at the end: its scenario does not ask for {quoted(min(strange))}"
     if sorted(record.controls) != sorted(spec.controls):
         yield f"its controls are {', '.join(record.controls) or 'none'}, not the scenario's"
+    if strange := set(record.control_clients) - set(record.controls):
+        yield f"clients were measured under {quoted(min(strange))}, which is no control of its scenario"
     for name, measure in record.rounds[-1].metrics.items():
         if name.rpartition("/")[0] in spec.final and record.final.get(name) != measure:
             yield f"{name} at the end is not that of the last round"
@@ -99,18 +104,23 @@ def client_spread(record: Record, scenario: Scenario) -> Iterator[str]:
 
 
 def client_measures(record: Record, scenario: Scenario) -> Iterator[str]:
-    """Refuses a share that its clients' items do not add up to, where theirs are all the items."""
+    """Refuses a share that its clients' items do not add up to, where theirs are all the items; and clients
+    that have other items under a control."""
     counted = record.primary.rpartition("/")[2] in COUNTED
-    for entry in record.rounds:
-        whole, clients = entry.metrics.get(record.primary), entry.clients.values()
+    places = [(f"round {entry.round}", entry.metrics, entry.clients) for entry in record.rounds]
+    controls = record.control_clients.items()
+    places += [(f"control {name}", record.controls.get(name, {}), clients) for name, clients in controls]
+    for where, measures, of_clients in places:
+        whole, clients = measures.get(record.primary), of_clients.values()
         if not (counted and whole and clients) or sum(client.n for client in clients) != whole.n:
             continue
         mean = sum(client.value * client.n for client in clients) / whole.n
         if not isclose(mean, whole.value, abs_tol=1e-9):
-            yield (
-                f"round {entry.round}: {record.primary} is {whole.value:.6g},"
-                f" its clients' items give {mean:.6g}"
-            )
+            yield f"{where}: {record.primary} is {whole.value:.6g}, its clients' items give {mean:.6g}"
+    items = {client: measure.n for client, measure in record.rounds[-1].clients.items()}
+    for name, under_control in controls:
+        if {client: measure.n for client, measure in under_control.items()} != items:
+            yield f"control {name}: its clients have other items than in the last round"
 
 
 def repeated_parameters(record: Record, scenario: Scenario) -> Iterator[str]:
