@@ -7,6 +7,9 @@ from .analysis import compare as compare
 from .analysis import load as load
 from .analysis import load_all as load_all
 from .analysis import validate as validate
+from .api.adapters import AdapterPair as AdapterPair
+from .api.adapters import adapter_pairs as adapter_pairs
+from .api.adapters import rank_mask as rank_mask
 from .api.aggregator import Aggregator as Aggregator
 from .api.aggregator import Context as Context
 from .api.aggregator import Shards as Shards
@@ -30,6 +33,7 @@ from .api.metrics import Metric as Metric
 from .api.options import Location as Location
 from .api.options import Options as Options
 from .api.options import validated as validated
+from .api.parametrisation import Parametrisation as Parametrisation
 from .api.phase import Phase as Phase
 from .api.reward_fuser import PolicyStepFeedback as PolicyStepFeedback
 from .api.reward_fuser import ResponseBatch as ResponseBatch

@@ -48,6 +48,10 @@ class ParamSpace:
         """P, the number of parameters."""
         return sum(prod(shape) for shape in self.shapes.values())
 
+    def only(self, names: Collection[str]) -> ParamSpace:
+        """The layout of the tensors ``names`` alone, in the same order."""
+        return ParamSpace({name: shape for name, shape in self.shapes.items() if name in names})
+
     def mask(self, names: Collection[str]) -> Tensor:
         """1 where a number belongs to one of the tensors ``names``, else 0: [P]. ValueError for another
         name."""
@@ -67,13 +71,16 @@ class ParamSpace:
             for (name, shape), part in zip(self.shapes.items(), parts, strict=True)
         }
 
-    def flatten(self, tensors: Mapping[str, Tensor]) -> Tensor:
-        """Join named tensors ``[..., *shape]`` to vectors [..., P], fp32; the inverse of :meth:`views`."""
+    def flatten(self, tensors: Mapping[str, Tensor], dtype: torch.dtype = torch.float32) -> Tensor:
+        """Join named tensors ``[..., *shape]`` to vectors [..., P] of ``dtype``; the inverse of
+        :meth:`views`."""
         if set(tensors) != set(self.shapes):
             raise ValueError(f"expected tensors {sorted(self.shapes)}, got {sorted(tensors)}")
+        if not self.shapes:
+            return torch.zeros(0)
         return torch.cat(
             [
-                tensors[name].float().reshape(*tensors[name].shape[: -len(shape) or None], -1)
+                tensors[name].to(dtype).reshape(*tensors[name].shape[: -len(shape) or None], -1)
                 for name, shape in self.shapes.items()
             ],
             dim=-1,

@@ -164,7 +164,7 @@ def test_texts_are_padded_alike_however_many_clients_share_a_pass(runner, run, m
     run("fedavg")
     (bench,) = runner._benches.values()
     work = plan(AggregationRun(bench, make("fedavg"), 0, "serial").setup, range(3), 1)
-    start = bench.task.projector.init(torch_stream(0, "init")).repeat(3, 1)
+    start = bench.task.trainable.init(torch_stream(0, "init")).repeat(3, 1)
     widths, gather = [], TokenTable.gather
 
     def watched(table, index):
@@ -197,7 +197,7 @@ def test_serial_and_batched_agree(runner, run):
 
     training = bench.scenario.training
     work = plan(AggregationRun(bench, make("fedavg"), 0, "serial").setup, range(3), 1)
-    start = bench.task.projector.init(torch_stream(0, "init")).double().repeat(3, 1)
+    start = bench.task.trainable.init(torch_stream(0, "init")).double().repeat(3, 1)
     llm = bench.loaded.backbone.llm.double()
     try:
         task = replace(bench.task, features=bench.task.features.double())
@@ -214,7 +214,7 @@ def test_a_run_agrees_with_a_plain_loop(runner, run):
     (bench,) = runner._benches.values()
     training, task = bench.scenario.training, bench.task
     work = plan(AggregationRun(bench, make("fedavg"), 0, "serial").setup, range(3), 1)
-    start = task.projector.init(torch_stream(0, "init")).double()
+    start = task.trainable.init(torch_stream(0, "init")).double()
     tokenizer, eos = bench.loaded.backbone.tokenizer, bench.loaded.backbone.tokenizer.eos_token_id
     llm = bench.loaded.backbone.llm.double()
     results = []

@@ -97,7 +97,9 @@ def test_nothing_that_a_client_keeps_is_in_a_cohort():
             return LocalRule(client_state={"secret": lambda local: local.params})
 
     rounds = toy_rounds(Keeping())
-    names = {"round", "clients", "params", "start", "num_examples", "steps", "space", "stream", "sent"}
+    names = {"round", "clients", "params", "start", "num_examples", "steps", "space", "stream", "sent"} | {
+        "ranks"
+    }
     assert {field.name for field in fields(Keeping.given)} == names and not Keeping.given.sent
     assert rounds[-1].costs == replace(
         toy_rounds(Mean())[-1].costs,
@@ -220,7 +222,8 @@ def test_sums_are_those_of_the_cohort():
     torch.testing.assert_close(sums.mean("d"), (cohort.weights * cohort.sent["d"]).sum())
 
 
-NEED_UPDATES = {"fedavg-ties", "fedavg-dare", "median", "trimmed-mean", "krum", "multikrum", "fed-cmp"}
+LORA = {"flora", "fedex-lora", "flexlora", "hetlora"}
+NEED_UPDATES = LORA | {"fedavg-ties", "fedavg-dare", "median", "trimmed-mean", "krum", "multikrum", "fed-cmp"}
 
 
 def test_whoever_can_do_with_sums_says_so():

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from fedbench.alignment.task import AlignmentTask
+from fedbench.alignment.trainable import Trainable
 from fedbench.api.aggregator import Shards
 from fedbench.api.scenario import Scenario, Training
 from fedbench.data.items import AlignmentData
@@ -19,7 +20,11 @@ from fedbench.data.tokens import TokenTable
 from fedbench.errors import UsageError
 from fedbench.evaluation.evaluator import Evaluator
 from fedbench.federation.executors import AskedExecutor
+from fedbench.models.backbone import Backbone
+from fedbench.models.connectors import make_connector
+from fedbench.models.functional import Functional
 from fedbench.models.language import LanguageModel
+from fedbench.models.lora import LoraAdapters
 from fedbench.models.projector import Projector
 from fedbench.results.records import DataInfo
 from fedbench.rng import torch_stream
@@ -31,7 +36,7 @@ from fedbench.runs.protocol import Run
 
 @dataclass(frozen=True)
 class AlignmentBench:
-    """Clients train a projector; the LLM and the vision tower are frozen.
+    """Clients train a projector, adapters of the LLM, or both; the LLM and the vision tower are frozen.
 
     An :class:`~fedbench.runs.aggregation.AggregationProblem`.
     """
@@ -43,7 +48,7 @@ class AlignmentBench:
     data: AlignmentData
     """The scenario's data."""
     task: AlignmentTask
-    """The projector and its loss."""
+    """What is trained, and its loss."""
     evaluator: Evaluator
     """Measures projectors on the scenario's suites."""
     shards: Shards
@@ -64,8 +69,8 @@ class AlignmentBench:
         return len(self.data.pairs)
 
     def init(self, seed: int) -> Tensor:
-        """The projector's first parameters [P] under ``seed``."""
-        return self.task.projector.init(torch_stream(seed, "init"))
+        """The first parameters [P] under ``seed``."""
+        return self.task.trainable.init(torch_stream(seed, "init"))
 
     def run(self, method: Any, seed: int, executor: AskedExecutor) -> Run:
         """Begin a run of an aggregator."""
@@ -93,17 +98,18 @@ def prepare(inputs: Inputs, device: torch.device, say: Callable[[str], None]) ->
     scenario, data, backbone = loaded.scenario, loaded.data, loaded.backbone
     assert isinstance(data, AlignmentData)
     llm = LanguageModel(backbone)
-    projector = Projector(loaded.features.shape[-1], scenario.training.hidden, backbone.width)
     pairs = data.pairs
     if scenario.faults and scenario.faults.attack == "label-flip":
         pairs += flipped(pairs)
     missing = lost(inputs)
     if missing:
         pairs = missing.taken(pairs)
-    task = AlignmentTask(llm, projector, loaded.features, TokenTable.build(pairs, llm))
+    trainable = make_trainable(scenario.training, backbone, loaded.features)
+    task = AlignmentTask(llm, trainable, loaded.features, TokenTable.build(pairs, llm))
     evaluator = Evaluator(
         llm=llm,
         project=task.project,
+        adapted=task.adapted if trainable.adapters else None,
         suites=data.suites,
         metrics=loaded.metrics,
         units=data.units.tolist(),
@@ -126,12 +132,50 @@ def lost(inputs: Inputs) -> Missing | None:
     return missing_parts(modality, inputs.partition.shards(data), len(data.pairs)) if modality else None
 
 
+def make_trainable(training: Training, backbone: Backbone, features: Tensor) -> Trainable:
+    """Make what ``training`` says is trained between image ``features`` [images, T, F] and ``backbone``'s
+    LLM.
+
+    A projector that is not trained is the backbone's own; :class:`UsageError` if it has none.
+    """
+    _, tokens, width = features.shape
+    adapters = make_adapters(training, backbone)
+    if training.trains_projector:
+        connector = make_connector(training.connector, backbone, tokens, width, training.hidden)
+        return Trainable(connector, adapters=adapters)
+    frozen = _own_projector(backbone).to(features)
+    if backbone.connector is not None:
+        return Trainable(Functional(backbone.connector), frozen=frozen, adapters=adapters)
+    return Trainable(Projector.holding(frozen, width, backbone.width), frozen=frozen, adapters=adapters)
+
+
+def make_adapters(training: Training, backbone: Backbone) -> LoraAdapters | None:
+    """Make the adapters that ``training`` asks for; :class:`UsageError` if ``backbone``'s LLM can't take
+    them."""
+    return LoraAdapters.of(backbone.llm, training.lora) if training.lora else None
+
+
+def _own_projector(backbone: Backbone) -> Tensor:
+    if backbone.projector is None:
+        raise UsageError(
+            "training.trainable is 'lora'",
+            why=f"backbone {backbone.name!r} has no projector, so its LLM would see nothing",
+            fix="use a backbone that can see, or trainable = 'projector+lora'",
+        )
+    return backbone.projector
+
+
 def check(inputs: Inputs) -> None:
-    """Refuse a scenario whose data has no answers, or that leaves a client nothing to train on."""
+    """Refuse a scenario whose data has no answers, whose backbone can't be trained as it says, or that leaves
+    a client nothing to train on."""
     name = inputs.resolved.scenario.name
     if not isinstance(inputs.data, AlignmentData):
         raise UsageError(f"scenario {name!r}: data {inputs.data.name!r} has no answers to learn")
-    if missing := lost(inputs):
+    training = inputs.resolved.scenario.training
+    make_adapters(training, inputs.backbone)
+    if not training.trains_projector:
+        _own_projector(inputs.backbone)
+    if (missing := lost(inputs)) and not training.trains_lora:
         for client, shard in enumerate(inputs.partition.shards(inputs.data)):
             if missing.images[shard].all():
                 raise UsageError(

@@ -7,18 +7,19 @@ evaluates. A method says what travels (:class:`fedbench.Traffic`), what is added
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from fedbench.api.cohort import Cohort
 from fedbench.api.local_rule import Clients, LocalRule
+from fedbench.api.parametrisation import Parametrisation
 from fedbench.api.phase import Phase
 from fedbench.api.traffic import Traffic
 
 if TYPE_CHECKING:
     import numpy as np
-    from torch import Tensor
+    from torch import Generator, Tensor
 
     from fedbench.params import ParamSpace
 
@@ -107,6 +108,9 @@ class Aggregator:
     personalised: ClassVar[bool] = False
     """Whether :meth:`params_for` differs between clients. Where parameters stay with their client the engine
     knows by itself that each has a model of its own."""
+    mixed_ranks: ClassVar[bool] = False
+    """Whether it can merge LoRA adapters of clients whose ranks differ; else such a scenario is refused. A
+    client of a smaller rank has zeros in the place of what it lacks, and :attr:`Cohort.ranks` says so."""
     own_model: ClassVar[str] = ""
     """Name of the vector of :meth:`initial_client_state` that is scored as the client's own model; empty:
     what it is sent, with the parameters that stay there."""
@@ -125,6 +129,17 @@ class Aggregator:
         not travel with each client: S of the P numbers travel, all if nothing else is said.
         """
         return Traffic()
+
+    def parametrisation(
+        self, params: Tensor, space: ParamSpace, stream: Callable[..., Generator]
+    ) -> Parametrisation | None:
+        """What clients train and send in the place of the model's parameters ``params`` [P] of ``space``.
+        Default: these themselves.
+
+        Where there is one, its ``space`` is the trained parameters' everywhere else. ``stream(*names)`` is a
+        random generator of the run's seed.
+        """
+        return None
 
     def initial_state(self, params: Tensor, context: Context) -> State:
         """The state before round 1, from the initial parameters that travel [S]. Default: just these.
@@ -166,6 +181,15 @@ class Aggregator:
         With ``needs = "sum"`` the cohort is a :class:`fedbench.CohortSum`.
         """
         raise NotImplementedError
+
+    def base_update(self, state: State) -> Mapping[str, tuple[Tensor, Tensor]]:
+        """What the last aggregation adds to frozen weights that adapters belong to. Default: nothing.
+
+        By the linear's path (:func:`fedbench.adapter_pairs`) the factors B [O, R] and A [R, I]: s · B A is
+        added to its weight, s the adapters' own scale. The engine adds them up and sends each client what it
+        has not got yet, factored or as whole weights, whichever is less.
+        """
+        return {}
 
     def params_for(self, state: State, client: int | None = None) -> Tensor:
         """What is broadcast to ``client``, [S], or for None the global model, which is evaluated."""

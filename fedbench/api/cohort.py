@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from fedbench.api.adapters import rank_masks
 from fedbench.api.column_blocks import IN_CACHE, column_blocks
 
 if TYPE_CHECKING:
@@ -37,6 +38,11 @@ class CohortSum(Protocol):
         ...
 
     @property
+    def ranks(self) -> tuple[int, ...]:
+        """The rank of each client's adapters, where they differ; else empty."""
+        ...
+
+    @property
     def space(self) -> ParamSpace:
         """Names and shapes of the parameters that travel, S numbers."""
         ...
@@ -51,6 +57,7 @@ class CohortSum(Protocol):
 
         These are ``"params"`` y_k [S], ``"updates"`` Δ_k = y_k − x [S], ``"steps"`` τ_k (a number) and
         whatever else each client sends by :attr:`Traffic.up`. With ``per_step`` each is divided by τ_k first.
+        Where ranks differ, each number is averaged over the clients that have it, and 0 if none does.
         """
         ...
 
@@ -90,6 +97,9 @@ class Cohort:
     """``stream(*names)``: a random generator of this round, the same in every run of the seed."""
     sent: Mapping[str, Tensor] = field(default_factory=dict)
     """``sent[name]`` [C, *shape]: what each client sent beside its parameters, see :attr:`Traffic.up`."""
+    ranks: tuple[int, ...] = ()
+    """[C]: the rank of each client's adapters, where they differ between the scenario's clients; else empty.
+    In the place of what a client has not got, ``params`` and ``start`` are 0."""
 
     def __post_init__(self) -> None:
         if not self.clients:
@@ -143,6 +153,10 @@ class Cohort:
         weights = self.weights
         if per_step:
             weights = weights / self.steps.to(weights.dtype)
+        if self.ranks and name in ("params", "updates"):
+            values = self.params if name == "params" else self.updates
+            share = self.weights @ rank_masks(self.space, self.ranks).to(values)
+            return (weights @ values) / share.where(share > 0, 1)
         if name == "updates":
             return self.by_columns(lambda block: weights @ block, name)
         values = self._values(name)

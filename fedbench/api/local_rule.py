@@ -57,6 +57,8 @@ class Clients:
     """The server's tensors that :attr:`Traffic.down` sends beside the parameters, by name."""
     client_state: Mapping[str, Tensor] = field(default_factory=dict)
     """Named vectors [C, P] that each client has kept since it last took part, or started with."""
+    round: int | None = None
+    """The round's number, from 1; None after the last."""
 
 
 @dataclass(frozen=True, slots=True)

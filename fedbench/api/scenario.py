@@ -28,6 +28,7 @@ from fedbench.errors import UsageError, suggest
 from fedbench.fingerprint import sha256_json
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Rank = Annotated[int, Field(ge=1)]
 
 
 def _each(value: Any) -> Any:
@@ -115,8 +116,53 @@ class Federation(Section):
         return self
 
 
+class LoraSettings(Section):
+    """The section ``[training.lora]``: low-rank adapters (arXiv 2106.09685) of the frozen LLM's linears."""
+
+    rank: Rank | Annotated[tuple[Rank, ...], Field(min_length=1)] = Field(
+        8, description="rank r of the adapters: one for all clients, or one for each"
+    )
+    alpha: float = Field(
+        16.0, gt=0, description="α: an adapter's product is scaled by α over the largest rank"
+    )
+    targets: tuple[str, ...] = Field(
+        ("all-linear",),
+        min_length=1,
+        description="which linears: the ends of their paths in the LLM, or all-linear",
+    )
+
+    @property
+    def largest_rank(self) -> int:
+        """The largest rank of any client."""
+        return self.rank if isinstance(self.rank, int) else max(self.rank)
+
+    @property
+    def ranks(self) -> tuple[int, ...]:
+        """Each client's rank where they differ; empty where all have the same."""
+        ranks = () if isinstance(self.rank, int) else self.rank
+        return ranks if len(set(ranks)) > 1 else ()
+
+
+Trainable = Literal["projector", "lora", "projector+lora"]
+Connector = Literal["mlp2", "linear", "resampler", "backbone"]
+
+
 class Training(Section):
-    """The section ``[training]``: a client's local training of the projector, or of its reward model."""
+    """The section ``[training]``: a client's local training of the projector, of adapters of the LLM, or of
+    its reward model."""
+
+    trainable: Trainable = Field(
+        "projector",
+        exclude_if=lambda trainable: trainable == "projector",
+        description="what clients train: the projector, LoRA adapters of the LLM, or both",
+    )
+    lora: LoraSettings | None = Field(None, description="the adapters; needed where lora is trained")
+    connector: Connector = Field(
+        "mlp2",
+        exclude_if=lambda connector: connector == "mlp2",
+        description="the projector's kind: two linears with a GELU between them, one linear, a resampler with"
+        " learnt queries, or the backbone's own",
+    )
 
     batch_size: int = Field(ge=1, description="examples per step and client")
     lr: float = Field(gt=0, description="peak learning rate")
@@ -138,6 +184,26 @@ class Training(Section):
     hidden: int = Field(
         256, ge=1, description="hidden width of the projector or of the reward model's network"
     )
+
+    @property
+    def trains_projector(self) -> bool:
+        """Whether clients train the projector."""
+        return self.trainable != "lora"
+
+    @property
+    def trains_lora(self) -> bool:
+        """Whether clients train adapters of the LLM."""
+        return self.trainable != "projector"
+
+    @model_validator(mode="after")
+    def _adapters_are_described(self) -> Training:
+        if self.trains_lora and self.lora is None:
+            raise ValueError(f"trainable {self.trainable!r} needs a [training.lora] section")
+        if not self.trains_lora and self.lora is not None:
+            raise ValueError(
+                "lora says nothing where trainable is 'projector': name 'lora' or 'projector+lora'"
+            )
+        return self
 
 
 class RewardModelSpec(Section):
@@ -380,11 +446,23 @@ class Scenario(Section):
             raise ValueError(
                 f"{', '.join(MODALITIES)} add up to {counted}, but there are {federation.clients} clients"
             )
-        if modality.text_only or modality.missing_images == 1:
+        training = info.data.get("training")
+        if (modality.text_only or modality.missing_images == 1) and training and not training.trains_lora:
             raise ValueError(
                 "a client without any image has nothing to train, since only the projector is trained"
             )
         return modality
+
+    @model_validator(mode="after")
+    def _trains_what_its_track_has(self) -> Scenario:
+        training, clients = self.training, self.federation.clients
+        if self.track == "preference" and (training.trains_lora or training.connector != "mlp2"):
+            raise ValueError("training.trainable and training.connector are the alignment track's")
+        if training.lora and isinstance(ranks := training.lora.rank, tuple) and len(ranks) != clients:
+            raise ValueError(
+                f"training.lora.rank has {len(ranks)} values for {clients} clients: give 1 or {clients}"
+            )
+        return self
 
     @field_validator("faults")
     @classmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import evaluate
@@ -28,6 +29,9 @@ Rows = dict[str, list[Any]]
 FIELDS = {"value", "se", "n", "unit", "better", "scores"}
 """What a metric may say of a value."""
 
+Adapted = Callable[[Tensor], AbstractContextManager[None]]
+"""``adapted(params [P])``: a context in which the LLM is as these parameters have it."""
+
 Project = Callable[[Tensor, Sequence[int]], Tensor]
 """``project(params [P], images) -> visual tokens [len(images), T, D]``."""
 
@@ -37,7 +41,8 @@ class Evaluator:
 
     ``project`` makes the LLM's visual tokens of parameters and images. ``units`` has the partition's unit of
     each image: a client's own items are those whose images ``partition`` gives it. A generated answer has at
-    most ``limit`` tokens.
+    most ``limit`` tokens. ``adapted``: given where the LLM changes with the parameters, and with it the blind
+    prior.
     """
 
     def __init__(
@@ -49,8 +54,10 @@ class Evaluator:
         units: Sequence[int],
         partition: Partition,
         limit: int = 16,
+        adapted: Adapted | None = None,
     ) -> None:
         self.limit = limit
+        self.adapted = adapted
         self.llm, self.project, self.suites = llm, project, suites
         self.units, self.partition = units, partition
         self._packs: dict[str, list[PackedBatch]] = {}
@@ -63,6 +70,11 @@ class Evaluator:
 
         ``shuffle`` (a seed) gives every item the image of another concept: the text-only control.
         """
+        with self.adapted(params) if self.adapted else nullcontext():
+            return self._rows(params, key, shuffle)
+
+    def _rows(self, params: Tensor, key: str, shuffle: int | None) -> Rows:
+        """The rows, with the LLM as ``params`` have it."""
         suite = self.suites[key]
         images = self._images(suite) if shuffle is None else self._shuffled(suite, shuffle)
         visual = self.project(params, images)
@@ -135,6 +147,8 @@ class Evaluator:
         return self._packs[key]
 
     def _blind(self, key: str) -> list[list[float]]:
+        if self.adapted:
+            return likelihoods(self.llm, self._packed(key), None).logp
         if key not in self._priors:
             self._priors[key] = likelihoods(self.llm, self._packed(key), None).logp
         return self._priors[key]

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from fedbench.api.metrics import Costs
 from fedbench.errors import UsageError
+from fedbench.federation.moved_base import MovedBase
 from fedbench.federation.round_log import DamagedLog, LogMark, read_log
 from fedbench.federation.run_state import RunState
 from fedbench.files import atomic_path
@@ -29,7 +30,7 @@ from fedbench.fingerprint import canonical_json
 from fedbench.params import own
 
 FILES_KEPT = 2
-SERVER, CLIENTS, LATE = "server/", "clients/", "late/"
+SERVER, CLIENTS, LATE, BASE = "server/", "clients/", "late/", "base/"
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
     named = {f"{SERVER}{name}": tensor for name, tensor in at.state.items()}
     named |= {f"{CLIENTS}{name}": tensor for name, tensor in at.client_state.items()}
     named |= {f"{LATE}{name}": tensor for name, tensor in at.late.items()}
+    named |= {f"{BASE}{name}": tensor for name, tensor in at.moved.offset.items()}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in named.items()}
     note = canonical_json(
         {
@@ -65,6 +67,8 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
             "identity": checkpoint.identity,
             "round": at.round,
             "spent": asdict(at.spent),
+            "moved": {"numbers": at.moved.numbers, "sent": list(at.moved.sent.items())},
+            "took_part": list(at.took_part.items()),
             "log": asdict(checkpoint.log),
             "executor": checkpoint.executor,
             "started": checkpoint.started,
@@ -137,6 +141,12 @@ def _read(path: Path, run_id: str, device: torch.device) -> Checkpoint:
             client_state=_side(tensors, CLIENTS, device),
             late=_side(tensors, LATE, device),
             spent=Costs(**note["spent"]),
+            moved=MovedBase(
+                offset=_side(tensors, BASE, device),
+                numbers=note["moved"]["numbers"],
+                sent=dict(note["moved"]["sent"]),
+            ),
+            took_part=dict(note["took_part"]),
         ),
         log=LogMark(**note["log"]),
         executor=note["executor"],

@@ -21,6 +21,7 @@ class CohortSums:
 
     round: int
     clients: tuple[int, ...]
+    ranks: tuple[int, ...]
     space: ParamSpace
     stream: Callable[..., Generator]
     _mean: Callable[[str, bool], Tensor]
@@ -32,6 +33,7 @@ class CohortSums:
         return cls(
             round=cohort.round,
             clients=cohort.clients,
+            ranks=cohort.ranks,
             space=cohort.space,
             stream=cohort.stream,
             _mean=lambda name, per_step: cohort.mean(name, per_step=per_step),
@@ -74,6 +76,7 @@ class RunningSums:
         return CohortSums(
             round=self.round,
             clients=self.clients,
+            ranks=(),
             space=self.space,
             stream=self.stream,
             _mean=lambda name, per_step: (sums[name][PER_STEP if per_step else EXAMPLES] / examples).to(

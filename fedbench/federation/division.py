@@ -33,12 +33,12 @@ class Division:
     @cached_property
     def travelling(self) -> ParamSpace:
         """Names and shapes of the parameters that travel, in the order of all."""
-        return self.space if self.names is None else self._only(self.names)
+        return self.space if self.names is None else self.space.only(self.names)
 
     @cached_property
     def staying(self) -> ParamSpace:
         """Names and shapes of the parameters that stay with their client."""
-        return self._only([name for name in self.space.shapes if name not in self.travelling.shapes])
+        return self.space.only([name for name in self.space.shapes if name not in self.travelling.shapes])
 
     def sent(self, params: Tensor) -> Tensor:
         """The travelling part [..., S] of parameters [..., P]."""
@@ -63,9 +63,6 @@ class Division:
     def _span(self, name: str) -> tuple[int, int]:
         """Where a tensor lies in its part."""
         return (self.travelling if name in self.travelling.shapes else self.staying).spans[name]
-
-    def _only(self, names: Collection[str]) -> ParamSpace:
-        return ParamSpace({name: shape for name, shape in self.space.shapes.items() if name in names})
 
     def _part(self, params: Tensor, names: Sequence[str]) -> Tensor:
         if len(names) == len(self.space.shapes):

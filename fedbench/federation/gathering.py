@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import cast
 
+from torch import Tensor
+
 from fedbench.api.aggregator import State
 from fedbench.api.cohort import Cohort
 from fedbench.federation.client_state import ClientState, updated
@@ -71,7 +73,7 @@ class Gathering:
         self._usable: Updates = {}  # with sums, only what the clients keep
         self.late: Updates = {}
         self.left_out: dict[int, LeftOut] = {}
-        self._add(rebased(state.late, partial(setup.aggregator.params_for, state.state)))
+        self._add(rebased(state.late, partial(sent_to, setup, state)))
 
     def take(self, updates: Updates) -> None:
         """Take in what some clients have sent."""
@@ -106,9 +108,17 @@ class Gathering:
         self._usable = joined(self._usable, usable)
 
     def _cohort(self, usable: Updates) -> Cohort:
-        return cohort_of(usable, self._number, self._setup.division.travelling, self._stream)
+        setup = self._setup
+        return cohort_of(usable, self._number, setup.division.travelling, self._stream, setup.ranks)
+
+
+def sent_to(setup: FederationSetup, state: RunState, client: int) -> Tensor:
+    """The parameters [S] that ``client`` is sent."""
+    params = setup.aggregator.params_for(state.state, client)
+    return setup.held([client], params[None], setup.division.travelling)[0]
 
 
 def sums_in_parts(setup: FederationSetup, clients: int) -> bool:
     """Whether the updates of so many clients are added up as they come and forgotten."""
-    return setup.aggregator.needs == "sum" and clients * setup.division.travelling.size > KEPT_WHOLE
+    size = clients * setup.division.travelling.size
+    return setup.aggregator.needs == "sum" and size > KEPT_WHOLE and not setup.ranks

@@ -37,7 +37,8 @@ class Round:
     update of this round was not used in it, and why. ``came_late``: those whose update of the round before
     was used. ``attackers``: those who sent something else than what they had learnt. ``loss``: the mean
     training loss over the examples, None if nobody trained. ``digest``: of the models that are evaluated.
-    ``diagnostics``: what the method says of its aggregation.
+    ``diagnostics``: what the method says of its aggregation. ``moved``: the numbers that its move of the
+    frozen base takes to send.
     """
 
     after: RunState
@@ -49,6 +50,7 @@ class Round:
     digest: str
     costs: Costs
     diagnostics: Mapping[str, Any]
+    moved: int
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,7 @@ def federate(
         # 1. Call a cohort.
         called, number, work = following, following.round, following.work
         began, trained_for = clock(), 0.0
+        workers = clients_at(work)
         gathering = Gathering(setup, state, number, in_parts=sums_in_parts(setup, len(work)))
         losses: list[Tensor] = []
         for rows in parts(executor, len(work), in_parts=gathering.in_parts):
@@ -102,17 +105,22 @@ def federate(
             gathering.take(updates)
         # 5. Aggregate.
         new_state, new_client_state = gathering.merge()
+        moved = state.moved.sent_to(workers)
+        if new_state is not state.state:
+            moved = moved.after(setup.aggregator.base_update(new_state), setup.task.bases)
         # 6. Account.
-        costs = round_costs(setup, len(work), called.phases) + Costs(
+        costs = round_costs(setup, state, workers, called.phases) + Costs(
             client_seconds=trained_for, server_seconds=clock() - began - trained_for
         )
-        came_late = clients_of(state.late)
+        came_late, moved_before = clients_of(state.late), state.moved.numbers
         state = RunState(
             round=number,
             state=new_state,
             client_state=new_client_state,
             late=gathering.late,
             spent=state.spent + costs,
+            moved=moved,
+            took_part={**state.took_part, **dict.fromkeys(workers, number)} if setup.traffic.turns else {},
         )
         # 7. After the last round, let every client go on with the model by itself.
         following = next_call(setup, state)
@@ -129,6 +137,7 @@ def federate(
             digest=digest(setup.models(state)),
             costs=costs,
             diagnostics=dict(setup.aggregator.diagnostics(new_state)),
+            moved=moved.numbers - moved_before,
         )
 
 
@@ -137,7 +146,7 @@ def next_call(setup: FederationSetup, state: RunState) -> Call | None:
     if state.round == setup.federation.rounds:
         return None
     called = call(setup, state, state.round + 1)
-    price = round_costs(setup, len(called.work), called.phases)
+    price = round_costs(setup, state, clients_at(called.work), called.phases)
     if setup.end_phases:
         at_end = in_phases(setup, plan_end(setup), setup.end_phases, None)
         price += Costs(client_examples=examples_of(at_end))
@@ -162,6 +171,11 @@ def call(setup: FederationSetup, state: RunState, number: int) -> Call:
     )
 
 
+def clients_at(work: Sequence[LocalWork]) -> list[int]:
+    """The clients that ``work`` is for."""
+    return [item.client for item in work]
+
+
 def parts(executor: Executor, clients: int, *, in_parts: bool) -> Iterator[slice]:
     """Which clients are trained before what they send is taken in: all, or some passes' at a time."""
     size = executor.chunk * ceil(CLIENTS_IN_A_PART / executor.chunk) if in_parts else max(1, clients)
@@ -173,25 +187,26 @@ def broadcast(setup: FederationSetup, state: RunState, work: Sequence[LocalWork]
     if not work:
         return torch.empty(0, setup.division.travelling.size, device=setup.task.device)
     sent = [setup.aggregator.params_for(state.state, item.client) for item in work]
-    if all(params is sent[0] for params in sent):
-        return sent[0].expand(len(sent), -1)
-    return torch.stack(sent)
+    same = all(params is sent[0] for params in sent)
+    rows = sent[0].expand(len(sent), -1) if same else torch.stack(sent)
+    return setup.held(clients_at(work), rows, setup.division.travelling)
 
 
 def with_kept(setup: FederationSetup, state: RunState, work: Sequence[LocalWork], sent: Tensor) -> Tensor:
     """The parameters that each client of ``work`` starts from, [C, P]: ``sent`` [C, S] and its own."""
     if not setup.division.staying.size:
         return sent
-    return setup.division.joined(sent, state.client_state[PARAMS][[item.client for item in work]])
+    ids = clients_at(work)
+    return setup.held(ids, setup.division.joined(sent, state.client_state[PARAMS][ids]), setup.task.space)
 
 
 def finish(
     setup: FederationSetup, executor: Executor, state: RunState, *, tick: Tick, clock: Callable[[], float]
 ) -> tuple[RunState, Costs]:
     """Let every client make a model of its own of the last one; a client whose is not finite keeps that."""
-    began, models = clock(), setup.models(state)
+    began, models = clock(), setup.trained(state)
     phases = in_phases(setup, plan_end(setup), setup.end_phases, None)
-    ids = torch.tensor([item.client for item in phases[0].work], device=models.device)
+    ids = torch.tensor(clients_at(phases[0].work), device=models.device)
     trained = train_phases(setup, executor, state, models[ids], phases, tick=tick)
     if trained.sent:
         raise ValueError(f"its clients send {', '.join(trained.sent)} after the last round")

@@ -32,14 +32,14 @@ def train_phases(
 
     The loss is the mean over the examples of all phases; the steps are those of the client's model.
     """
-    model, done = start, []
+    model, done, task = start, [], setup.task_at(state)
     for part in phases:
         copy, ids = part.phase.copy, [item.client for item in part.work]
         begin = state.client_state[copy][ids] if copy else model
         started = {} if begin is start else dict(zip(ids, start, strict=True))
         rule_for = partial(_rule, setup, state, part.phase, started)
         trained = executor.train(
-            setup.task, begin, part.work, rule_for, setup.training, cohort=part.cohort, tick=tick
+            task, begin, part.work, rule_for, setup.training, cohort=part.cohort, tick=tick
         )
         if copy:
             kept = {copy: trained.params} | trained.client_state
@@ -74,7 +74,10 @@ def _rule(
     if strange := [name for name, shape in setup.traffic.down.items() if received[name].shape != shape]:
         raise ValueError(f"what it sends down has another shape than it declares: {', '.join(strange)}")
     kept = {name: vectors for name, vectors in of(state.client_state, ids).items() if name != PARAMS}
-    rule = phase.rule(Clients(ids=tuple(ids), start=start, received=received, client_state=kept))
+    number = None if phase.at_end else state.round + 1
+    rule = phase.rule(
+        Clients(ids=tuple(ids), start=start, received=received, client_state=kept, round=number)
+    )
     if (given := rule.gradient) is None or start is begin:
         return rule
     return replace(rule, gradient=lambda grads, params, _: given(grads, params, start))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from fedbench.api.aggregator import State
 from fedbench.api.metrics import Costs
 from fedbench.federation.client_state import ClientState
+from fedbench.federation.moved_base import MovedBase
 from fedbench.federation.updates import Updates
 
 
@@ -16,7 +18,8 @@ class RunState:
 
     ``round``: rounds finished, 0 before the first. ``state``: the server's named tensors.
     ``client_state``: what every client keeps, [N, P] by name. ``late``: updates that the next round takes.
-    ``spent``: what the rounds so far have cost, evaluation left out.
+    ``spent``: what the rounds so far have cost, evaluation left out. ``moved``: how far the method has moved
+    the frozen base. ``took_part``: by client, the last round in which it trained.
     """
 
     round: int
@@ -24,3 +27,5 @@ class RunState:
     client_state: ClientState = field(default_factory=dict)
     late: Updates = field(default_factory=dict)
     spent: Costs = field(default_factory=Costs)
+    moved: MovedBase = field(default_factory=MovedBase)
+    took_part: Mapping[int, int] = field(default_factory=dict)

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from fedbench.api.adapters import rank_masks
 from fedbench.api.aggregator import Aggregator, Context, Shards
 from fedbench.api.phase import Phase
 from fedbench.api.scenario import Budget, Faults, Federation, Training
 from fedbench.api.traffic import Traffic
+from fedbench.errors import UsageError
 from fedbench.federation.client_state import FINISHED, PARAMS, fresh
 from fedbench.federation.division import Division
 from fedbench.federation.faults import FaultModel
 from fedbench.federation.run_state import RunState
 from fedbench.federation.schedule import NO_FAULTS, Pace
 from fedbench.federation.task import Task
-from fedbench.params import own
+from fedbench.params import ParamSpace, own
 
 NO_LIMIT = Budget()
 
@@ -32,6 +34,8 @@ class FederationSetup:
     round may exceed. ``faults`` strike what travels, so a method in which nothing does meets none.
     ``label_flip_offset``: how far behind an example its wrongly labelled copy lies. ``client_sizes[k]``: how
     many examples client k of the scenario holds; None if the method's population is the scenario's.
+    ``label_flip_offset``: how far behind an example its wrongly labelled copy lies. ``ranks``: of every
+    client's adapters, where they differ.
     """
 
     task: Task
@@ -44,6 +48,17 @@ class FederationSetup:
     faults: Faults = NO_FAULTS
     label_flip_offset: int = 0
     client_sizes: Sequence[int] | None = None
+    ranks: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.ranks and self.division.travelling.size and not self.aggregator.mixed_ranks:
+            raise UsageError(
+                f"{type(self.aggregator).__name__} merges adapters of one rank only",
+                why=f"the clients' ranks are {', '.join(map(str, sorted(set(self.ranks))))}",
+                fix="use a method that takes mixed ranks, or give training.lora.rank one value",
+            )
+        if self.traffic.turns:
+            _check_turns(self.traffic.turns, self.division.travelling)
 
     @property
     def clients(self) -> int:
@@ -76,6 +91,16 @@ class FederationSetup:
         """What every client does after the last round."""
         return [phase for phase in self.aggregator.phases(self.task.space) if phase.at_end]
 
+    def task_at(self, at: RunState) -> Task:
+        """The task as it is for the rounds after ``at``: on the base as the method has moved it."""
+        return self.task.on(at.moved.offset)
+
+    def held(self, clients: Sequence[int], params: Tensor, space: ParamSpace) -> Tensor:
+        """``params`` [C, P] of ``space`` with zeros where a client's adapters have not got the rank."""
+        if not self.ranks:
+            return params
+        return params * rank_masks(space, [self.ranks[client] for client in clients]).to(params)
+
     @property
     def personalised(self) -> bool:
         """Whether every client has a model of its own."""
@@ -106,14 +131,23 @@ class FederationSetup:
         if own_model := FINISHED if FINISHED in at.client_state else self.aggregator.own_model:
             return at.client_state[own_model][client]
         sent = self.aggregator.params_for(at.state, client)
-        return (
-            self.division.joined(sent, at.client_state[PARAMS][client])
-            if self.division.staying.size
-            else sent
-        )
+        if self.division.staying.size:
+            sent = self.division.joined(sent, at.client_state[PARAMS][client])
+        return self.held([client], sent[None], self.task.space)[0]
 
-    def models(self, at: RunState) -> Tensor:
-        """What is evaluated: the global parameters [1, P], or every client's own [N, P]."""
+    def trained(self, at: RunState) -> Tensor:
+        """The trained parameters of the global model [1, P], or of every client's own [N, P]."""
         if self.personalised:
             return torch.stack([self.model_of(at, client) for client in range(self.clients)])
         return self.aggregator.params_for(at.state)[None]
+
+    def models(self, at: RunState) -> Tensor:
+        """What is evaluated: the models that follow from :meth:`trained`; see :meth:`Task.models`."""
+        return self.task_at(at).models(self.trained(at))
+
+
+def _check_turns(turns: Sequence[Collection[str]], travelling: ParamSpace) -> None:
+    """Refuse parts that share a tensor, or have one that does not travel."""
+    named = [name for part in turns for name in part]
+    if len(named) != len(set(named)) or not set(named) <= set(travelling.shapes):
+        raise ValueError("its turns share a tensor, or have one that does not travel")

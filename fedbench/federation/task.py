@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 import torch
@@ -36,6 +37,22 @@ class Task(Protocol):
         pad, or whose bits are others anyway, is its own answer.
         """
         return self
+
+    @property
+    def bases(self) -> ParamSpace:
+        """Frozen weights that a method may move, by path; none by default."""
+        return ParamSpace({})
+
+    def on(self, offset: Mapping[str, Tensor]) -> Task:
+        """The task with its frozen weights moved by ``offset`` (by path, [O, I], without any scale)."""
+        if offset:
+            raise ValueError(f"{type(self).__name__} has no frozen weights that could be moved")
+        return self
+
+    def models(self, params: Tensor) -> Tensor:
+        """What is evaluated of trained parameters [M, P]: these, and behind them how far the base is
+        moved."""
+        return params
 
     def signals(self, params: Tensor, index: Tensor) -> Signals:
         """What local rules may look at beyond the loss; :class:`UsageError` if there is nothing."""

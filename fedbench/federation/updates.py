@@ -76,8 +76,15 @@ def finite(updates: Updates) -> Tensor:
     return torch.stack([torch.stack(row).all() for row in table])
 
 
-def cohort_of(updates: Updates, round: int, space: ParamSpace, stream: Callable[..., Generator]) -> Cohort:
-    """What travelled, as a method may see it. ``space``: the parameters that travel."""
+def cohort_of(
+    updates: Updates,
+    round: int,
+    space: ParamSpace,
+    stream: Callable[..., Generator],
+    ranks: Sequence[int] = (),
+) -> Cohort:
+    """What travelled, as a method may see it. ``space``: the parameters that travel; ``ranks``: every
+    client's, where they differ."""
     return Cohort(
         round=round,
         clients=clients_of(updates),
@@ -88,6 +95,7 @@ def cohort_of(updates: Updates, round: int, space: ParamSpace, stream: Callable[
         sent=named(updates, SENT),
         space=space,
         stream=stream,
+        ranks=tuple(ranks[client] for client in clients_of(updates)) if ranks else (),
     )
 
 

@@ -16,6 +16,7 @@ from fedbench.models.chat_template import ChatTemplate
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+    from torch.nn import Module
     from transformers import PreTrainedTokenizerBase
 
 
@@ -54,8 +55,11 @@ class Backbone:
     tokenizer: PreTrainedTokenizerBase
     """Its tokenizer."""
     projector: Tensor | None = None
-    """[P]: parameters, laid out as :class:`.projector.Projector`'s, of a backbone that can already see: a
-    whole vision-language model, such as a policy has to be."""
+    """[P]: parameters of the connector of a backbone that can already see: a whole vision-language model,
+    such as a policy has to be. Laid out as :class:`.projector.Projector`'s, or as those of ``connector``."""
+    connector: Module | None = None
+    """The module between its vision encoder and its LLM, [B, T, F] to [B, T', D], where that is no
+    :class:`.projector.Projector`; ``training.connector = "backbone"`` trains it."""
     chat_template: ChatTemplate = field(default_factory=ChatTemplate)
     """The text and tokens around an image and a question."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -178,6 +179,35 @@ class Contract(RecordSection):
         description="numbers that each client that trained received in a round, by name"
     )
     up: dict[str, int] = Field(description="numbers that each client that trained sent in a round, by name")
+    turns: list[int] = Field(
+        [],
+        exclude_if=operator.not_,
+        description="numbers of the parameters that went up in each of the rounds that take turns; absent:"
+        " all"
+        " in every round",
+    )
+    down_by_rank: dict[str, int] = Field(
+        {},
+        exclude_if=operator.not_,
+        description="numbers of the parameters that a client of each rank received; absent: all have one"
+        " rank",
+    )
+    up_by_rank: dict[str, int] = Field(
+        {},
+        exclude_if=operator.not_,
+        description="numbers of the parameters that a client of each rank sent; absent: all have one rank",
+    )
+    base: int = Field(
+        0,
+        exclude_if=operator.not_,
+        description="numbers of the frozen weights that the method moved; absent: it moved none",
+    )
+    trained: int = Field(
+        0,
+        exclude_if=operator.not_,
+        description="numbers that were trained in the place of the model's parameters; absent: these"
+        " themselves",
+    )
     personalised: bool = Field(description="whether every client was scored by a model of its own")
     shares: Shares = Field(description="what each phase of a client's round took of its examples")
     shares_at_end: Shares = Field(

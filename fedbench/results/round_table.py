@@ -22,6 +22,7 @@ class RoundLine(RecordSection):
     digest: str = Field(description="sha256 of the evaluated parameters, fp32 little-endian")
     diagnostics: dict[str, Any] = Field({}, description="what the method says of its aggregation")
     undefined: list[str] = Field([], description="measures that came out as NaN or infinite")
+    moved: int = Field(0, description="numbers that the method's move of the frozen base takes to send")
 
 
 class TablePart(BaseModel):

@@ -11,8 +11,10 @@ from fedbench.api.aggregator import Aggregator, Shards
 from fedbench.api.scenario import Scenario, Training
 from fedbench.evaluation.evaluator import Evaluator
 from fedbench.federation.executors import AskedExecutor, Executor, make_executor
+from fedbench.federation.ledger import bill_of
 from fedbench.federation.loop import Round, federate
 from fedbench.federation.plan import plan
+from fedbench.federation.reparametrised import reparametrised
 from fedbench.federation.run_state import RunState
 from fedbench.federation.schedule import NO_FAULTS, cohort, turns
 from fedbench.federation.setup import FederationSetup
@@ -75,10 +77,15 @@ class AggregationRun:
     ) -> None:
         scenario = problem.scenario
         self.problem, self.asked = problem, executor
+        start = problem.init(seed).to(problem.task.device)
+        task, self._start = reparametrised(problem.task, aggregator, start, seed)
+        shards = aggregator.population(problem.shards)
+        ranks = scenario.training.lora.ranks if scenario.training.lora else ()
+        self._moves_base = type(aggregator).base_update is not Aggregator.base_update
         self.setup = FederationSetup(
-            task=problem.task,
+            task=task,
             aggregator=aggregator,
-            shards=aggregator.population(problem.shards),
+            shards=shards,
             federation=scenario.federation,
             training=problem.training,
             seed=seed,
@@ -86,6 +93,7 @@ class AggregationRun:
             faults=scenario.faults or NO_FAULTS,
             label_flip_offset=problem.label_flip_offset,
             client_sizes=[len(shard) for shard in problem.shards],
+            ranks=ranks if len(shards) == len(ranks) else (),
         )
         self._evaluation = RunEvaluator(
             spec=scenario.evaluation,
@@ -109,11 +117,16 @@ class AggregationRun:
     @property
     def contract(self) -> Contract:
         """What the aggregator declared to travel, by numbers."""
-        space, traffic = self.setup.task.space, self.setup.traffic
+        bill = bill_of(self.setup)
         return Contract(
             needs=self.setup.aggregator.needs,
-            down=traffic.numbers_down(space),
-            up=traffic.numbers_up(space),
+            down=dict(bill.down),
+            up=dict(bill.up),
+            turns=list(bill.turns),
+            down_by_rank={str(rank): numbers for rank, numbers in bill.down_by_rank.items()},
+            up_by_rank={str(rank): numbers for rank, numbers in bill.up_by_rank.items()},
+            trained=self.setup.task.space.size if self.setup.task is not self.problem.task else 0,
+            base=self.setup.task.bases.size if self._moves_base else 0,
             personalised=self.setup.personalised and self.setup.clients > 1,
             shares=[phase.share for phase in self.setup.phases],
             shares_at_end=[phase.share for phase in self.setup.end_phases],
@@ -134,8 +147,7 @@ class AggregationRun:
         """Round 0 (the untouched start) and all others, or those after ``resume``."""
         state = resume
         if state is None:
-            params = self.problem.init(self.setup.seed).to(self.setup.task.device)
-            state = self.setup.initial(params)
+            state = self.setup.initial(self._start)
             models = self.setup.models(state)
             yield self._measured(RoundEntry(round=0, digest=digest(models)), state)
         for done in federate(self.setup, executor, state, tick=progress.tick):
@@ -162,4 +174,5 @@ def _entry(done: Round) -> RoundEntry:
         digest=done.digest,
         costs=done.costs,
         diagnostics=plain(done.diagnostics),
+        moved=done.moved,
     )

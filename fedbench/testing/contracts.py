@@ -17,6 +17,8 @@ from fedbench.api.specs import MethodSpec
 from fedbench.api.traffic import Traffic
 from fedbench.catalog import Catalog
 from fedbench.federation.division import Division
+from fedbench.federation.reparametrised import reparametrised
+from fedbench.params import ParamSpace
 from fedbench.plugins import Plugins
 from fedbench.registry import Entry
 from fedbench.rng import torch_stream
@@ -43,14 +45,21 @@ def make(method: str, options: Mapping[str, Any] | None = None) -> Aggregator:
     return aggregator
 
 
-def example_cohort(clients: int = 4, round: int = 1, seed: int = 0, traffic: Traffic = EVERYTHING) -> Cohort:
-    """A cohort of random updates from one start, with 1, 2, 3, … examples; what ``traffic`` declares of it.
+def example_cohort(
+    clients: int = 4,
+    round: int = 1,
+    seed: int = 0,
+    traffic: Traffic = EVERYTHING,
+    space: ParamSpace | None = None,
+) -> Cohort:
+    """A cohort of random updates from one start, with 1, 2, 3, … examples; what ``traffic`` declares of it,
+    of parameters ``space`` (a toy projector's when None).
 
     >>> from fedbench.testing import example_cohort
     >>> example_cohort(clients=3).num_examples.tolist()
     [1, 2, 3]
     """
-    space, generator = ToyTask().space, torch_stream(seed, "cohort", round)
+    space, generator = space or ToyTask().space, torch_stream(seed, "cohort", round)
     start = torch.randn(space.size, generator=generator)
     params = start + 0.1 * torch.randn(clients, space.size, generator=generator)
     division = Division(space, traffic.params)
@@ -94,6 +103,8 @@ class AggregatorContract:
     """The method's name."""
     options: ClassVar[Mapping[str, Any]] = {}
     """Options to test it under; the others at their defaults."""
+    task: ClassVar[ToyTask] = ToyTask()
+    """What it is tested on; a method that merges adapters needs a :class:`fedbench.testing.ToyAdapters`."""
 
     @property
     def entry(self) -> Entry[MethodSpec]:
@@ -112,26 +123,28 @@ class AggregatorContract:
 
     def test_same_seed_same_bits(self) -> None:
         """Two runs of one seed give the same parameters, bit by bit."""
-        first, second = (toy_rounds(self.aggregator(), seed=3) for _ in range(2))
+        first, second = (toy_rounds(self.aggregator(), task=self.task, seed=3) for _ in range(2))
         assert [r.digest for r in first] == [r.digest for r in second]
 
     def test_state_is_finite_named_tensors_and_survives_a_checkpoint(self) -> None:
         """A run resumed from a saved state goes on bit by bit; nothing is kept beside it."""
-        rounds = toy_rounds(self.aggregator(), rounds=4)
+        rounds = toy_rounds(self.aggregator(), task=self.task, rounds=4)
         after = rounds[1].after
         state, client_state = (
             load(save({name: tensor.contiguous() for name, tensor in tensors.items()}))
             for tensors in (after.state, after.client_state)
         )
         at = replace(after, state=state, client_state=client_state)
-        resumed = toy_rounds(self.aggregator(), rounds=4, resume=at)
+        resumed = toy_rounds(self.aggregator(), task=self.task, rounds=4, resume=at)
         assert [r.digest for r in resumed] == [r.digest for r in rounds[2:]]
         for tensor in rounds[-1].after.state.values():
             assert tensor.isfinite().all()
 
     def test_batched_clients_equal_serial_ones(self) -> None:
         """Clients trained together end where they end when trained one by one, up to rounding."""
-        serial, batched = (toy_rounds(self.aggregator(), chunk=chunk)[-1].after for chunk in (1, 3))
+        serial, batched = (
+            toy_rounds(self.aggregator(), task=self.task, chunk=chunk)[-1].after for chunk in (1, 3)
+        )
         for name in ("state", "client_state"):
             torch.testing.assert_close(
                 dict(vars(batched)[name]), dict(vars(serial)[name]), rtol=1e-5, atol=1e-5
@@ -139,7 +152,8 @@ class AggregatorContract:
 
     def test_order_of_reporting_does_not_matter(self) -> None:
         """The order of the rows of a cohort changes no parameter, up to rounding."""
-        cohort = example_cohort(traffic=self.aggregator().traffic(ToyTask().space))
+        task, _ = reparametrised(self.task, self.aggregator(), self.task.init(), 0)
+        cohort = example_cohort(traffic=self.aggregator().traffic(task.space), space=task.space)
         results = []
         for given in (cohort, _reversed(cohort)):
             aggregator = self.aggregator()
@@ -149,14 +163,14 @@ class AggregatorContract:
 
     def test_partial_cohorts_of_varying_size(self) -> None:
         """It works when only some clients take part in a round."""
-        rounds = toy_rounds(self.aggregator(), clients=5, cohort=2, rounds=4)
+        rounds = toy_rounds(self.aggregator(), task=self.task, clients=5, cohort=2, rounds=4)
         assert all(tensor.isfinite().all() for tensor in rounds[-1].after.state.values())
 
     def test_declared_reductions_hold(self) -> None:
         """Every :class:`Reduction` that its spec declares is true on a toy task."""
         for reduction in self.entry.spec.reductions:
-            mine = toy_rounds(make(self.method, reduction.options))[-1]
-            other = toy_rounds(make(reduction.equals, reduction.equals_options))[-1]
+            mine = toy_rounds(make(self.method, reduction.options), task=self.task)[-1]
+            other = toy_rounds(make(reduction.equals, reduction.equals_options), task=self.task)[-1]
             if reduction.tolerance == 0:
                 assert mine.digest == other.digest, reduction
             torch.testing.assert_close(

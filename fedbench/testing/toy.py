@@ -17,6 +17,7 @@ from fedbench.api.local_rule import Signals
 from fedbench.api.scenario import FULL_SPEED, Budget, Faults, Federation, Training
 from fedbench.federation.executors import Executor
 from fedbench.federation.loop import Round, federate
+from fedbench.federation.reparametrised import reparametrised
 from fedbench.federation.run_state import RunState
 from fedbench.federation.schedule import NO_FAULTS
 from fedbench.federation.setup import NO_LIMIT, FederationSetup
@@ -106,6 +107,7 @@ def toy_setup(
     faults: Faults = NO_FAULTS,
     epochs: int | None = None,
     speed: Sequence[float] = FULL_SPEED,
+    ranks: tuple[int, ...] = (),
 ) -> FederationSetup:
     """Set up ``aggregator`` on a toy task with its examples dealt unequally to ``clients``; runs nothing.
 
@@ -119,7 +121,7 @@ def toy_setup(
     shards = aggregator.population(held)
     size = max(1, len(held))
     return FederationSetup(
-        task=task,
+        task=reparametrised(task, aggregator, task.init(seed), seed)[0],
         aggregator=aggregator,
         shards=shards,
         federation=Federation(
@@ -134,6 +136,7 @@ def toy_setup(
         budget=budget,
         faults=faults,
         client_sizes=[len(shard) for shard in held],
+        ranks=ranks if len(ranks) == len(shards) else (),
     )
 
 
@@ -155,6 +158,7 @@ def toy_rounds(
     [2, 2, 2]
     """
     setup.setdefault("task", ToyTask())
-    made = toy_setup(aggregator, **setup)
-    start = resume or made.initial(setup["task"].init(made.seed))
+    made, task = toy_setup(aggregator, **setup), setup["task"]
+    _, params = reparametrised(task, aggregator, task.init(made.seed), made.seed)
+    start = resume or made.initial(params)
     return list(federate(made, Executor("toy", chunk), start))

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from fedbench.api.metrics import BYTES_PER_NUMBER
 from fedbench.api.scenario import Scenario
+from fedbench.federation.bill import Bill, owed
 from fedbench.results.records import Contract, Record, RoundEntry
 from fedbench.verification.planned_rounds import (
     PlannedRound,
@@ -25,7 +26,7 @@ def parameter_rounds(record: Record, scenario: Scenario) -> Iterator[str]:
         yield from (f"round {entry.round}: {problem}" for problem in problems)
         before = entry.digest
     if record.contract:
-        yield from _billed(record.contract, rounds)
+        yield from _billed(record.contract, scenario, rounds)
         yield from _personal(record.contract, record, scenario)
     elif parameters_travelled(record):
         yield from _bytes_per_client(record, rounds)
@@ -57,16 +58,36 @@ def _training(entry: RoundEntry, plan: PlannedRound, before: str) -> Iterator[st
         yield "the parameters changed, but no update was used"
 
 
-def _billed(contract: Contract, rounds: Sequence[tuple[RoundEntry, PlannedRound]]) -> Iterator[str]:
+def _billed(
+    contract: Contract, scenario: Scenario, rounds: Sequence[tuple[RoundEntry, PlannedRound]]
+) -> Iterator[str]:
     """Refuses bytes that are not those of the declared numbers, for every client that trained."""
-    for name, numbers in (("uplink_bytes", contract.up), ("downlink_bytes", contract.down)):
-        each = BYTES_PER_NUMBER * sum(numbers.values())
-        for entry, plan in rounds:
-            spent = vars(entry.costs)[name]
-            if spent != each * len(plan.workers):
+    bill = Bill(
+        down=contract.down,
+        up=contract.up,
+        turns=contract.turns,
+        down_by_rank={int(rank): numbers for rank, numbers in contract.down_by_rank.items()},
+        up_by_rank={int(rank): numbers for rank, numbers in contract.up_by_rank.items()},
+        ranks=scenario.training.lora.ranks if scenario.training.lora and contract.up_by_rank else (),
+    )
+    took_part: dict[int, int] = {}
+    offered: dict[int, int] = {}
+    moved = 0
+    for entry, plan in rounds:
+        up = [bill.up_in(client, entry.round) for client in plan.workers]
+        down = [
+            bill.down_in(client, entry.round, took_part.get(client, 0))
+            + owed(moved, offered.get(client, 0), contract.base)
+            for client in plan.workers
+        ]
+        took_part |= dict.fromkeys(plan.workers, entry.round)
+        offered |= dict.fromkeys(plan.workers, moved)
+        moved += entry.moved
+        for name, numbers in (("uplink_bytes", up), ("downlink_bytes", down)):
+            if vars(entry.costs)[name] != BYTES_PER_NUMBER * sum(numbers):
                 yield (
-                    f"round {entry.round}: {spent} {name}; {len(plan.workers)} clients that trained have"
-                    f" {each} each by what the method declares"
+                    f"round {entry.round}: {vars(entry.costs)[name]} {name}; by what the method declares"
+                    f" {len(numbers)} clients that trained have {BYTES_PER_NUMBER * sum(numbers)}"
                 )
 
 
@@ -76,9 +97,12 @@ def _personal(contract: Contract, record: Record, scenario: Scenario) -> Iterato
         yield "its contract has negative numbers"
     if contract.personalised and not _isolated(record, scenario):
         yield "its clients have a model each, but these were not each measured on all items"
-    travelled = {numbers.get("params", 0) for numbers in (contract.down, contract.up)}
-    if travelled != {record.data.parameters} and not _isolated(record, scenario):
-        few = f"{min(travelled)} of its {record.data.parameters} parameters travel"
+    trained = contract.trained or record.data.parameters
+    # a base that is moved goes down in the place of parameters
+    ways = (contract.up,) if contract.base else (contract.down, contract.up)
+    travelled = {numbers.get("params", 0) for numbers in ways}
+    if travelled != {trained} and not _isolated(record, scenario):
+        few = f"{min(travelled)} of its {trained} parameters travel"
         yield f"{few}, but its clients have one model"
 
 

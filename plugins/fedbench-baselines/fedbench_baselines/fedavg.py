@@ -13,9 +13,12 @@ class FedAvg(Aggregator):
     """The mean of the clients' parameters, weighted by examples."""
 
     needs = "sum"
+    mixed_ranks = True
 
     def __init__(self, options: Options) -> None:
         self.options = options
 
     def aggregate(self, state: State, cohort: CohortSum) -> State:
+        if cohort.ranks:  # each rank is averaged over those who have it; one that nobody has stays
+            return {"params": state["params"] + cohort.mean("updates")}
         return {"params": cohort.mean("params")}

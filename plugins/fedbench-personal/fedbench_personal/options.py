@@ -6,12 +6,18 @@ from pydantic import Field
 
 from fedbench import Options
 
+LAST = ("down",)
+"""The projector's last layer."""
+
 
 class FedPerOptions(Options):
     """Options of ``fedper``, see ``fedper.py``."""
 
     head: tuple[str, ...] = Field(
-        ("down",), description="layers that stay with each client, or tensors of them"
+        LAST,
+        description="layers that stay with each client, or tensors of them; by default the projector's"
+        " last, or B"
+        " of every adapter where adapters alone are trained",
     )
 
 

@@ -1,0 +1,1 @@
+"""Ways to aggregate the LoRA adapters of federated clients."""
