@@ -142,7 +142,7 @@ def test_one_pass_is_separate_passes() -> None:
                 ragged=alone,
             ).last_hidden_state[0]
         (grads,) = torch.autograd.grad((hidden.tanh() * weights[begin : begin + count]).sum(), own)
-        torch.testing.assert_close(together[client], grads[0], rtol=0, atol=1e-12)
+        torch.testing.assert_close(together[client], grads[0], rtol=0, atol=1e-10)
         begin += count
     assert sum(counts) == len(ragged.where)
 

@@ -138,7 +138,7 @@ def exact(bench, monkeypatch):
     pairs += [Pair(NO_IMAGE, "", "a red flower"), Pair(NO_IMAGE, "what?", "moon")]
     table = TokenTable.build(pairs, bench.task.llm)
     task = replace(bench.task, features=bench.task.features.double(), table=table)
-    yield task, bench.task.projector.init(torch_stream(0, "init")).double(), pairs
+    yield task, bench.task.trainable.init(torch_stream(0, "init")).double(), pairs
     llm.to(torch.float32)
 
 

@@ -16,7 +16,8 @@ from fedbench.numerics import NUMERICS
 from fedbench.rng import torch_stream
 from fedbench.testing.contracts import created, installed
 from fedbench.testing.rewards import ToyRewardFederation, toy_answers
-from fedbench.testing.toy import toy_rounds
+from fedbench.testing.toy import ToyTask, toy_rounds
+from fedbench.testing.toy_adapters import ToyAdapters
 
 FILE = Path(__file__).with_name("numerics.json")
 OURS = "fedbench-suite"
@@ -34,7 +35,8 @@ def probe(entry):
         weights = method.route(state, toy_answers(0, 8), sources, torch_stream(0, "route"))
         rewards = torch.randn(8, sources, generator=torch_stream(0, "rewards"))
         return method.fuse(state, rewards.masked_fill(weights == 0, torch.nan), weights)
-    last = toy_rounds(method, clients=CLIENTS, rounds=2)[-1]
+    task = ToyAdapters() if entry.plugin.name == "lora" else ToyTask()
+    last = toy_rounds(method, task=task, clients=CLIENTS, rounds=2)[-1]
     kept = last.after.state | {f"client {name}": tensor for name, tensor in last.after.client_state.items()}
     return torch.cat([tensor.reshape(-1).float() for _, tensor in sorted(kept.items())])
 
@@ -69,8 +71,6 @@ def test_a_probe_sees_every_step(monkeypatch):
     """The digest moves with the last bit of a single client's step."""
     (fedavg,) = [entry for entry in METHODS if entry.name == "fedavg"]
     before = measured(fedavg)[0]
-    from fedbench.testing.toy import ToyTask
-
     loss = ToyTask.loss
     monkeypatch.setattr(ToyTask, "loss", lambda self, *batch: loss(self, *batch) * (1 + 1e-6))
     assert measured(fedavg)[0] != before
