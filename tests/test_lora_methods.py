@@ -10,7 +10,7 @@ import torch
 from fedbench import UsageError, adapter_pairs
 from fedbench.federation.ledger import bill_of
 from fedbench.testing import AggregatorContract, ToyAdapters, ToyTask, example_cohort, toy_rounds, toy_setup
-from fedbench.testing.contracts import make
+from fedbench.testing.contracts import installed, make
 from fedbench.testing.toy import TRAINING
 
 METHODS = ["ffa-lora", "rolora", "fedsa-lora", "flora", "fedex-lora", "flexlora", "hetlora", "fed-sb"]
@@ -260,6 +260,25 @@ def test_personalised_methods_keep_b(method):
     for pair in adapter_pairs(DOUBLE.space):
         assert torch.equal(*DOUBLE.space.views(models[:2])[pair.a])
         assert not torch.equal(*DOUBLE.space.views(models[:2])[pair.b])
+
+
+OTHERS = [
+    entry.name
+    for entry in installed().methods.entries
+    if entry.spec.track in ("alignment", "any") and entry.plugin.name != "lora"
+]
+
+
+@pytest.mark.parametrize("method", OTHERS)
+def test_whatever_merges_vectors_runs_on_adapters(method):
+    rounds = toy_rounds(make(method), task=ToyAdapters(), rounds=3)
+    models = toy_setup(make(method), task=ToyAdapters(), rounds=3).models(rounds[-1].after)
+    assert models.isfinite().all()
+
+
+def test_moon_is_fedavg_where_the_projector_is_frozen():
+    moon, fedavg = (toy_rounds(make(name), task=ToyAdapters()) for name in ("moon", "fedavg"))
+    assert [each.digest for each in moon] == [each.digest for each in fedavg]
 
 
 def test_a_cohort_of_mixed_ranks_has_them():

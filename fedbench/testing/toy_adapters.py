@@ -10,6 +10,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from fedbench.api.local_rule import Signals
 from fedbench.params import ParamSpace
 from fedbench.rng import torch_stream
 from fedbench.testing.toy import ToyTask
@@ -89,6 +90,12 @@ class ToyAdapters(ToyTask):
         out = torch.tanh(x @ first.mT) @ second.mT
         distance = 0.5 * (out - targets[rows]).square().sum(-1)
         return (distance * mask).sum(1) / mask.sum(1).clamp_min(1)
+
+    def signals(self, params: Tensor, index: Tensor) -> Signals:
+        """The signals of a batch: the frozen projector's tokens, whatever the factors are."""
+        projector, _ = self.frozen
+        signals = super().signals(projector.expand(len(params), -1), index)
+        return replace(signals, at=lambda other: signals)
 
     def weights(self, params: Tensor) -> dict[str, Tensor]:
         """W + s · B A of every linear, [C, O, I], for the factors ``params`` [C, P]."""
