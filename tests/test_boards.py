@@ -30,7 +30,14 @@ def catalog():
 
 def test_the_boards_that_ship_are_installed(catalog):
     names = [entry.name for entry in catalog.leaderboards.entries]
-    assert names == ["alignment-nano", "alignment-papers", "preference-nano", "preference-papers"]
+    assert names == [
+        "alignment-nano",
+        "alignment-papers",
+        "preference-nano",
+        "preference-papers",
+        "tuning-nano",
+        "tuning-ranks-nano",
+    ]
     assert names == [path.stem for path in BOARDS]
 
 

@@ -38,7 +38,8 @@ def test_boards_are_listed(fedbench):
     code, out, err = fedbench("leaderboard", "show", "--format", "json")
     assert (code, err) == (0, "")
     assert [row["board"] for row in json.loads(out)] == [
-        "alignment-nano", "alignment-papers", "preference-nano", "preference-papers"
+        "alignment-nano", "alignment-papers", "preference-nano", "preference-papers",
+        "tuning-nano", "tuning-ranks-nano",
     ]  # fmt: skip
 
 

@@ -273,7 +273,14 @@ def test_the_boards_are_in_the_wheel(site):
     done = alone([site], "leaderboard", "show", "--format", "json")
     assert (done.returncode, done.stderr) == (0, "")
     boards = [row["board"] for row in json.loads(done.stdout)]
-    assert boards == ["alignment-nano", "alignment-papers", "preference-nano", "preference-papers"]
+    assert boards == [
+        "alignment-nano",
+        "alignment-papers",
+        "preference-nano",
+        "preference-papers",
+        "tuning-nano",
+        "tuning-ranks-nano",
+    ]
 
 
 @pytest.mark.slow
