@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -17,6 +18,7 @@ from fedbench.federation.executors import AskedExecutor, Executor
 from fedbench.federation.round_log import RoundLog
 from fedbench.federation.run_state import RunState
 from fedbench.jobs import Job
+from fedbench.models.saved import FOLDER
 from fedbench.observers import Observer
 from fedbench.plugins import Plugins
 from fedbench.results.identity import Identity, changed_code, changed_content
@@ -43,9 +45,10 @@ class Attempt:
         plugins: Plugins,
         observer: Observer,
         profile: RunProfile,
+        save_model: bool,
     ) -> None:
         self.job, self.bench, self.device = job, bench, device
-        self.profile = profile
+        self.profile, self.save_model = profile, save_model
         self.identity = identify(job, bench.content)
         self.plugins, self.observer = plugins, observer
         self.checkpoints = job.folder / CHECKPOINTS
@@ -79,6 +82,9 @@ class Attempt:
             with self.profile.part("final suites"):
                 final = run.final(state)
             ending = vars(final) | {"stopped": self._stopped(), "contract": run.contract}
+            if self.save_model:
+                shutil.rmtree(job.folder / FOLDER, ignore_errors=True)
+                run.save(state, job.folder / FOLDER)
             path = self._finish("completed", ending)
         except KeyboardInterrupt:
             self._leave("cancelled", "")

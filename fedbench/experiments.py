@@ -126,6 +126,7 @@ def run_matrix(
     threads: int | None = None,
     again: bool = False,
     profile: bool = False,
+    save_model: bool = False,
     progress: bool = True,
     catalog: Catalog | None = None,
 ) -> MatrixResult:
@@ -143,6 +144,8 @@ def run_matrix(
     profile
         Measure where each run's time goes (``profiles`` of the result), and leave a trace of it beside the
         record: ``trace.json``, for Perfetto. The run's bits stay the same.
+    save_model
+        Leave each run's last model beside its record: ``model/``, with adapters as peft has them.
     changes, output, device, executor, threads, again, progress, catalog
         As :func:`run` takes them.
 
@@ -171,6 +174,7 @@ def run_matrix(
         threads=threads,
         again=again,
         profile=profile,
+        save_model=save_model,
         progress=progress,
     )
     from fedbench.runner import run_jobs
@@ -219,6 +223,7 @@ def make_runner(
     threads: int | None = None,
     again: bool = False,
     profile: bool = False,
+    save_model: bool = False,
     progress: bool = True,
 ) -> Runner:
     """Make a runner that reports on stderr if ``progress``; :class:`UsageError` for an unknown name."""
@@ -239,4 +244,5 @@ def make_runner(
         observer=Progress() if progress else Silent(),
         again=again,
         profile=profile,
+        save_model=save_model,
     )

@@ -21,6 +21,7 @@ from fedbench.federation import checkpoint
 from fedbench.federation.executors import AskedExecutor
 from fedbench.files import remove_partial
 from fedbench.jobs import Job
+from fedbench.models.saved import FOLDER
 from fedbench.observers import Observer, Silent
 from fedbench.preference import prepare as preference
 from fedbench.process_state import preserved
@@ -92,6 +93,8 @@ class Runner:
     """Threads of the CPU to compute with; as many as torch has when None."""
     profile: bool = False
     """Whether each run leaves a trace of where its time went beside its record."""
+    save_model: bool = False
+    """Whether each run's last model is left beside its record."""
     profiles: dict[Path, Mapping[str, float]] = field(default_factory=dict, init=False)
     """By record, of the runs made here if they are profiled: seconds by part."""
     reused: int = field(default=0, init=False)
@@ -122,6 +125,10 @@ class Runner:
             return self._run(job)
 
     def _run(self, job: Job) -> Path:
+        if self.save_model and job.scenario.track != "alignment":
+            raise RunRefused(
+                "--save-model", why=f"scenario {job.scenario.title} is not of the alignment track"
+            )
         if not self._is_done(job, self.observer.say):
             profile = RunProfile()
             method = f"method {job.method_entry.name!r} of plugin {job.method_entry.plugin.title}"
@@ -159,6 +166,9 @@ class Runner:
         record = job.completed
         if record is None or self.again:
             return False
+        if self.save_model and not (job.folder / FOLDER).is_dir():
+            say(f"{job.record} has no model beside it; running it again")
+            return False
         if record.identity is None:
             say(f"{job.record} doesn't say what code and data it is of; --again runs it anew")
             return True
@@ -185,6 +195,7 @@ class Runner:
             plugins=self.catalog.plugins,
             observer=self.observer,
             profile=profile,
+            save_model=self.save_model,
         )
         path = attempt.run(method, self.executor)
         if self.profile:

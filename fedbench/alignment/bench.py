@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from fedbench.alignment.start import check_start, make_adapters, make_trainable, own_projector, read_start
 from fedbench.alignment.task import AlignmentTask
-from fedbench.alignment.trainable import Trainable
 from fedbench.api.aggregator import Shards
 from fedbench.api.scenario import Scenario, Training
 from fedbench.data.items import AlignmentData
@@ -20,12 +21,7 @@ from fedbench.data.tokens import TokenTable
 from fedbench.errors import UsageError
 from fedbench.evaluation.evaluator import Evaluator
 from fedbench.federation.executors import AskedExecutor
-from fedbench.models.backbone import Backbone
-from fedbench.models.connectors import make_connector
-from fedbench.models.functional import Functional
 from fedbench.models.language import LanguageModel
-from fedbench.models.lora import LoraAdapters
-from fedbench.models.projector import Projector
 from fedbench.results.records import DataInfo
 from fedbench.rng import torch_stream
 from fedbench.runs.aggregation import AggregationRun
@@ -76,6 +72,12 @@ class AlignmentBench:
         """Begin a run of an aggregator."""
         return AggregationRun(self, method, seed, executor)
 
+    def save(self, models: Tensor, folder: Path) -> None:
+        """Write models [M, P]: one into ``folder``, or each client's own into a folder there."""
+        for client, model in enumerate(models):
+            where = folder / f"client-{client}" if len(models) > 1 else folder
+            self.task.trainable.saved(model, self.content.backbone).write(where)
+
     @property
     def content(self) -> ContentHashes:
         """The engine's own hashes of data, partition and backbone."""
@@ -104,7 +106,7 @@ def prepare(inputs: Inputs, device: torch.device, say: Callable[[str], None]) ->
     missing = lost(inputs)
     if missing:
         pairs = missing.taken(pairs)
-    trainable = make_trainable(scenario.training, backbone, loaded.features)
+    trainable = make_trainable(scenario, backbone, loaded.content.backbone, loaded.features)
     task = AlignmentTask(llm, trainable, loaded.features, TokenTable.build(pairs, llm))
     evaluator = Evaluator(
         llm=llm,
@@ -132,39 +134,6 @@ def lost(inputs: Inputs) -> Missing | None:
     return missing_parts(modality, inputs.partition.shards(data), len(data.pairs)) if modality else None
 
 
-def make_trainable(training: Training, backbone: Backbone, features: Tensor) -> Trainable:
-    """Make what ``training`` says is trained between image ``features`` [images, T, F] and ``backbone``'s
-    LLM.
-
-    A projector that is not trained is the backbone's own; :class:`UsageError` if it has none.
-    """
-    _, tokens, width = features.shape
-    adapters = make_adapters(training, backbone)
-    if training.trains_projector:
-        connector = make_connector(training.connector, backbone, tokens, width, training.hidden)
-        return Trainable(connector, adapters=adapters)
-    frozen = _own_projector(backbone).to(features)
-    if backbone.connector is not None:
-        return Trainable(Functional(backbone.connector), frozen=frozen, adapters=adapters)
-    return Trainable(Projector.holding(frozen, width, backbone.width), frozen=frozen, adapters=adapters)
-
-
-def make_adapters(training: Training, backbone: Backbone) -> LoraAdapters | None:
-    """Make the adapters that ``training`` asks for; :class:`UsageError` if ``backbone``'s LLM can't take
-    them."""
-    return LoraAdapters.of(backbone.llm, training.lora) if training.lora else None
-
-
-def _own_projector(backbone: Backbone) -> Tensor:
-    if backbone.projector is None:
-        raise UsageError(
-            "training.trainable is 'lora'",
-            why=f"backbone {backbone.name!r} has no projector, so its LLM would see nothing",
-            fix="use a backbone that can see, or trainable = 'projector+lora'",
-        )
-    return backbone.projector
-
-
 def check(inputs: Inputs) -> None:
     """Refuse a scenario whose data has no answers, whose backbone can't be trained as it says, or that leaves
     a client nothing to train on."""
@@ -172,9 +141,11 @@ def check(inputs: Inputs) -> None:
     if not isinstance(inputs.data, AlignmentData):
         raise UsageError(f"scenario {name!r}: data {inputs.data.name!r} has no answers to learn")
     training = inputs.resolved.scenario.training
-    make_adapters(training, inputs.backbone)
-    if not training.trains_projector:
-        _own_projector(inputs.backbone)
+    adapters, start = make_adapters(training, inputs.backbone), read_start(inputs.resolved.scenario)
+    if start:
+        check_start(start, training, inputs.backbone, inputs.content.backbone, adapters)
+    elif not training.trains_projector:
+        own_projector(inputs.backbone)
     if (missing := lost(inputs)) and not training.trains_lora:
         for client, shard in enumerate(inputs.partition.shards(inputs.data)):
             if missing.images[shard].all():

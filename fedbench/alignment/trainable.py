@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from fedbench.models.connectors import Connector
 from fedbench.models.lora import LoraAdapters
+from fedbench.models.saved import SavedModel, merged
 from fedbench.params import ParamSpace
 
 
@@ -29,6 +30,8 @@ class Trainable:
     """Parameters of a projector that is not trained; None: it is."""
     adapters: LoraAdapters | None = None
     """The adapters; None: the LLM stays as it is."""
+    start: Mapping[str, Tensor] = field(default_factory=dict)
+    """Tensors of a trained model that training begins with, by name."""
     offset: Tensor | None = None
     """[O]: how far the adapted weights are moved, linear by linear; None: not at all."""
 
@@ -44,9 +47,31 @@ class Trainable:
         return self.adapters.bases if self.adapters else ParamSpace({})
 
     def init(self, generator: torch.Generator) -> Tensor:
-        """Draw initial parameters [P]."""
+        """Draw initial parameters [P]; those that ``start`` has are its own."""
         parts = [] if self.frozen is not None else [self.connector.init(generator)]
-        return torch.cat([*parts, *([self.adapters.init(generator)] if self.adapters else [])])
+        drawn = torch.cat([*parts, *([self.adapters.init(generator)] if self.adapters else [])])
+        return self.space.flatten({**self.space.views(drawn), **self.start}) if self.start else drawn
+
+    def saved(self, model: Tensor, backbone: str) -> SavedModel:
+        """One model [P] or [P + O] of ``backbone`` (its hash) as a folder has it.
+
+        Where the base was moved, the adapters have whatever rank it takes to do the same on the base as it
+        was.
+        """
+        trained, offset = model[: self.space.size], model[self.space.size :]
+        views = self.space.views(trained)
+        projector = views if self.frozen is None else self.connector.space.views(self.frozen)
+        if self.adapters is None:
+            return SavedModel(projector=dict(projector), backbone=backbone)
+        adapters, alpha = {name: views[name] for name in self.adapters.space.shapes}, self.adapters.alpha
+        if len(offset):
+            adapters, alpha = merged(adapters, self.adapters.scale, self.bases.views(offset))
+        return SavedModel(
+            projector={name: projector[name] for name in self.connector.space.shapes},
+            adapters=adapters,
+            alpha=alpha,
+            backbone=backbone,
+        )
 
     def moved(self, offset: Mapping[str, Tensor]) -> Trainable:
         """The same on a base moved by ``offset``, [O, I] by path, times the adapters' scale."""

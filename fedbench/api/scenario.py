@@ -273,6 +273,16 @@ class Evaluation(Section):
         return self
 
 
+class Start(Section):
+    """The section ``[start]``: a trained model that clients begin with (``fedbench run --from``)."""
+
+    sha256: Sha256 = Field(description="hash of the model's files")
+    files: dict[Literal["path"], str] = Field(
+        description="the model's folder, from the scenario's file on, or an absolute path; no part of the"
+        " fingerprint"
+    )
+
+
 class Budget(Section):
     """The section ``[budget]``: limits over the whole run.
 
@@ -375,12 +385,12 @@ class Modality(Section):
 
 PartName = Literal["backbone", "data", "partition"]
 
-FILES = re.compile(rf"(?:{'|'.join(get_args(PartName))})\.files\.\w+")
+FILES = re.compile(rf"(?:{'|'.join(get_args(PartName))}|start)\.files\.\w+")
 """The dotted paths of values that say where a part's files lie."""
 
 NOT_COMPARED: Any = {
     "summary": True,
-    **{name: {"files"} for name in get_args(PartName)},
+    **{name: {"files"} for name in (*get_args(PartName), "start")},
     "rewards": {"models": {"__all__": {"backbone": {"files"}}}},
 }
 """What of a scenario is no part of its fingerprint: what can change no number."""
@@ -404,6 +414,9 @@ class Scenario(Section):
     federation: Federation = Field(description="clients and rounds")
     training: Training = Field(description="local training")
     evaluation: Evaluation = Field(description="what is measured")
+    start: Start | None = Field(
+        None, description="a trained model that training begins with; none when absent"
+    )
     budget: Budget = Field(Budget(), description="limits over the run")
     faults: Faults | None = Field(None, description="failures and attacks; none when absent")
     modality: Modality | None = Field(
@@ -456,6 +469,10 @@ class Scenario(Section):
     @model_validator(mode="after")
     def _trains_what_its_track_has(self) -> Scenario:
         training, clients = self.training, self.federation.clients
+        if self.track == "preference" and self.start is not None:
+            raise ValueError(
+                "the preference track has no use for a [start] section: its policy is the backbone"
+            )
         if self.track == "preference" and (training.trains_lora or training.connector != "mlp2"):
             raise ValueError("training.trainable and training.connector are the alignment track's")
         if training.lora and isinstance(ranks := training.lora.rank, tuple) and len(ranks) != clients:

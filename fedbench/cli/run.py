@@ -115,6 +115,18 @@ output_option = click.option("--output", type=click.Path(path_type=Path), defaul
     is_flag=True,
     help="Print where each run's time went, and leave a trace beside its record: trace.json, for Perfetto.",
 )
+@click.option(
+    "--from",
+    "start",
+    type=click.Path(exists=True, path_type=Path),
+    help="Begin with a trained model: a run's folder or record (made with --save-model), or an adapter"
+    " folder of peft. Changes the scenario's start.",
+)
+@click.option(
+    "--save-model",
+    is_flag=True,
+    help="Leave each run's last model beside its record, in model/: projector, adapters as peft has them.",
+)
 @click.option("--dry-run", is_flag=True, help="Check everything and say what would run.")
 @format_option
 @click.pass_obj
@@ -131,6 +143,8 @@ def command(
     output: Path,
     again: bool,
     profile: bool,
+    start: Path | None,
+    save_model: bool,
     dry_run: bool,
     format: Format,
 ) -> None:
@@ -144,7 +158,7 @@ def command(
         "scenarios": scenarios,
         "seeds": seeds,
         "options": parse_assignments(options, "-o"),
-        "changes": parse_assignments(changes, "--set"),
+        "changes": parse_assignments(changes, "--set") | (_begun(start) if start else {}),
         "output": output,
         "device": device,
         "catalog": app.catalog,
@@ -153,7 +167,14 @@ def command(
         print_rows([_planned(job) for job in plan_matrix(**matrix)], format)
         return
     with output_on_stderr():
-        result = run_matrix(**matrix, executor=executor, threads=threads, again=again, profile=profile)
+        result = run_matrix(
+            **matrix,
+            executor=executor,
+            threads=threads,
+            again=again,
+            profile=profile,
+            save_model=save_model,
+        )
     if result.records or not result.failures:
         shown = _brief if format == "json" else _shown
         rows = [shown(*pair) for pair in zip(result.records, result.paths, strict=True)]
@@ -165,6 +186,15 @@ def command(
             click.echo()
             print_rows([_profiled(*pair) for pair in result.profiles.items()], format)
     exit_with(result.failures)
+
+
+def _begun(start: Path) -> dict[str, str]:
+    """The change of a scenario that begins with the model at ``start``."""
+    from fedbench.models.saved import SavedModel, folder_of, folder_sha256
+
+    folder = folder_of(start)
+    SavedModel.read(folder)
+    return {"start.sha256": folder_sha256(folder), "start.files.path": str(folder)}
 
 
 def exit_with(failures: Sequence[FedbenchError]) -> None:

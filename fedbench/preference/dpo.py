@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -14,6 +15,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from fedbench.api.aggregator import Shards
 from fedbench.api.scenario import Scenario, Training
+from fedbench.errors import UsageError
 from fedbench.evaluation.evaluator import Evaluator
 from fedbench.federation.task import Task
 from fedbench.models.policy import Policy, Questions
@@ -116,6 +118,10 @@ class DPOProblem:
     def baseline_params(self) -> Tensor:
         """The policy's parameters [P] at the start."""
         return self.task.reference.flat
+
+    def save(self, models: Tensor, folder: Path) -> None:
+        """Refuse: policies are not saved yet."""
+        raise UsageError("a policy can't be saved", why="only the alignment track's models are")
 
     def init(self, seed: int) -> Tensor:
         """The policy's parameters [P] at the start, whatever the seed."""

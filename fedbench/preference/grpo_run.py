@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from torch import Tensor
 from fedbench.api.aggregator import State
 from fedbench.api.metrics import BYTES_PER_NUMBER, Costs, Measure
 from fedbench.api.reward_fuser import PolicyStepFeedback, ResponseBatch, RewardFuser
+from fedbench.errors import UsageError
 from fedbench.federation.executors import AskedExecutor, Executor
 from fedbench.federation.ledger import exceeded
 from fedbench.federation.run_state import RunState
@@ -146,6 +148,10 @@ class GRPORun:
         measured = self.evaluation.final(self._models)
         more, _ = defined({**self._reward_measures, **self._routing_measures()})
         return replace(measured, final={**measured.final, **more})
+
+    def save(self, state: RunState, folder: Path) -> None:
+        """Refuse: policies are not saved yet."""
+        raise UsageError("a policy can't be saved", why="only the alignment track's models are")
 
     def _choose_sources(self, executor: Executor) -> SimulatedRewardFederation:
         """Fit the reward models and let the fuser choose its sources among them."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Protocol
 
 from torch import Tensor
@@ -66,6 +67,10 @@ class AggregationProblem(Protocol):
 
     def init(self, seed: int) -> Tensor:
         """The first global parameters [P]."""
+        ...
+
+    def save(self, models: Tensor, folder: Path) -> None:
+        """Write the models [M, P] that a run ended with."""
         ...
 
 
@@ -156,6 +161,10 @@ class AggregationRun:
     def final(self, state: RunState) -> FinalMeasures:
         """Measure the models of the run that ended in ``state``."""
         return self._evaluation.final(self.setup.models(state))
+
+    def save(self, state: RunState, folder: Path) -> None:
+        """Write the models of the run that ended in ``state``."""
+        self.problem.save(self.setup.models(state), folder)
 
     def _measured(self, entry: RoundEntry, state: RunState) -> MeasuredRound:
         measured = self._evaluation.measured(entry, self.setup.models(state))

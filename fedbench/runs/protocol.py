@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from fedbench.federation.executors import AskedExecutor, Executor
@@ -59,6 +60,10 @@ class Run(Protocol):
 
     def final(self, state: RunState) -> FinalMeasures:
         """Measure the models of the run that ended in ``state``."""
+        ...
+
+    def save(self, state: RunState, folder: Path) -> None:
+        """Write the models of the run that ended in ``state``; :class:`UsageError` where that can't be."""
         ...
 
 
