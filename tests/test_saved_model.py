@@ -135,3 +135,16 @@ def test_bad_settings_end_with_one_line(fedbench, tiny, changes, complaint):
     sets = [word for each in changes for word in ("--set", each)]
     code, out, err = fedbench("run", "-m", "fedavg", "-s", "tiny", *sets)
     assert (code, out, err.count("\n")) == (2, "", 1) and complaint in err, err
+
+
+def test_a_projector_beside_adapters_begins_as_the_backbones(fedbench, tiny):
+    """A run of the untouched start answers as the backbone does: adapters add nothing at first."""
+    measures = []
+    for trainable in ("lora", "projector+lora"):
+        sets = [f"training.trainable={trainable}", "training.lora.rank=4", "backbone.name=nano-sighted"]
+        sets.append("backbone.sha256=none")
+        words = [word for each in sets for word in ("--set", each)]
+        code, out, err = fedbench("run", "-m", "start", "-s", "tiny", *words, "--format", "json")
+        assert code == 0, err
+        measures.append(json.loads(out)[0]["value"])
+    assert measures[0] == measures[1]

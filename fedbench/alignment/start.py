@@ -25,21 +25,30 @@ def make_trainable(scenario: Scenario, backbone: Backbone, sha256: str, features
     ``backbone``, whose hash is ``sha256``.
 
     A projector that is not trained is the start's or else the backbone's own; :class:`UsageError` if neither
-    has one, or for a start that does not fit.
+    has one, or for a start that does not fit. One that is trained beside adapters begins as the backbone's,
+    if that has one: pre-training a projector, alone, begins anew.
     """
     training, start = scenario.training, read_start(scenario)
     _, tokens, width = features.shape
     adapters = make_adapters(training, backbone)
     if start:
         check_start(start, training, backbone, sha256, adapters)
-    if not training.trains_projector and not (start and start.projector):
-        frozen = own_projector(backbone).to(features)
+    goes_on = training.connector in ("mlp2", "backbone") and backbone.projector is not None
+    if (
+        training.trains_lora
+        and not (start and start.projector)
+        and (goes_on or not training.trains_projector)
+    ):
+        own = own_projector(backbone).to(features)
         connector: Connector = (
-            Projector.holding(frozen, width, backbone.width)
+            Projector.holding(own, width, backbone.width)
             if backbone.connector is None
             else Functional(backbone.connector)
         )
-        trainable = Trainable(connector, frozen=frozen, adapters=adapters)
+        if training.trains_projector:
+            trainable = Trainable(connector, adapters=adapters, start=connector.space.views(own))
+        else:
+            trainable = Trainable(connector, frozen=own, adapters=adapters)
     else:
         connector = make_connector(training.connector, backbone, tokens, width, training.hidden)
         trainable = Trainable(connector, adapters=adapters)
@@ -51,7 +60,8 @@ def make_trainable(scenario: Scenario, backbone: Backbone, sha256: str, features
     if not training.trains_projector and start.projector:
         frozen = connector.space.flatten({name: placed[name] for name in connector.space.shapes})
         trainable = replace(trainable, frozen=frozen)
-    return replace(trainable, start={name: placed[name] for name in trainable.space.shapes if name in placed})
+    begun = {name: placed[name] for name in trainable.space.shapes if name in placed}
+    return replace(trainable, start={**trainable.start, **begun})
 
 
 def make_adapters(training: Training, backbone: Backbone) -> LoraAdapters | None:
