@@ -57,7 +57,7 @@ def cohort(
         start=start.expand(clients, -1),
         num_examples=torch.tensor(counts or [10 + 3 * k for k in range(clients)]),
         steps=torch.full((clients,), 5),
-        sent={"modality_gap": torch.tensor(gaps or [0.2 * k for k in range(clients)])},
+        sent={"modality_gap": torch.tensor(gaps or [0.1 + 0.2 * k for k in range(clients)])},
         space=space,
         stream=lambda *names: torch.Generator().manual_seed(sum(map(len, names))),
     )
@@ -347,7 +347,7 @@ def test_updates_as_target_add_to_the_start() -> None:
 def test_weights_follow_the_formula() -> None:
     updates = torch.zeros(2, SPACE.size)
     updates[0, 0], updates[1, 1] = 1.0, 3.0
-    group = cohort(torch.zeros(SPACE.size), updates, gaps=[0.0, 0.5])
+    group = cohort(torch.zeros(SPACE.size), updates, gaps=[1.0, 1.5])
 
     def ratio(**options: Any) -> float:
         w = reliability(group, FedCMPOptions(**options))
@@ -359,6 +359,18 @@ def test_weights_follow_the_formula() -> None:
     assert ratio(magnitude=False) == pytest.approx(np.exp(-0.5))
     assert ratio(quality=False) == pytest.approx(9)
     assert ratio(quality=False, magnitude=False) == ratio(rwf=False) == pytest.approx(1.3)
+
+
+def test_a_client_without_an_image_counts_as_one_of_the_mean_gap() -> None:
+    """It reports 0, having nothing to measure."""
+    updates = torch.eye(3, SPACE.size)
+    blind, mean = (
+        reliability(cohort(torch.zeros(SPACE.size), updates, gaps=[gap, 1.0, 3.0]), FedCMPOptions())
+        for gap in (0.0, 2.0)
+    )
+    assert torch.equal(blind, mean)
+    all_blind = cohort(torch.zeros(SPACE.size), updates, gaps=[0.0, 0.0, 0.0])
+    assert_close(reliability(all_blind, FedCMPOptions()), torch.full((3,), 1 / 3, dtype=torch.float64), 1e-9)
 
 
 def test_huge_gaps_do_not_underflow() -> None:
@@ -451,7 +463,7 @@ def test_every_option_runs_logs_and_resumes(options: Mapping[str, Any]) -> None:
 def test_the_order_of_clients_does_not_matter(options: Mapping[str, Any]) -> None:
     method = FedCMP(FedCMPOptions(**options))
     state, _ = play(method.options, (5,))
-    updates, gaps, counts = noise(9, 4, SPACE.size), [0.1, 0.9, 0.4, 0.0], [3, 9, 4, 1]
+    updates, gaps, counts = noise(9, 4, SPACE.size), [0.2, 1.0, 0.5, 0.1], [3, 9, 4, 1]
     order = [2, 0, 3, 1]
     results = [
         method.aggregate(

@@ -36,8 +36,15 @@ def reliability(cohort: Cohort, options: FedCMPOptions) -> Tensor:
     if options.magnitude:
         scores = scores + options.magnitude_power * sizes.log()
     if options.quality and options.alpha > 0:
-        scores = scores - options.alpha * cohort.sent[REPORT].double()
+        scores = scores - options.alpha * known(cohort.sent[REPORT].double())
     return scores.softmax(dim=0)
+
+
+def known(gaps: Tensor) -> Tensor:
+    """The gaps d_k [C] with the others' mean in the place of 0: what a client without any image reports is no
+    gap at all, and must not pass for a perfect one. The paper has no such clients; this is our reading."""
+    measured = gaps > 0
+    return gaps.where(measured, gaps[measured].mean()) if measured.any() else gaps
 
 
 def update_sizes(cohort: Cohort) -> Tensor:
