@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
-.PHONY: run test test-all check bench bench-peers bench-scaling setup clean
+.PHONY: run test test-all check bench bench-peers bench-scaling bench-lora setup clean
 
 run: setup
 	$(BIN)/fedbench run --method fed-cmp
@@ -32,6 +32,11 @@ bench-peers: setup
 
 bench-scaling: setup
 	$(BIN)/python benchmarks/scaling.py
+	$(BIN)/python benchmarks/report.py
+
+# LoRA tuning beside a loop of peft models.
+bench-lora: setup
+	$(BIN)/python benchmarks/lora_round.py
 	$(BIN)/python benchmarks/report.py
 
 setup: $(VENV)/.installed

@@ -37,7 +37,7 @@ def test_local_training(benchmark, bench, chunk):
         LocalWork(item.client, item.examples[: STEPS * training.batch_size], 0, STEPS)
         for item in plan(setup, range(5), 1)
     ]
-    start = bench.task.projector.init(torch_stream(0, "init")).to(bench.task.device).repeat(5, 1)
+    start = bench.init(0).to(bench.task.device).repeat(5, 1)
 
     def train():
         executor = Executor("bench", chunk)

@@ -34,8 +34,7 @@ class FederationSetup:
     round may exceed. ``faults`` strike what travels, so a method in which nothing does meets none.
     ``label_flip_offset``: how far behind an example its wrongly labelled copy lies. ``client_sizes[k]``: how
     many examples client k of the scenario holds; None if the method's population is the scenario's.
-    ``label_flip_offset``: how far behind an example its wrongly labelled copy lies. ``ranks``: of every
-    client's adapters, where they differ.
+    ``ranks``: of every client's adapters, where they differ.
     """
 
     task: Task
