@@ -31,8 +31,8 @@ import torch
 from result_file import RESULTS, row, write
 from torch.nn import functional as F
 
-from fedbench.alignment.bench import make_trainable
 from fedbench.alignment.task import AlignmentTask
+from fedbench.alignment.trainable import Trainable
 from fedbench.api.options import Options
 from fedbench.api.scenario import Training
 from fedbench.data.tokens import TokenTable
@@ -40,6 +40,8 @@ from fedbench.federation.executors import Executor, no_rule
 from fedbench.federation.local import LocalWork
 from fedbench.jobs import plan_jobs
 from fedbench.models.language import LanguageModel
+from fedbench.models.lora import LoraAdapters
+from fedbench.models.projector import Projector
 from fedbench.rng import numpy_stream, torch_stream
 from fedbench.runner import Runner, choose_device
 from fedbench.testing.contracts import installed
@@ -79,7 +81,10 @@ def workload(path, dtype):
     if dtype == torch.float64:
         exact(backbone.llm)
     features = held["features"].to(dtype)
-    trainable = make_trainable(TRAINING, backbone, features)
+    frozen = backbone.projector.to(dtype)
+    connector = Projector.holding(frozen, features.shape[-1], backbone.width)
+    adapters = LoraAdapters.of(backbone.llm, TRAINING.lora)
+    trainable = Trainable(connector, frozen=frozen, adapters=adapters)
     task = AlignmentTask(LanguageModel(backbone), trainable, features, TokenTable(**held["table"]))
     start = trainable.init(torch_stream(0, "init"))
     return task, start.to(dtype).repeat(len(held["examples"]), 1), held["examples"].numpy()
