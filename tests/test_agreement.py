@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from records_of_ours import PLACE, PRIMARY, edited, put, scale_cost, values
+from records_of_ours import PLACE, PRIMARY, RECORDS, edited, put, scale_cost, values
 
 from fedbench.verification.ladder import Level, verify
 
@@ -65,3 +65,12 @@ def test_what_is_the_same_for_all_is_told_by_the_others(catalog, tmp_path, metho
     paths.append(put(tmp_path, edited(everywhere_else, places[0]), places[0]))
     *others, forged = verify(paths, catalog)
     assert {v.level for v in others} == {Level.consistent} and forged.problem.startswith(said)
+
+
+def test_a_method_that_trains_other_numbers_begins_elsewhere(catalog):
+    """fed-sb's frozen factors are its own, so its start is no other's; whoever shares the factors shares it."""
+    folder = RECORDS / "tune-tasks@1"
+    paths = [
+        folder / method / "seed-0" / "record.json" for method in ("fedavg", "flora", "hetlora", "fed-sb")
+    ]
+    assert [verdict.level.name for verdict in verify(paths, catalog)] == ["consistent"] * 4

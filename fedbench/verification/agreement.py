@@ -39,7 +39,9 @@ def shared_facts(record: Record, scenario: Scenario) -> Iterator[Fact]:
     first = record.rounds[0]
     whole = first.metrics.get(record.primary)
     models = whole.n if whole else 0  # personalised methods measure every client's model
-    yield ("the untouched start", scenario_id, seed, models), first.digest
+    contract = record.contract
+    trained = contract.trained if contract else 0  # another parametrisation begins elsewhere
+    yield ("the untouched start", scenario_id, seed, models, trained), first.digest
     items = {name: [m.n, m.unit, m.better] for name, m in first.metrics.items()}
     yield ("the items measured", scenario_id, models), canonical_json(items)
     final = {name: [m.unit, m.better] for name, m in sorted(record.final.items())}
@@ -54,10 +56,11 @@ def shared_facts(record: Record, scenario: Scenario) -> Iterator[Fact]:
     if scenario.faults is None:  # with faults it may be that no client answered
         costs = first.costs.uplink_bytes, first.costs.downlink_bytes, first.costs.client_examples
         yield ("whether round 0 costs anything", *entrant), canonical_json([cost > 0 for cost in costs])
-    if record.scenario.track == "alignment":  # every client that takes part sends the same
+    uneven = contract and (contract.base or contract.turns)  # what a client is sent depends on its turns
+    if record.scenario.track == "alignment" and not uneven:  # every client that takes part sends the same
         yield ("bytes per update", *entrant), _up_over_down(record)
-    if record.contract:
-        yield ("what travels", *entrant), canonical_json(record.contract.model_dump(mode="json"))
+    if contract:
+        yield ("what travels", *entrant), canonical_json(contract.model_dump(mode="json"))
 
 
 def _up_over_down(record: Record) -> str:
