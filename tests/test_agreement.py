@@ -68,7 +68,7 @@ def test_what_is_the_same_for_all_is_told_by_the_others(catalog, tmp_path, metho
 
 
 def test_a_method_that_trains_other_numbers_begins_elsewhere(catalog):
-    """fed-sb's frozen factors are its own, so its start is no other's; whoever shares the factors shares it."""
+    """fed-sb's frozen factors are its own, so its start is no other's."""
     folder = RECORDS / "tune-tasks@1"
     paths = [
         folder / method / "seed-0" / "record.json" for method in ("fedavg", "flora", "hetlora", "fed-sb")
