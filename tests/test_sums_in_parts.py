@@ -14,13 +14,15 @@ from fedbench.federation import gathering
 from fedbench.federation.cohort_sums import CohortSums, RunningSums
 from fedbench.rng import torch_stream
 from fedbench.testing.contracts import example_cohort, installed, make
-from fedbench.testing.toy import toy_rounds
+from fedbench.testing.toy import ToyTask, toy_rounds
+from fedbench.testing.toy_adapters import ToyAdapters
 
-SUMS = sorted(
-    entry.name
-    for entry in installed().methods.entries
+SUMS = {
+    entry.name: ToyAdapters() if entry.plugin.name == "lora" else ToyTask()
+    for entry in sorted(installed().methods.entries, key=lambda entry: entry.name)
     if entry.spec.track == "alignment" and make(entry.name).needs == "sum"
-)
+}
+"""What each method that needs sums is tested on."""
 FAULTS = Faults(
     dropout=0.2,
     straggling=0.3,
@@ -48,7 +50,7 @@ def in_parts(monkeypatch):
 @pytest.mark.parametrize("faults", [Faults(), FAULTS], ids=["no faults", "faults"])
 @pytest.mark.parametrize("method", SUMS)
 def test_a_method_that_needs_sums_does_the_same_with_a_cohort_in_parts(in_parts, method, faults):
-    more = {"clients": 20, "rounds": 3, "faults": faults}
+    more = {"clients": 20, "rounds": 3, "faults": faults, "task": SUMS[method]}
     whole, parts = toy_rounds(make(method), **more), in_parts(make(method), **more)
     for one, other in zip(whole, parts, strict=True):
         assert (one.cohort, one.left_out, one.came_late) == (other.cohort, other.left_out, other.came_late)

@@ -21,7 +21,6 @@ EMPTY: Mapping[str, Any] = {
     "loss": None,
     "diagnostics": {},
     "undefined": [],
-    "moved": 0,
 }
 """Fields that a line of the log leaves out when they have these values."""
 

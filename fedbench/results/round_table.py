@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -22,7 +23,11 @@ class RoundLine(RecordSection):
     digest: str = Field(description="sha256 of the evaluated parameters, fp32 little-endian")
     diagnostics: dict[str, Any] = Field({}, description="what the method says of its aggregation")
     undefined: list[str] = Field([], description="measures that came out as NaN or infinite")
-    moved: int = Field(0, description="numbers that the method's move of the frozen base takes to send")
+    moved: int = Field(
+        0,
+        exclude_if=operator.not_,
+        description="numbers that the method's move of the frozen base takes to send; absent: none",
+    )
 
 
 class TablePart(BaseModel):
