@@ -116,7 +116,7 @@ def check_start(
             why=f"the scenario's have {adapters.rank} and {adapters.alpha:g}",
             fix="give training.lora the same",
         )
-    if not training.trains_projector and not start.projector and backbone.projector is None:
+    if not training.trains_projector and not start.projector:
         own_projector(backbone)
 
 

@@ -111,11 +111,15 @@ class Trainable:
             return
         end = self.space.size
         own = params[:, end - self.adapters.space.size : end]
-        offset = self.offset if params.shape[1] == end else params[0, end:]
-        bases = None if offset is None else self._weights(offset)
+        bases = self._moved_weights if params.shape[1] == end else self._weights(params[0, end:])
         counts = None if real is None else real.view(len(params), -1).sum(1).tolist()
         with self.adapters.attached(own, counts, bases):
             yield
+
+    @cached_property
+    def _moved_weights(self) -> dict[str, Tensor] | None:
+        """The adapted weights moved by this trainable's own offset: the same in every step of a round."""
+        return None if self.offset is None else self._weights(self.offset)
 
     def _weights(self, offset: Tensor) -> dict[str, Tensor]:
         """The adapted weights moved by ``offset`` [O], by path."""

@@ -54,7 +54,8 @@ def rank_masks(space: ParamSpace, ranks: Sequence[int]) -> Tensor:
     """:func:`rank_mask` of each client's rank, [C, P]."""
     import torch
 
-    return torch.stack([rank_mask(space, rank) for rank in ranks])
+    masks = {rank: rank_mask(space, rank) for rank in set(ranks)}
+    return torch.stack([masks[rank] for rank in ranks])
 
 
 def rank_mask(space: ParamSpace, rank: int) -> Tensor:
