@@ -1,13 +1,15 @@
 """Likelihoods, metrics and errors: packing changes nothing, figures agree with hand counts."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from fedbench.data import Item
+from fedbench.data import Item, Partition, Suite
 from fedbench.evaluation.estimates import average, mean, ratio
+from fedbench.evaluation.evaluator import Evaluator
 from fedbench.evaluation.metrics import CaptionLikelihood, ChoiceAccuracy, ExactMatch, YesNo
 from fedbench.evaluation.packing import pack
 from fedbench.evaluation.scoring import generate, likelihoods
@@ -49,6 +51,19 @@ def test_packed_choices_score_as_if_each_were_alone(llm, blind):
         own = None if visual is None else visual[i : i + 1]
         wanted = [separately(llm, item, choice, own) for choice in item.choices]
         assert found.logp[i] == pytest.approx(wanted, abs=1e-4)
+
+
+def test_the_prior_of_a_text_is_that_of_each_of_its_items(llm):
+    items = (ITEMS[0], ITEMS[1], replace(ITEMS[0], image=2), ITEMS[2], replace(ITEMS[2], answer="no"))
+    suite = Suite("test", "all", "choice", items)
+    evaluator = Evaluator(
+        llm, lambda params, images: torch.zeros(len(images), 4, llm.backbone.width), {suite.key: suite},
+        metrics=[], units=[0, 1, 2], partition=Partition((), ()),
+    )  # fmt: skip
+    blind = evaluator.rows(torch.zeros(1), suite.key)["blind"]
+    assert [len(scores) for scores in blind] == [3, 2, 3, 2, 2]
+    for scores, item in zip(blind, items, strict=True):
+        assert scores == pytest.approx([separately(llm, item, choice, None) for choice in item.choices], abs=1e-4)
 
 
 def test_an_item_without_choices_is_scored_on_its_answer(llm):

@@ -29,6 +29,9 @@ Rows = dict[str, list[Any]]
 FIELDS = {"value", "se", "n", "unit", "better", "scores"}
 """What a metric may say of a value."""
 
+Text = tuple[str, tuple[str, ...]]
+"""An item without its image: the prompt and the choices, or else the answer."""
+
 Adapted = Callable[[Tensor], AbstractContextManager[None]]
 """``adapted(params [P])``: a context in which the LLM is as these parameters have it."""
 
@@ -62,6 +65,7 @@ class Evaluator:
         self.units, self.partition = units, partition
         self._packs: dict[str, list[PackedBatch]] = {}
         self._priors: dict[str, list[list[float]]] = {}
+        self._blind_packs: dict[str, tuple[list[Text], list[PackedBatch]]] = {}
         self._owners: dict[str, list[int | None]] = {}
         self.metrics = [(entry, make_metric(entry)) for entry in metrics]
 
@@ -147,11 +151,20 @@ class Evaluator:
         return self._packs[key]
 
     def _blind(self, key: str) -> list[list[float]]:
-        if self.adapted:
-            return likelihoods(self.llm, self._packed(key), None).logp
-        if key not in self._priors:
-            self._priors[key] = likelihoods(self.llm, self._packed(key), None).logp
-        return self._priors[key]
+        """The prior without an image: once for each text, whatever the images it is asked about."""
+        if key in self._priors:
+            return self._priors[key]
+        items = self.suites[key].items
+        texts = [(item.prompt, item.choices or (item.answer,)) for item in items]
+        if key not in self._blind_packs:
+            first = dict(zip(reversed(texts), reversed(items), strict=True))
+            self._blind_packs[key] = list(first), pack(list(first.values()), self.llm)
+        distinct, packed = self._blind_packs[key]
+        prior = dict(zip(distinct, likelihoods(self.llm, packed, None).logp, strict=True))
+        blind = [prior[text] for text in texts]
+        if not self.adapted:
+            self._priors[key] = blind
+        return blind
 
 
 def make_metric(entry: Entry[MetricSpec]) -> Any:
