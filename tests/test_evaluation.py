@@ -63,7 +63,8 @@ def test_the_prior_of_a_text_is_that_of_each_of_its_items(llm):
     blind = evaluator.rows(torch.zeros(1), suite.key)["blind"]
     assert [len(scores) for scores in blind] == [3, 2, 3, 2, 2]
     for scores, item in zip(blind, items, strict=True):
-        assert scores == pytest.approx([separately(llm, item, choice, None) for choice in item.choices], abs=1e-4)
+        wanted = [separately(llm, item, choice, None) for choice in item.choices]
+        assert scores == pytest.approx(wanted, abs=1e-4)
 
 
 def test_an_item_without_choices_is_scored_on_its_answer(llm):
