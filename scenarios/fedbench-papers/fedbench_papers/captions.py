@@ -9,11 +9,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from fedbench_huggingface.images import Pictures
 
 from fedbench import AlignmentData, Item, Pair, Suite, UsageError, derive, sha256_json
 from fedbench_papers.options import CC12M
 from fedbench_papers.splits import TRAIN, deal
-from fedbench_papers.tables import Column, Pictures, read
+from fedbench_papers.tables import images as images_of
+from fedbench_papers.tables import read
 
 
 def cc12m(options: CC12M) -> AlignmentData:
@@ -21,8 +23,8 @@ def cc12m(options: CC12M) -> AlignmentData:
 
     ``test/caption`` is a caption's likelihood, ``test/match`` a choice among captions of one cluster.
     """
-    rows, notes = read(options, (options.image_column, options.caption_column, options.cluster_column))
-    column = Column.of(options, rows, options.image_column)
+    table, notes = read(options, (options.image_column, options.caption_column, options.cluster_column))
+    rows, column = table.rows, images_of(options, table, options.image_column)
     clusters = _clusters(options, rows[options.cluster_column])
     captions = _captions(options, rows[options.caption_column])
     hashes = [column.sha256(row) for row in range(len(clusters))]

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from fedbench_huggingface import hub
 from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils import logging
 
 from fedbench import ChatTemplate, UsageError, sha256_file, sha256_json
-from fedbench_papers import hub
 
 PATTERNS = ("*.json", "*.safetensors", "*.txt", "*.jinja", "tokenizer.model")
 ENCODING = ("config.json", "preprocessor_config.json", "processor_config.json")
@@ -37,7 +37,7 @@ class Checkpoint:
         cls, path: str, revision: str | None, *, local_files_only: bool, option: str = "backbone.files.path"
     ) -> Checkpoint:
         """Open a folder, or a repository on the Hub, downloaded if need be."""
-        folder = hub.folder(
+        folder = hub.place(
             path, revision, "model", PATTERNS, local_files_only=local_files_only, option=option
         )
         return cls(folder, option)

@@ -11,10 +11,12 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from fedbench_huggingface.images import Column, from_base64
+
 from fedbench import PreferenceData, UsageError, derive, suggest
 from fedbench_papers.options import MMERealWorld
 from fedbench_papers.preferences import Row, assemble, sound
-from fedbench_papers.tables import Column, from_base64, read
+from fedbench_papers.tables import read
 
 INDEX = "index"
 IMAGE = "bytes"
@@ -26,9 +28,9 @@ SUBTASK = "l2-category"
 
 def mme_realworld(options: MMERealWorld) -> PreferenceData:
     """Make the data; answers are letters, as in the benchmark."""
-    rows, notes = read(options, (INDEX, IMAGE, QUESTION, OPTIONS, ANSWER, SUBTASK))
-    compared = sound(options, _rows(options, rows), notes)
-    column = Column(options.name, rows[IMAGE], from_base64)
+    table, notes = read(options, (INDEX, IMAGE, QUESTION, OPTIONS, ANSWER, SUBTASK))
+    compared = sound(options, _rows(options, table.rows), notes)
+    column = Column(table, table.rows[IMAGE], from_base64)
     return assemble(options, compared, column, "subtask", notes)
 
 

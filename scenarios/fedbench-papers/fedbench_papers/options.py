@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Literal
 
+from fedbench_huggingface.source import PATH, REVISION, Source
 from pydantic import Field, model_validator
 
-from fedbench import Location, Options
-
-PATH = "a folder in Hugging Face format, or the id of a repository on the Hub"
-REVISION = "branch, tag or commit of a repository on the Hub"
-
-
-class Source(Options):
-    """Options of a folder, or a repository on the Hub."""
-
-    name: ClassVar[str]
-    path: Location = Field(description=PATH)
-    revision: str | None = Field(None, description=REVISION)
-    local_files_only: bool = Field(False, description="take a repository from the local cache only")
+from fedbench import Location
 
 
 class CheckpointOptions(Source):

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from fedbench_huggingface.images import Column, Pictures
 
 from fedbench import Item, Preference, PreferenceData, Suite, UsageError, sha256_json
 from fedbench_papers.options import PreferenceOptions
 from fedbench_papers.splits import HELD_OUT, TRAIN, deal
-from fedbench_papers.tables import Column, Pictures
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ from typing import Any
 from fedbench import PreferenceData, UsageError
 from fedbench_papers.options import POVID, RatedOptions, VLFeedback
 from fedbench_papers.preferences import Row, assemble, sound
-from fedbench_papers.tables import Column, read
+from fedbench_papers.tables import images as images_of
+from fedbench_papers.tables import read
 
 Answers = tuple[str, str, str]
 """Question, better and worse answer."""
@@ -39,7 +40,8 @@ def _rated(
     answers: Callable[[Mapping[str, Any]], Answers | None],
     images: str | None,
 ) -> PreferenceData:
-    rows, notes = read(options, ("id", "image", *columns))
+    table, notes = read(options, ("id", "image", *columns))
+    rows = table.rows
     places = [
         (place, domain)
         for place, name in enumerate(rows["id"])
@@ -77,7 +79,7 @@ def _rated(
         notes.append(f"{len(tied)} of {len(places)} rows are left out, such as row {tied[0]}: {why}")
     if other := len(rows) - len(places):
         notes.append(f"{other} of {len(rows)} rows are of no domain that is named")
-    return assemble(options, kept, Column.of(options, rows, "image", images), "domain", notes)
+    return assemble(options, kept, images_of(options, table, "image", images), "domain", notes)
 
 
 def _domain(options: RatedOptions, name: str) -> str:

@@ -1,4 +1,4 @@
-"""A folder of files: the user's own, or a repository's on the Hugging Face Hub."""
+"""Where files lie: a place of the user's own, or a repository on the Hugging Face Hub."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fedbench import Unavailable, UsageError
 Kind = Literal["model", "dataset"]
 
 
-def folder(
+def place(
     path: str,
     revision: str | None,
     kind: Kind,
@@ -24,13 +24,14 @@ def folder(
     local_files_only: bool,
     option: str,
 ) -> Path:
-    """Find the folder of files that match ``patterns``, downloaded from the Hub if need be.
+    """Find the folder of files that match ``patterns``, downloaded from the Hub if need be; or a file that is
+    given itself.
 
-    ``option`` is what a user sets to name another folder. Raises :class:`UsageError` for a name of nothing,
+    ``option`` is what a user sets to name another one. Raises :class:`UsageError` for a name of nothing,
     :class:`Unavailable` if the Hub can't give the files.
     """
     own = Path(path)
-    if own.is_absolute() and own.is_dir():
+    if own.is_absolute() and (own.is_dir() or (own.is_file() and kind == "dataset")):
         return own
     if not _may_be_a_repository(path):
         raise UsageError(

@@ -1,0 +1,1 @@
+"""Image–text data of one's own, from files or the Hugging Face Hub: a scenario names the columns."""
