@@ -54,6 +54,8 @@ from .api.specs import Reduction as Reduction
 from .api.specs import ScenarioSpec as ScenarioSpec
 from .api.traffic import Traffic as Traffic
 from .data.conversion import as_rgb as as_rgb
+from .data.decoding import BrokenImage as BrokenImage
+from .data.decoding import open_image as open_image
 from .data.features import cache_folder as cache_folder
 from .data.images import StoredImages as StoredImages
 from .data.items import AlignmentData as AlignmentData

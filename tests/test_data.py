@@ -2,7 +2,6 @@
 
 import json
 import multiprocessing
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -347,7 +346,7 @@ def test_images_are_opened_a_few_at_a_time(monkeypatch):
     """By pixels, so that photos of a camera take no more memory than icons."""
     monkeypatch.setattr("fedbench.runs.loading.ENCODE_PIXELS", 100)
     images = [Image.new("RGB", (10, 8)) for _ in range(5)]
-    data, owner = SimpleNamespace(images=images), SimpleNamespace(answerable=lambda what: nullcontext())
+    data, owner = SimpleNamespace(images=images), SimpleNamespace(owner="data 'x'")
     assert [len(batch) for batch in batches(data, owner, 0)] == [2, 2, 1]
     assert [len(batch) for batch in batches(data, owner, 2)] == [2, 1]
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from fedbench.data.images import StoredImages
 from fedbench.data.items import FederatedData, PreferenceData
-from fedbench.errors import FedbenchError, UsageError
+from fedbench.data.reading import naming
+from fedbench.errors import UsageError
 from fedbench.fingerprint import canonical_json, sha256_json
 
 if TYPE_CHECKING:
@@ -22,13 +23,8 @@ def image_digests(images: Sequence[Image], owner: str = "the data") -> list[byte
     """
     digests = []
     for number in range(len(images)):
-        try:
+        with naming(number, owner):
             digests.append(_digest(images, number))
-        except FedbenchError:
-            raise
-        except Exception as error:
-            why = f"{type(error).__name__}: {error}"
-            raise FedbenchError(f"{owner} can't read image {number}", why=why) from error
     return digests
 
 

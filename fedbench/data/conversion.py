@@ -34,13 +34,15 @@ def as_rgb(image: Image) -> Image:
     (255, 255, 255)
     """
     from PIL import Image as Images
-    from PIL import ImageOps
 
     image.load()
-    if image.getexif().get(ORIENTATION, 1) != 1:
-        image = ImageOps.exif_transpose(image)
+    image = _upright(image)
     if image.mode in SIXTEEN_BITS:
-        image = Images.fromarray(_scaled(np.asarray(image), 65535))
+        values, clear = np.asarray(image), image.info.get("transparency")
+        shades = _scaled(values, 65535)
+        image = Images.fromarray(
+            shades if clear is None else np.where(values == clear, np.uint8(255), shades)
+        )
     elif image.mode in ("I", "F"):
         values = np.asarray(image)
         image = Images.fromarray(_scaled(values, _full_scale(values, floats=image.mode == "F")))
@@ -49,6 +51,22 @@ def as_rgb(image: Image) -> Image:
         white = Images.new("RGBA", image.size, "white")
         image = Images.alpha_composite(white, image)
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _upright(image: Image) -> Image:
+    """Turn an image as the camera noted that it was held. Of damaged notes nothing else is looked at."""
+    from PIL import ImageOps
+
+    try:
+        orientation = image.getexif().get(ORIENTATION, 1)
+    except Exception:  # not the picture is damaged, only what the camera wrote of it
+        return image
+    if orientation not in range(2, 9):
+        return image
+    bare = image.copy()
+    bare.info = {key: image.info[key] for key in image.info if key == "transparency"}
+    bare.getexif()[ORIENTATION] = orientation
+    return ImageOps.exif_transpose(bare)
 
 
 def _full_scale(values: np.ndarray, floats: bool) -> float:

@@ -27,8 +27,8 @@ from fedbench.fingerprint import sha256_file, sha256_json
 CACHE_VARIABLE = "FEDBENCH_CACHE"
 """The environment variable that names the cache folder."""
 
-CONVERSION = 2
-"""The way in which images are converted before they are encoded; raised when it changes."""
+CONVERSION = 3
+"""The way in which images are decoded and converted before they are encoded; raised when it changes."""
 
 PROBE = 1_000_000
 """Bytes that must find room in the cache before anything is computed for it."""

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from fedbench.data.conversion import as_rgb
+from fedbench.data.decoding import open_image
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -46,7 +45,4 @@ class StoredImages(Sequence["Image"], ABC):
 
     def __getitem__(self, number: int) -> Image:  # type: ignore[override]
         """Open image ``number`` as :func:`fedbench.as_rgb` shows it."""
-        from PIL import Image
-
-        with Image.open(BytesIO(self.stored(number))) as image:
-            return as_rgb(image)
+        return open_image(self.stored(number))

@@ -13,10 +13,10 @@ from torch import Tensor
 from fedbench.api.aggregator import Shards
 from fedbench.api.scenario import Scenario
 from fedbench.api.specs import MetricSpec
-from fedbench.data.conversion import as_rgb
 from fedbench.data.features import FeatureCache, cache_folder
 from fedbench.data.items import FederatedData
 from fedbench.data.partition import Partition
+from fedbench.data.reading import read_image
 from fedbench.models.backbone import Backbone
 from fedbench.registry import Entry
 from fedbench.resolution import ResolvedPart
@@ -136,8 +136,7 @@ def _are_of(
 ) -> bool:
     """Whether two images' stored features are what the encoder gives, rounding aside."""
     numbers = sorted({0, len(data.images) - 1})
-    with owners[1].answerable(f"can't read image {numbers[0]} or {numbers[-1]}"):
-        shown = [as_rgb(data.images[number]) for number in numbers]
+    shown = [read_image(data.images, number, owners[1].owner) for number in numbers]
     with owners[0].answerable("can't encode images"):
         fresh = backbone.encode(shown).numpy()
     scale = float(np.abs(fresh).max())
@@ -152,8 +151,7 @@ def batches(data: FederatedData, owner: ResolvedPart, begin: int) -> Iterator[li
     batch: list[Image] = []
     pixels = 0
     for number in range(begin, len(data.images)):
-        with owner.answerable(f"can't read image {number}"):
-            batch.append(as_rgb(data.images[number]))
+        batch.append(read_image(data.images, number, owner.owner))
         pixels += batch[-1].width * batch[-1].height
         if len(batch) == ENCODE_BATCH or pixels >= ENCODE_PIXELS:
             yield batch

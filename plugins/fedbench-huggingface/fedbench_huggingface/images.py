@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 import os.path
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from typing import Any
 import datasets
 from PIL import Image
 
-from fedbench import StoredImages, UsageError, as_rgb, sha256_bytes
+from fedbench import BrokenImage, StoredImages, UsageError, open_image, sha256_bytes
 from fedbench_huggingface.tables import Table
 
 Read = Callable[[int, Any], bytes]
@@ -75,9 +74,8 @@ class Column:
         """Decode a row's image to RGB, upright, on white and in 8 bits."""
         encoded = self.encoded(row)
         try:
-            with Image.open(io.BytesIO(encoded)) as image:
-                return as_rgb(image)
-        except Exception as error:  # a damaged file makes PIL raise almost anything
+            return open_image(encoded)
+        except BrokenImage as error:
             raise self._unreadable(row, error) from error
 
     def _unreadable(self, row: int, error: Exception) -> UsageError:
