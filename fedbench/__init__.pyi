@@ -44,7 +44,7 @@ from .api.reward_fuser import RouterLoss as RouterLoss
 from .api.scenario import load_scenario as load_scenario
 from .api.specs import BackboneSpec as BackboneSpec
 from .api.specs import DatasetSpec as DatasetSpec
-from .api.specs import Form as Form
+from .api.specs import FormSpec as FormSpec
 from .api.specs import LeaderboardSpec as LeaderboardSpec
 from .api.specs import MethodSpec as MethodSpec
 from .api.specs import MetricSpec as MetricSpec
@@ -57,6 +57,9 @@ from .data.conversion import as_rgb as as_rgb
 from .data.decoding import BrokenImage as BrokenImage
 from .data.decoding import open_image as open_image
 from .data.features import cache_folder as cache_folder
+from .data.form import Form as Form
+from .data.form import Likelihoods as Likelihoods
+from .data.form import ModelAnswers as ModelAnswers
 from .data.images import StoredImages as StoredImages
 from .data.items import AlignmentData as AlignmentData
 from .data.items import FederatedData as FederatedData

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fedbench.api.hookspecs import hookimpl
-from fedbench.api.specs import Form, LeaderboardSpec, MetricSpec, PartitionerSpec, PublisherSpec
+from fedbench.api.specs import FormSpec, LeaderboardSpec, MetricSpec, PartitionerSpec, PublisherSpec
 
 PARTITIONERS = {
     "manifest": ("partitioners", "ManifestOptions", "the units a file shipped with the scenario names"),
@@ -31,7 +31,43 @@ def fedbench_register_partitioners() -> Iterator[PartitionerSpec]:
         yield PartitionerSpec(name, f"{at}:{name}", summary, f"{at}:{options}")
 
 
-METRICS: dict[str, tuple[str, Form, tuple[str, ...], str]] = {
+_CHOICES = {
+    "scores": "log-likelihoods of the choices with the image, in nats",
+    "blind": "the same without the image",
+    "answer": "index of the right choice",
+}
+FORMS: dict[str, tuple[str, str, dict[str, str]]] = {
+    "caption": (
+        "Caption",
+        "the likelihood of a text",
+        {
+            "logp": "the text's log-likelihood in nats",
+            "tokens": "number of its tokens",
+            "hits": "how many of them ranked first",
+        },
+    ),
+    "choice": ("Choice", "a choice by likelihood", _CHOICES),
+    "yesno": ("YesOrNo", "yes or no by likelihood", _CHOICES),
+    "generate": (
+        "Generated",
+        "a generated answer",
+        {
+            "prediction": "the answer, empty if it never ended",
+            "references": "the answers that are right",
+            "parsed": "False where the answer never ended",
+        },
+    ),
+}
+
+
+@hookimpl
+def fedbench_register_forms() -> Iterator[FormSpec]:
+    """Register the ways to ask that come with the package."""
+    for name, (form, summary, columns) in FORMS.items():
+        yield FormSpec(name, f"fedbench.evaluation.forms:{form}", summary, columns)
+
+
+METRICS: dict[str, tuple[str, str, tuple[str, ...], str]] = {
     "caption": ("CaptionLikelihood", "caption", ("nll", "token_accuracy"), "likelihood of held-out text"),
     "choice": ("ChoiceAccuracy", "choice", ("accuracy", "raw_accuracy"), "choice against the blind prior"),
     "yesno": (

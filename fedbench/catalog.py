@@ -10,6 +10,7 @@ from fedbench.api.scenario import PartName, Scenario
 from fedbench.api.specs import (
     BackboneSpec,
     DatasetSpec,
+    FormSpec,
     LeaderboardSpec,
     MethodSpec,
     MetricSpec,
@@ -17,7 +18,7 @@ from fedbench.api.specs import (
     PublisherSpec,
     ScenarioSpec,
 )
-from fedbench.errors import UsageError
+from fedbench.errors import UsageError, suggest
 from fedbench.plugins import Plugin, Plugins
 from fedbench.registry import Entry, Registry
 from fedbench.resolution import ResolvedScenario, resolve_parts, resolve_reward_backbones
@@ -28,6 +29,7 @@ KINDS: Mapping[str, type[Any]] = {
     "backbone": BackboneSpec,
     "dataset": DatasetSpec,
     "partitioner": PartitionerSpec,
+    "form": FormSpec,
     "metric": MetricSpec,
     "leaderboard": LeaderboardSpec,
     "publisher": PublisherSpec,
@@ -49,8 +51,22 @@ class Catalog:
         """Everything of a kind, one of :data:`KINDS`; collected from the plugins when first used."""
         if kind not in self._registries:
             specs = self.plugins.collect(f"fedbench_register_{kind}s", KINDS[kind])
-            self._registries[kind] = Registry(kind, [Entry(spec, plugin) for spec, plugin in specs])
+            entries = [Entry(spec, plugin) for spec, plugin in specs]
+            entries = self._with_forms(entries) if kind == "metric" else entries
+            self._registries[kind] = Registry(kind, entries)
         return self._registries[kind]
+
+    def _with_forms(self, metrics: list[Entry[MetricSpec]]) -> list[Entry[MetricSpec]]:
+        """The metrics without those of plugins that name a form which no plugin has; these are reported."""
+        known = {entry.name for entry in self.forms.entries}
+        broken = set()
+        for entry in metrics:
+            form = entry.spec.form
+            if not isinstance(form, str) or form.rpartition("/")[2] not in known:
+                why = f"there is no form {form!r}, {suggest(str(form), known)}"
+                self.plugins.reject(entry.plugin, ValueError(f"{entry.name!r}: {why}"))
+                broken.add(entry.plugin.key)
+        return [entry for entry in metrics if entry.plugin.key not in broken]
 
     def resolve(self, scenario: Scenario) -> ResolvedScenario:
         """Look up everything that ``scenario`` names and validate its options.
@@ -68,6 +84,7 @@ class Catalog:
                 **resolve_parts(scenario, registries),
                 reward_backbones=resolve_reward_backbones(scenario, self.backbones),
                 metrics=tuple(self.metrics[name] for name in scenario.evaluation.metrics),
+                forms=self.forms,
             )
         except UsageError as error:
             raise UsageError(f"scenario {scenario.title}: {error}") from error
@@ -102,6 +119,11 @@ class Catalog:
     def partitioners(self) -> Registry[PartitionerSpec]:
         """Partitioners."""
         return self.registry("partitioner")
+
+    @property
+    def forms(self) -> Registry[FormSpec]:
+        """Forms of evaluation items."""
+        return self.registry("form")
 
     @property
     def metrics(self) -> Registry[MetricSpec]:

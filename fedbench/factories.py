@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,7 +14,7 @@ from fedbench.api.options import Options
 from fedbench.api.specs import (
     BackboneSpec,
     DatasetSpec,
-    Form,
+    FormSpec,
     LeaderboardSpec,
     MethodSpec,
     MetricSpec,
@@ -35,11 +35,10 @@ def spec_problem(spec: Spec) -> str:
         return ""
     if isinstance(spec, MethodSpec) and spec.track not in (tracks := (*get_args(Track), "any")):
         return f"there is no track {spec.track!r}, {suggest(str(spec.track), tracks)}"
-    if isinstance(spec, MetricSpec):
-        if spec.form not in get_args(Form):
-            return f"there is no form {spec.form!r}, {suggest(str(spec.form), get_args(Form))}"
-        if not isinstance(spec.values, tuple) or not spec.values:
-            return f"its values are {spec.values!r}, not a tuple of names"
+    if isinstance(spec, MetricSpec) and not (isinstance(spec.values, tuple) and spec.values):
+        return f"its values are {spec.values!r}, not a tuple of names"
+    if isinstance(spec, FormSpec) and (problem := _column_problem(spec.columns)):
+        return problem
     for path in paths(spec):
         if problem := module_problem(path):
             return problem
@@ -47,6 +46,15 @@ def spec_problem(spec: Spec) -> str:
     if isinstance(options, str) or (isinstance(options, type) and issubclass(options, Options)):
         return ""
     return f"its options are {_named(options)}, not a subclass of fedbench.Options"
+
+
+def _column_problem(columns: Any) -> str:
+    if not isinstance(columns, Mapping) or not columns:
+        return f"its columns are {columns!r}, not what each is by name"
+    odd = [name for name in columns if not isinstance(name, str) or not name.isidentifier()]
+    if odd:
+        return f"its column {odd[0]!r} can't be an argument of a metric"
+    return "its column 'group' is what every form has" if "group" in columns else ""
 
 
 def paths(spec: Spec) -> Iterator[Any]:

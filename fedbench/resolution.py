@@ -11,7 +11,7 @@ from typing import Any
 
 from fedbench.api.options import Options, locations, validated
 from fedbench.api.scenario import Part, PartName, Scenario
-from fedbench.api.specs import MetricSpec
+from fedbench.api.specs import FormSpec, MetricSpec
 from fedbench.errors import UsageError
 from fedbench.fingerprint import sha256_json
 from fedbench.plugins import Plugin
@@ -65,6 +65,8 @@ class ResolvedScenario:
     """The partitioner; made, a function that deals the data to the clients."""
     metrics: tuple[Entry[MetricSpec], ...]
     """The metrics of its evaluation."""
+    forms: Registry[FormSpec]
+    """The forms that its data's suites may have."""
     reward_backbones: Mapping[str, ResolvedPart]
     """By their parts' JSON: the backbones that reward models are built on, beside the policy's."""
 
@@ -77,9 +79,10 @@ class ResolvedScenario:
 
     @property
     def plugins(self) -> tuple[Plugin, ...]:
-        """The plugins that provide the scenario's parts and metrics."""
+        """The plugins that provide the scenario's parts and metrics, and the forms that these score."""
         parts = (self.backbone, self.data, self.partition, *self.reward_backbones.values())
-        return tuple(entry.plugin for entry in (*(part.entry for part in parts), *self.metrics))
+        forms = (self.forms[metric.spec.form] for metric in self.metrics)
+        return tuple(entry.plugin for entry in (*(part.entry for part in parts), *self.metrics, *forms))
 
     def reward_backbone(self, part: Part) -> ResolvedPart:
         """Look up the backbone ``part`` of one of the scenario's reward models."""

@@ -19,10 +19,12 @@ from fedbench.federation.executors import Executor
 from fedbench.jobs import Job
 from fedbench.numerics import NUMERICS
 from fedbench.registry import Entry
+from fedbench.resolution import ResolvedScenario
 from fedbench.results.identity import Identity
 from fedbench.results.records import (
     DataInfo,
     MethodInfo,
+    MetricInfo,
     Provider,
     Record,
     RoundEntry,
@@ -88,6 +90,7 @@ def make_record(
         seed=job.seed,
         primary=job.scenario.evaluation.primary,
         data=facts.data,
+        measured_by=_measured_by(job.resolved),
         identity=_whole(facts, device),
         rounds=rounds,
         spread=Spread.of(rounds[-1].clients) if rounds else None,
@@ -159,6 +162,18 @@ def _portable(path: str) -> str:
 def describe_place(device: torch.device) -> dict[str, Any]:
     """Name the device and count the threads that a run here computes with."""
     return {"device": device_name(device), "threads": torch.get_num_threads()}
+
+
+def _measured_by(resolved: ResolvedScenario) -> dict[str, MetricInfo]:
+    """The scenario's metrics and the packages that they and their forms come from."""
+    return {
+        metric.name: MetricInfo(
+            form=(form := resolved.forms[metric.spec.form]).name,
+            provider=_provider(metric),
+            form_provider=_provider(form),
+        )
+        for metric in resolved.metrics
+    }
 
 
 def _provider(entry: Entry[Any]) -> Provider:

@@ -8,11 +8,14 @@ import pytest
 from PIL import Image
 
 from fedbench import AlignmentData, Item, MetricSpec, Pair, Preference, PreferenceData, Suite, as_rgb
+from fedbench.catalog import Catalog
 from fedbench.data.checks import check_data, check_evaluation
 from fedbench.data.partitioners import LabelOptions, natural
 from fedbench.errors import UsageError
 from fedbench.evaluation.metrics import matches
+from fedbench.plugins import Plugins
 
+FORMS = Catalog(Plugins()).forms
 ITEM = Item(image=2, prompt="what?", answer="cat", group="cat", choices=("cat", "dog"))
 
 
@@ -68,7 +71,22 @@ BAD = {
         asked(replace(ITEM, choices="cat")),
         "has the choices 'cat', not a tuple of texts",
     ),
-    "a form that there is not": (asked(ITEM, form="chioce"), "suite 'test/name' has the form 'chioce'"),
+    "references without the answer": (
+        asked(replace(ITEM, references=("kitten", "feline")), form="generate"),
+        "item 0 of test/name has the answer 'cat', its references are 'kitten', 'feline'",
+    ),
+    "one text for references": (
+        asked(replace(ITEM, references="cat"), form="generate"),
+        "has the references 'cat', not a tuple of texts",
+    ),
+    "a reference that is a number": (
+        asked(replace(ITEM, references=("cat", 2)), form="generate"),
+        "has the references ('cat', 2), not a tuple of texts",
+    ),
+    "a form that there is not": (
+        asked(ITEM, form="chioce"),
+        "suite 'test/name': unknown form 'chioce' — did you mean 'choice'?",
+    ),
     "a suite under another name": (
         {"suites": {"test/x": suite()}},
         "its suite 'test/x' calls itself 'test/name'",
@@ -95,9 +113,9 @@ BAD = {
 
 @pytest.mark.parametrize(("changes", "said"), BAD.values(), ids=BAD.keys())
 def test_data_that_would_be_bent_is_refused(changes, said):
-    check_data(data(), "data 'pets' of plugin mine:mine 1.0")
+    check_data(data(), "data 'pets' of plugin mine:mine 1.0", FORMS)
     with pytest.raises(UsageError) as raised:
-        check_data(data(**changes), "data 'pets' of plugin mine:mine 1.0")
+        check_data(data(**changes), "data 'pets' of plugin mine:mine 1.0", FORMS)
     assert str(raised.value).startswith("data 'pets' of plugin mine:mine 1.0 can't be used: ")
     assert said in str(raised.value)
 
@@ -108,7 +126,7 @@ def test_public_questions_about_a_clients_image_are_refused():
         **vars(data(pairs=(preference,))) | {"queries": (replace(ITEM, image=0),), "comparisons": ()}
     )
     with pytest.raises(UsageError, match="1 of the 1 entries of 'query' are about images that clients learn"):
-        check_data(made, "data")
+        check_data(made, "data", FORMS)
 
 
 def scenario(*metrics, each=("test/name",), primary="test/name/accuracy"):
@@ -147,9 +165,9 @@ EVALUATIONS = {
 
 @pytest.mark.parametrize(("held", "metrics", "said"), EVALUATIONS.values(), ids=EVALUATIONS.keys())
 def test_an_evaluation_that_would_measure_nothing_is_refused(held, metrics, said):
-    check_evaluation(scenario("choice"), data(), [metric("choice")])
+    check_evaluation(scenario("choice"), data(), [metric("choice")], FORMS)
     with pytest.raises(UsageError, match="scenario 'small'") as raised:
-        check_evaluation(scenario(*(m.name for m in metrics)), held, metrics)
+        check_evaluation(scenario(*(m.name for m in metrics)), held, metrics, FORMS)
     assert said in str(raised.value)
 
 
@@ -158,7 +176,7 @@ def test_one_word_in_two_spellings_is_one_word(tmp_path):
     composed, apart = "caf\u00e9", "cafe\u0301"
     rows = {
         "prediction": [apart, composed, "cafe"],
-        "reference": [composed, apart, composed],
+        "references": [[composed], [apart], [composed]],
         "parsed": [True] * 3,
     }
     assert matches(rows).tolist() == [True, True, False]

@@ -139,7 +139,7 @@ def test_yes_no_figures_are_popes():
 def test_unparsed_answers_are_wrong_and_counted():
     found = ExactMatch().compute(
         prediction=["Red  Apple", "pear", ""],
-        reference=["red apple", "plum", ""],
+        references=[["red apple"], ["plum"], [""]],
         parsed=[True, True, False],
         group=list("abc"),
     )
@@ -170,7 +170,12 @@ CHOICE_ROWS = {
         (CaptionLikelihood, {"logp": [-2.1, -6.3], "tokens": [2, 4], "hits": [1, 2], "group": ["a", "b"]}),
         (
             ExactMatch,
-            {"prediction": ["a", ""], "reference": ["A", ""], "parsed": [True, False], "group": ["a", "b"]},
+            {
+                "prediction": ["a", ""],
+                "references": [["b", "A"], [""]],
+                "parsed": [True, False],
+                "group": ["a", "b"],
+            },
         ),
     ],
 )

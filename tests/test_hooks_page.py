@@ -85,9 +85,22 @@ def test_its_scenario_runs_with_its_method_and_its_observers_hear_of_it(hospital
     fedbench(hospitals, "run", "-m", "damped", "-s", "four-hospitals", "-o", "damped.step=1.0", cwd=tmp_path)
     lines = [json.loads(line) for line in (tmp_path / "hospitals.jsonl").read_text().splitlines()]
     assert [line["what"] for line in lines] == ["start", "round", "round", "round", "end"]
-    (record,) = tmp_path.rglob("record.json")
-    final = json.loads(record.read_text())["final"]
-    assert {"test/shade/accuracy", "test/word/words"} <= set(final)
+    (path,) = tmp_path.rglob("record.json")
+    record = json.loads(path.read_text())
+    measured = {"test/shade/accuracy", "test/word/words", "test/darkness/grade_error"}
+    assert (
+        measured <= set(record["final"]) and 0 <= record["final"]["test/darkness/grade_error"]["value"] <= 1
+    )
+    by = {
+        name: [metric["form"], metric["provider"]["plugin"], metric["form_provider"]["plugin"]]
+        for name, metric in record["measured_by"].items()
+    }
+    assert by == {
+        "choice": ["choice", "core", "core"],
+        "answer-length": ["generate", "hospitals", "core"],
+        "grade-error": ["graded", "hospitals", "hospitals"],
+    }
+    assert {"fedbench", "hospitals"} <= set(record["identity"]["code"])
 
 
 def test_its_board_is_built_and_published_by_its_publisher(hospitals, tmp_path):

@@ -23,7 +23,7 @@ def rows(metric, n=60):
         said = rng.choice(["a", "b"], n).tolist()
         return columns | {
             "prediction": said,
-            "reference": ["a"] * n,
+            "references": [["a"]] * n,
             "parsed": (rng.random(n) > 0.2).tolist(),
         }
     scores = rng.normal(size=(2, n, 2)).tolist()

@@ -302,7 +302,10 @@ def test_words_in_common_are_counted():
     assert f1("a cat", "a dog sits here") == 2 / 6
     assert f1("", "a") == f1("", "") == f1("b", "a") == 0
     found = TokenF1().compute(
-        prediction=["a cat", "a cat"], reference=["a cat", "a cat"], parsed=[True, False], group=["x", "y"]
+        prediction=["a cat", "a cat"],
+        references=[["a cat"], ["a cat"]],
+        parsed=[True, False],
+        group=["x", "y"],
     )
     assert found["token_f1"]["value"] == 0.5 and found["token_f1"]["n"] == 2
 

@@ -26,6 +26,7 @@ REGISTRATION = {
     "backbones": 'BackboneSpec("thing", "json:loads", "does it")',
     "datasets": 'DatasetSpec("thing", "json:loads", "does it")',
     "partitioners": 'PartitionerSpec("thing", "json:loads", "does it")',
+    "forms": 'FormSpec("thing", "json:loads", "does it", {"logp": "in nats"})',
     "metrics": 'MetricSpec("thing", "json:loads", "does it", "caption", ("nll",))',
     "leaderboards": 'LeaderboardSpec(Path("thing.toml"))',
     "publishers": 'PublisherSpec("thing", "json:loads", "does it")',
@@ -166,6 +167,18 @@ BROKEN = {
         provides("metrics", 'yield MetricSpec("thing", "json:loads", "x", "chioce", ("accuracy",))'),
         "'thing': there is no form 'chioce', did you mean 'choice'?",
     ),
+    "a form without columns": (
+        provides("forms", 'yield FormSpec("thing", "json:loads", "x", {})'),
+        "'thing': its columns are {}, not what each is by name",
+    ),
+    "a column that is every form's": (
+        provides("forms", 'yield FormSpec("thing", "json:loads", "x", {"group": "the concept"})'),
+        "'thing': its column 'group' is what every form has",
+    ),
+    "a column that is no name": (
+        provides("forms", 'yield FormSpec("thing", "json:loads", "x", {"a box": "where"})'),
+        "'thing': its column 'a box' can't be an argument of a metric",
+    ),
     "values that are one text": (
         provides("metrics", 'yield MetricSpec("thing", "json:loads", "x", "choice", ("accuracy"))'),
         "'thing': its values are 'accuracy', not a tuple of names",
@@ -173,7 +186,7 @@ BROKEN = {
 }
 
 
-LISTED = ("methods", "scenarios", "backbones", "datasets", "partitioners", "metrics")
+LISTED = ("methods", "scenarios", "backbones", "datasets", "partitioners", "forms", "metrics")
 
 
 @pytest.mark.parametrize(("text", "reason"), BROKEN.values(), ids=BROKEN.keys())

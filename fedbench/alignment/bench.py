@@ -114,6 +114,7 @@ def prepare(inputs: Inputs, device: torch.device, say: Callable[[str], None]) ->
         adapted=task.adapted if trainable.adapters else None,
         suites=data.suites,
         metrics=loaded.metrics,
+        forms=loaded.forms,
         units=data.units.tolist(),
         partition=loaded.partition,
     )

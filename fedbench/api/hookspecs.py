@@ -15,6 +15,7 @@ from fedbench.api.events import PolicyStep, RoundEnd, RunEnd, RunError, RunStart
 from fedbench.api.specs import (
     BackboneSpec,
     DatasetSpec,
+    FormSpec,
     LeaderboardSpec,
     MethodSpec,
     MetricSpec,
@@ -81,6 +82,14 @@ def fedbench_register_partitioners() -> Iterable[PartitionerSpec]:  # type: igno
     """Ways to deal data to clients that scenarios name.
 
     Called once by the catalog, when a scenario is checked or a command lists partitioners.
+    """
+
+
+@hookspec
+def fedbench_register_forms() -> Iterable[FormSpec]:  # type: ignore[empty-body]
+    """Forms of evaluation items: how a model is asked, and what metrics see of its answers.
+
+    Called once by the catalog, when a scenario is checked or a command lists forms or metrics.
     """
 
 

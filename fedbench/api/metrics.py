@@ -39,14 +39,8 @@ class Measure:
 class Metric(Protocol):
     """What the factory of a ``MetricSpec`` returns; an ``evaluate.Metric`` is one.
 
-    It receives what the model answered as columns, one entry for each item of a suite. Their names depend on
-    the suite's form:
-
-    - every form: ``group``, what makes items dependent;
-    - ``caption``: ``logp``, of the text in nats; ``tokens``, their number; ``hits``, how many ranked first;
-    - ``choice``, ``yesno``: ``scores`` and ``blind``, log-likelihoods of the choices with the image and
-      without; ``answer``, the index of the right choice;
-    - ``generate``: ``prediction``, ``reference``, and ``parsed``, False where an answer never ended.
+    It receives what the model answered as columns, one entry for each item of a suite: ``group``, what makes
+    items dependent, and those that the ``FormSpec`` of its form names (``fedbench show form NAME``).
 
     >>> from fedbench import mean
     >>> class AnswerLength:

@@ -16,15 +16,6 @@ from fedbench.api.options import Options
 Track = Literal["alignment", "preference"]
 """What travels in a scenario: parameters (alignment) or rewards (preference)."""
 
-Form = Literal["caption", "choice", "yesno", "generate"]
-"""How an item is scored: the likelihood of a text; a choice by likelihood; yes or no; or a generated answer.
-
->>> from typing import get_args
->>> from fedbench import Form
->>> get_args(Form)
-('caption', 'choice', 'yesno', 'generate')
-"""
-
 
 @dataclass(frozen=True, slots=True)
 class Reduction:
@@ -177,6 +168,29 @@ class PartitionerSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class FormSpec:
+    """A form of evaluation items, which a data set's suites name: how they are asked, and what metrics see.
+
+    >>> from fedbench import FormSpec
+    >>> spec = FormSpec(
+    ...     name="graded",
+    ...     factory="my_package.form:Graded",
+    ...     summary="a grade between two ends, by the likelihood of each",
+    ...     columns={"grade": "the expected grade, from 0", "true": "the right one"},
+    ... )
+    """
+
+    name: str
+    """Letters, digits, ``-``, ``_`` and ``.``."""
+    factory: str
+    """``"module:attribute"`` of what is called without arguments and returns a ``Form``."""
+    summary: str
+    """How its items are asked and scored, in a line."""
+    columns: Mapping[str, str]
+    """What its metrics receive beside ``group``, one entry for each item: each column's name and meaning."""
+
+
+@dataclass(frozen=True, slots=True)
 class MetricSpec:
     """A metric over the evaluation items of one form, which a scenario names under ``[evaluation]``.
 
@@ -196,8 +210,8 @@ class MetricSpec:
     """``"module:attribute"`` of what is called without arguments and returns a ``Metric``."""
     summary: str
     """What it measures, in a line."""
-    form: Form
-    """The form of the items that it scores; it decides which columns the metric receives."""
+    form: str
+    """Name of the form whose items it scores; it decides which columns the metric receives."""
     values: tuple[str, ...]
     """Names of the measures that it returns: ``accuracy`` becomes ``split/suite/accuracy``."""
 
@@ -245,6 +259,7 @@ Spec = (
     | BackboneSpec
     | DatasetSpec
     | PartitionerSpec
+    | FormSpec
     | MetricSpec
     | LeaderboardSpec
     | PublisherSpec

@@ -12,7 +12,10 @@ from fedbench.cli.tables import Format, format_option, print_rows
 from fedbench.errors import UsageError
 from fedbench.registry import Entry
 
-LISTED = {f"{kind}s": kind for kind in ("method", "scenario", "backbone", "dataset", "partitioner", "metric")}
+LISTED = {
+    f"{kind}s": kind
+    for kind in ("method", "scenario", "backbone", "dataset", "partitioner", "form", "metric")
+}
 """The kinds as the command takes them, in the plural, with their names."""
 
 

@@ -28,7 +28,7 @@ PARTS = ("backbone", "dataset", "partitioner")
 
 
 @click.command("show")
-@click.argument("what", type=click.Choice(["method", "scenario", "record", *PARTS]))
+@click.argument("what", type=click.Choice(["method", "scenario", "record", "form", *PARTS]))
 @click.argument("name")
 @click.option(
     "--label",
@@ -44,8 +44,8 @@ PARTS = ("backbone", "dataset", "partitioner")
 @format_option
 @click.pass_obj
 def command(app: App, what: str, name: str, label: str | None, picture: Path | None, format: Format) -> None:
-    """Show a METHOD's options, a SCENARIO's settings and clients, what a RECORD (a file) says, or the options
-    of a BACKBONE, DATASET or PARTITIONER that a scenario may name.
+    """Show a METHOD's options, a SCENARIO's settings and clients, what a RECORD (a file) says, the columns of
+    a FORM of items, or the options of a BACKBONE, DATASET or PARTITIONER that a scenario may name.
 
     A scenario ending in .toml is a file of your own.
     """
@@ -55,6 +55,8 @@ def command(app: App, what: str, name: str, label: str | None, picture: Path | N
         content, tables = _record(Path(name))
     elif what == "method":
         content, tables = _method(app, name)
+    elif what == "form":
+        content, tables = _form(app, name)
     elif what == "scenario":
         content, tables = _scenario(app, name, label, picture)
     else:
@@ -91,6 +93,23 @@ def _method(app: App, name: str) -> Shown:
         ],
     }
     return content, [_brief(content), *_tables(content, "options", "reductions")]
+
+
+def _form(app: App, name: str) -> Shown:
+    """Show what metrics of a form receive, and which there are."""
+    entry = app.catalog.forms[name]
+    metrics = (m for m in app.catalog.metrics.entries if m.spec.form.rpartition("/")[2] == entry.name)
+    content = {
+        "name": entry.name,
+        "summary": entry.spec.summary,
+        "provider": entry.plugin.key,
+        "version": entry.plugin.version,
+        "columns": [{"column": name, "holds": what} for name, what in entry.spec.columns.items()],
+        "metrics": [
+            {"metric": m.name, "values": ", ".join(m.spec.values), "summary": m.spec.summary} for m in metrics
+        ],
+    }
+    return content, [_brief(content), *_tables(content, "columns", "metrics")]
 
 
 def _part(app: App, kind: str, name: str) -> Shown:
@@ -136,7 +155,7 @@ def _brief(content: dict[str, Any]) -> str:
     return tabulate(rows, tablefmt="plain", disable_numparse=True)
 
 
-_TABLES = {"options", "reductions", "final", "controls", "control_clients", "rounds"}
+_TABLES = {"options", "reductions", "columns", "metrics", "final", "controls", "control_clients", "rounds"}
 
 
 def _cell(value: Any) -> Any:

@@ -5,30 +5,32 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 
 from fedbench.api.scenario import Scenario
-from fedbench.api.specs import Form, MetricSpec
+from fedbench.api.specs import FormSpec, MetricSpec
+from fedbench.data.form import Form
 from fedbench.data.items import FederatedData, PreferenceData, Suite
 from fedbench.errors import UsageError
+from fedbench.registry import Registry
 
 Entries = Sequence[Any]
 
 
-def check_data(data: FederatedData, title: str) -> None:
+def check_data(data: FederatedData, title: str, forms: Registry[FormSpec]) -> None:
     """Refuse data that can't be used as it is, in a line that names the first entry that is at fault.
 
-    ``title`` says whose the data is. Texts are texts, images are there, a question's answer is among its
-    choices, labels have a value, and no image that clients learn from is asked about.
+    ``title`` says whose the data is. Texts are texts, images are there, an item is one that its suite's form,
+    one of ``forms``, can ask, labels have a value, and no image that clients learn from is asked about.
     """
-    problem = next(_problems(data), None)
+    problem = next(_problems(data, forms), None)
     if problem:
         raise UsageError(f"{title} can't be used", why=problem, fix="mend the data set")
 
 
-def _problems(data: FederatedData) -> Iterator[str]:
+def _problems(data: FederatedData, forms: Registry[FormSpec]) -> Iterator[str]:
     images, units = len(data.images), np.asarray(data.units)
     if units.shape != (images,) or (images and units.min() < 0):
         yield f"it has {images} images and units of shape {list(units.shape)}, not a number from 0 for each"
@@ -36,11 +38,14 @@ def _problems(data: FederatedData) -> Iterator[str]:
     if isinstance(data, PreferenceData):
         lists |= {"query": data.queries, "comparison": data.comparisons}
     for key, suite in data.suites.items():
-        yield from _suite_problems(key, suite)
+        if suite.key != key:
+            yield f"its suite {key!r} calls itself {suite.key!r}"
         lists[f"item of {key}"] = suite.items
     for what, entries in lists.items():
         for number, entry in enumerate(entries):
             yield from (f"{what} {number} {fault}" for fault in _faults(entry, images))
+    for key, suite in data.suites.items():
+        yield from _form_problems(key, suite, forms)
     for name, values in data.labels.items():
         odd = next(
             (unit for unit, value in enumerate(values) if not isinstance(value, str) or not value), None
@@ -52,17 +57,17 @@ def _problems(data: FederatedData) -> Iterator[str]:
     yield from _shared_problems(data, lists)
 
 
-def _suite_problems(key: str, suite: Suite) -> Iterator[str]:
-    if suite.key != key:
-        yield f"its suite {key!r} calls itself {suite.key!r}"
-    if suite.form not in get_args(Form):
-        yield f"suite {key!r} has the form {suite.form!r}, not one of {', '.join(get_args(Form))}"
-    for number, item in enumerate(suite.items):
-        if suite.form in ("choice", "yesno") and item.answer not in item.choices:
-            offered = ", ".join(map(repr, item.choices)) or "none"
-            yield f"item {number} of {key} has the answer {item.answer!r}, its choices are {offered}"
-        if suite.form == "yesno" and len(item.choices) != 2:
-            yield f"item {number} of {key} has {len(item.choices)} choices, not yes and no"
+def _form_problems(key: str, suite: Suite, forms: Registry[FormSpec]) -> Iterator[str]:
+    """Say which items can't be asked in the suite's form, or that there is no such form."""
+    try:
+        entry = forms[suite.form]
+    except UsageError as error:
+        yield f"suite {key!r}: {error}"
+        return
+    form: Form = entry.create()
+    with entry.answerable(f"form {entry.name!r} of plugin {entry.plugin.title} can't check suite {key!r}"):
+        faults = [(number, fault) for number, item in enumerate(suite.items) if (fault := form.problem(item))]
+    yield from (f"item {number} of {key} {fault}" for number, fault in faults)
 
 
 def _faults(entry: Any, images: int) -> Iterator[str]:
@@ -71,10 +76,9 @@ def _faults(entry: Any, images: int) -> Iterator[str]:
         yield f"is about image {entry.image!r}, of {images}"
     for field in fields(entry):
         value = getattr(entry, field.name)
-        if field.name == "choices":
-            odd = [choice for choice in value if not isinstance(choice, str)]
-            if isinstance(value, str) or odd:
-                yield f"has the choices {value!r}, not a tuple of texts"
+        if field.name in ("choices", "references"):
+            if not isinstance(value, tuple) or not all(isinstance(text, str) for text in value):
+                yield f"has the {field.name} {value!r}, not a tuple of texts"
         elif field.name != "image" and not isinstance(value, str):
             yield f"has the {field.name} {str(value)[:40]!r} of type {type(value).__name__}, not a text"
 
@@ -97,16 +101,19 @@ def _shared_problems(data: FederatedData, lists: dict[str, Entries]) -> Iterator
             )
 
 
-def check_evaluation(scenario: Scenario, data: FederatedData, metrics: Sequence[MetricSpec]) -> None:
+def check_evaluation(
+    scenario: Scenario, data: FederatedData, metrics: Sequence[MetricSpec], forms: Registry[FormSpec]
+) -> None:
     """Refuse suites that are missing, empty or of a form that no metric is for, metrics that overwrite each
     other's values, and a primary measure that none of them gives."""
     spec, title = scenario.evaluation, f"scenario {scenario.name!r}"
     values: dict[str, list[str]] = {}
     for metric in metrics:
-        values.setdefault(metric.form, []).extend(metric.values)
+        values.setdefault(forms[metric.form].qualified, []).extend(metric.values)
     for form, names in values.items():
         if twice := [name for name, count in Counter(names).items() if count > 1]:
-            both = ", ".join(m.name for m in metrics if m.form == form and twice[0] in m.values)
+            same = [metric for metric in metrics if forms[metric.form].qualified == form]
+            both = ", ".join(metric.name for metric in same if twice[0] in metric.values)
             why = "one would overwrite the other"
             raise UsageError(
                 f"{title}: metrics {both} both give {twice[0]!r}", why=why, fix="name one of them"
@@ -120,11 +127,11 @@ def check_evaluation(scenario: Scenario, data: FederatedData, metrics: Sequence[
             )
         if not data.suites[key].items:
             raise UsageError(f"{title} evaluates {key!r}, which is empty in data {data.name!r}")
-        if data.suites[key].form not in values:
-            form = data.suites[key].form
+        form = data.suites[key].form
+        if forms[form].qualified not in values:
             raise UsageError(f"{title} evaluates {key!r}, but none of its metrics is for the form {form!r}")
     suite, _, value = spec.primary.rpartition("/")
-    known = values[data.suites[suite].form]
+    known = values[forms[data.suites[suite].form].qualified]
     if value not in known:
         raise UsageError(
             f"{title}: there is no primary metric {spec.primary!r}",

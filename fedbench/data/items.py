@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fedbench.api.specs import Form
 from fedbench.errors import UsageError, suggest
 from fedbench.fingerprint import sha256_json
 
@@ -62,6 +61,8 @@ class Item:
     >>> item = Item(image=7, prompt="is it red?", answer="yes", group="circle", choices=("yes", "no"))
     >>> item.choices.index(item.answer)
     0
+    >>> Item(image=7, prompt="what is it?", answer="bike", group="a", references=("bike", "bicycle")).accepted
+    ('bike', 'bicycle')
     """
 
     image: int
@@ -74,6 +75,18 @@ class Item:
     """What makes items dependent, such as the concept: standard errors are clustered by it."""
     choices: tuple[str, ...] = ()
     """All answers offered, the right one among them; for ``yesno`` yes, then no."""
+    references: tuple[str, ...] = ()
+    """Where several answers are right: all of them, ``answer`` among them, each as often as it was given."""
+
+    @property
+    def accepted(self) -> tuple[str, ...]:
+        """The answers that are right: its references, or the one answer."""
+        return self.references or (self.answer,)
+
+    @property
+    def content(self) -> tuple[Any, ...]:
+        """Its fields, for hashes; without references where it has none, so that these change no hash."""
+        return astuple(self) if self.references else astuple(self)[:-1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +103,8 @@ class Suite:
     """``validation``, ``test`` or a name of the data's own; validation is what options are tuned on."""
     name: str
     """What is asked."""
-    form: Form
-    """How its items are scored."""
+    form: str
+    """Name of the form, which says how its items are asked and scored."""
     items: tuple[Item, ...]
     """The questions, in a fixed order."""
 
@@ -99,6 +112,11 @@ class Suite:
     def key(self) -> str:
         """``split/name``, by which scenarios and measures name the suite."""
         return f"{self.split}/{self.name}"
+
+    @property
+    def content(self) -> tuple[Any, ...]:
+        """Its fields and those of its items, for hashes."""
+        return self.split, self.name, self.form, tuple(item.content for item in self.items)
 
 
 @dataclass(frozen=True)
@@ -153,7 +171,7 @@ class FederatedData:
             "images": images,
             "units": self.units.tolist(),
             "pairs": [astuple(pair) for pair in self.pairs],
-            "suites": {key: astuple(suite) for key, suite in self.suites.items()},
+            "suites": {key: suite.content for key, suite in self.suites.items()},
         }
 
     def label(self, name: str) -> np.ndarray:
@@ -233,6 +251,6 @@ class PreferenceData(FederatedData):
     def content(self, images: str) -> dict[str, Any]:
         """List all rows, items, queries and comparisons as JSON, with the hash ``images`` for the pixels."""
         return super().content(images) | {
-            "queries": [astuple(query) for query in self.queries],
+            "queries": [query.content for query in self.queries],
             "comparisons": [astuple(comparison) for comparison in self.comparisons],
         }

@@ -18,7 +18,7 @@ def load_data(resolved: ResolvedScenario) -> FederatedData:
         )
     with resolved.data.answerable("can't be read"):
         resolved.data.check_pin(data.fingerprint)
-        check_data(data, resolved.data.owner)
+        check_data(data, resolved.data.owner, resolved.forms)
     return data
 
 

@@ -12,19 +12,17 @@ import numpy as np
 from torch import Tensor
 
 from fedbench.api.metrics import Measure
-from fedbench.api.specs import MetricSpec
+from fedbench.api.specs import FormSpec, MetricSpec
 from fedbench.data.features import library_folder
 from fedbench.data.items import Suite
 from fedbench.data.partition import Partition
 from fedbench.errors import FedbenchError
+from fedbench.evaluation.answers import Rows, SuiteAnswers, columns_of
 from fedbench.evaluation.packing import PackedBatch, pack
 from fedbench.evaluation.scoring import generate, likelihoods
 from fedbench.models.language import LanguageModel
-from fedbench.registry import Entry
+from fedbench.registry import Entry, Registry
 from fedbench.rng import numpy_stream
-
-Rows = dict[str, list[Any]]
-"""What metrics are computed from: a column for each of their inputs, an entry for each item."""
 
 FIELDS = {"value", "se", "n", "unit", "better", "scores"}
 """What a metric may say of a value."""
@@ -43,7 +41,8 @@ class Evaluator:
     """Measures parameters on suites; what doesn't depend on the parameters is computed once.
 
     ``project`` makes the LLM's visual tokens of parameters and images. ``units`` has the partition's unit of
-    each image: a client's own items are those whose images ``partition`` gives it. A generated answer has at
+    each image: a client's own items are those whose images ``partition`` gives it. ``forms`` has those of the
+    suites and metrics. A generated answer has at
     most ``limit`` tokens. ``adapted``: given where the LLM changes with the parameters, and with it the blind
     prior.
     """
@@ -54,6 +53,7 @@ class Evaluator:
         project: Project,
         suites: Mapping[str, Suite],
         metrics: Sequence[Entry[MetricSpec]],
+        forms: Registry[FormSpec],
         units: Sequence[int],
         partition: Partition,
         limit: int = 16,
@@ -62,6 +62,7 @@ class Evaluator:
         self.limit = limit
         self.adapted = adapted
         self.llm, self.project, self.suites = llm, project, suites
+        self.forms = forms
         self.units, self.partition = units, partition
         self._packs: dict[str, list[PackedBatch]] = {}
         self._priors: dict[str, list[list[float]]] = {}
@@ -82,21 +83,14 @@ class Evaluator:
         suite = self.suites[key]
         images = self._images(suite) if shuffle is None else self._shuffled(suite, shuffle)
         visual = self.project(params, images)
-        rows: Rows = {"group": [item.group for item in suite.items]}
-        if suite.form == "generate":
-            answers = generate(self.llm, suite.items, visual, self.limit)
-            rows["prediction"] = [answer or "" for answer in answers]
-            rows["reference"] = [item.answer for item in suite.items]
-            rows["parsed"] = [answer is not None for answer in answers]
-            return rows
-        likely = likelihoods(self.llm, self._packed(key), visual)
-        if suite.form == "caption":
-            rows["logp"] = [sum(scores) for scores in likely.logp]
-            rows["tokens"], rows["hits"] = likely.tokens, likely.hits
-        else:
-            rows["scores"], rows["blind"] = likely.logp, self._blind(key)
-            rows["answer"] = [item.choices.index(item.answer) for item in suite.items]
-        return rows
+        answers = SuiteAnswers(
+            items=suite.items,
+            likelihoods=lambda: likelihoods(self.llm, self._packed(key), visual),
+            blind_logp=lambda: self._blind(key),
+            generated=lambda: generate(self.llm, suite.items, visual, self.limit),
+        )
+        columns = columns_of(self.forms[suite.form], answers)
+        return {"group": [item.group for item in suite.items], **columns}
 
     def measure(self, rows: Rows, key: str) -> dict[str, Measure]:
         """The measures of every metric for the suite's form, by ``split/suite/value``."""
@@ -122,10 +116,10 @@ class Evaluator:
 
     def _figures(self, rows: Rows, key: str) -> dict[str, dict[str, Any]]:
         """What every metric for the suite's form computes, by ``split/suite/value``."""
-        form = self.suites[key].form
+        form = self.forms[self.suites[key].form]
         figures: dict[str, dict[str, Any]] = {}
         for entry, metric in self.metrics:
-            if entry.spec.form == form:
+            if self.forms[entry.spec.form] == form:
                 figures |= {f"{key}/{name}": value for name, value in _computed(entry, metric, rows).items()}
         return figures
 

@@ -123,21 +123,21 @@ class YesNo(OfflineMetric):
 
 
 class ExactMatch(OfflineMetric):
-    """Greedy answers equal to the reference after lower-casing, however their characters are composed; an
+    """Greedy answers equal to a reference after lower-casing, however their characters are composed; an
     answer that never ended or is empty counts as wrong and in ``unparsed``.
 
-    Rows: ``prediction``, ``reference``, and whether the answer ended (``parsed``)."""
+    Rows: ``prediction``, ``references``, and whether the answer ended (``parsed``)."""
 
     columns: ClassVar[Mapping[str, Any]] = {
         "prediction": datasets.Value("string"),
-        "reference": datasets.Value("string"),
+        "references": datasets.Sequence(datasets.Value("string")),
         "parsed": datasets.Value("bool"),
     }
 
     def _compute(
-        self, prediction: list[str], reference: list[str], parsed: list[bool], group: list[str]
+        self, prediction: list[str], references: list[list[str]], parsed: list[bool], group: list[str]
     ) -> dict[str, Any]:
-        match = matches({"prediction": prediction, "reference": reference, "parsed": parsed})
+        match = matches({"prediction": prediction, "references": references, "parsed": parsed})
         return {
             "exact_match": mean(match).figures(group, "share"),
             "unparsed": mean(~np.asarray(parsed)).figures(group, "share", "lower"),
@@ -150,11 +150,11 @@ def _plain(text: str) -> str:
 
 
 def matches(rows: Mapping[str, list[Any]]) -> np.ndarray:
-    """Whether each answer (columns ``prediction``, ``reference``, ``parsed``) equals its reference, [n]."""
+    """Whether each answer equals a reference (columns ``prediction``, ``references``, ``parsed``), [n]."""
     return np.array(
         [
-            bool(ok) and _plain(said) == _plain(right)
-            for said, right, ok in zip(rows["prediction"], rows["reference"], rows["parsed"], strict=True)
+            bool(ok) and _plain(said) in map(_plain, right)
+            for said, right, ok in zip(rows["prediction"], rows["references"], rows["parsed"], strict=True)
         ],
         dtype=bool,
     )

@@ -4,29 +4,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from fedbench.data.form import Likelihoods
 from fedbench.data.items import Item
 from fedbench.evaluation.packing import PackedBatch
 from fedbench.models.language import LanguageModel
 from fedbench.models.policy import sample, texts
-
-
-@dataclass(frozen=True)
-class Likelihoods:
-    """Likelihoods of the choices of items."""
-
-    logp: list[list[float]]
-    """By item and choice: log-likelihood in nats."""
-
-    tokens: list[int]
-    """By item: tokens of all its choices."""
-
-    hits: list[int]
-    """By item: how many of these tokens the LLM ranks first."""
 
 
 @torch.inference_mode()

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from fedbench.api.scenario import Scenario
+from fedbench.api.specs import FormSpec
 from fedbench.data.items import Preference, PreferenceData
 from fedbench.errors import UsageError
 from fedbench.evaluation.evaluator import Evaluator
@@ -20,9 +21,13 @@ from fedbench.preference.audit import Comparisons
 from fedbench.preference.bench import PreferenceBench
 from fedbench.preference.responses import BackboneView, TokenizedResponses
 from fedbench.preference.reward_models import GoldAnswerReward, RewardTask
+from fedbench.registry import Registry
 from fedbench.resolution import ResolvedScenario
 from fedbench.runs.inputs import Inputs
 from fedbench.runs.loading import Loaded, encoded, load
+
+ANSWERED = {"prediction", "references", "parsed"}
+"""Columns of a form by which a policy is measured, and compared with the policy at the start."""
 
 
 def prepare(inputs: Inputs, device: torch.device, say: Callable[[str], None]) -> PreferenceBench:
@@ -62,10 +67,11 @@ def check(inputs: Inputs) -> None:
             fix="name a whole vision-language model",
         )
     check_preferences(scenario, data)
+    check_suites(scenario, data, inputs.resolved.forms)
 
 
 def check_preferences(scenario: Scenario, data: PreferenceData) -> None:
-    """Refuse data that can't be learned from: empty and tied pairs, no queries, suites of other forms."""
+    """Refuse data that can't be learned from: empty and tied pairs, no queries."""
     where = f"scenario {scenario.name!r}: data {data.name!r}"
     for number, pair in enumerate((*data.pairs, *data.comparisons)):
         if not pair.chosen.strip() or not pair.rejected.strip():
@@ -76,12 +82,18 @@ def check_preferences(scenario: Scenario, data: PreferenceData) -> None:
             )
     if not data.queries or not data.comparisons:
         raise UsageError(f"{where} has no public {'comparisons' if data.queries else 'queries'}")
+
+
+def check_suites(scenario: Scenario, data: PreferenceData, forms: Registry[FormSpec]) -> None:
+    """Refuse suites whose form tells of no generated answers."""
     spec = scenario.evaluation
     for key in (*spec.each_round, *spec.final):
-        if (form := data.suites[key].form) != "generate":
+        form = data.suites[key].form
+        if not set(forms[form].spec.columns) >= ANSWERED:
             raise UsageError(
-                f"{where}: suite {key!r} is of form {form!r}",
+                f"scenario {scenario.name!r}: data {data.name!r}: suite {key!r} is of form {form!r}",
                 why="a policy is measured by what it generates",
+                fix=f"take a form with the columns {', '.join(sorted(ANSWERED))}",
             )
 
 
@@ -115,8 +127,8 @@ def _comparisons(loaded: Loaded, data: PreferenceData, view: BackboneView) -> Co
 
 def _gold(data: PreferenceData) -> GoldAnswerReward:
     """The right answers to the server's queries and comparisons."""
-    right = {(query.image, query.prompt): query.answer for query in data.queries}
-    return GoldAnswerReward(right | {(pair.image, pair.prompt): pair.chosen for pair in data.comparisons})
+    right = {(query.image, query.prompt): query.accepted for query in data.queries}
+    return GoldAnswerReward(right | {(pair.image, pair.prompt): (pair.chosen,) for pair in data.comparisons})
 
 
 def _evaluator(scenario: Scenario, loaded: Loaded) -> Evaluator:
@@ -133,6 +145,7 @@ def _evaluator(scenario: Scenario, loaded: Loaded) -> Evaluator:
         project=project,
         suites=loaded.data.suites,
         metrics=loaded.metrics,
+        forms=loaded.forms,
         units=loaded.data.units.tolist(),
         partition=loaded.partition,
         limit=scenario.policy.max_tokens if scenario.policy else 0,

@@ -129,9 +129,9 @@ def calibrated(client: int | None, task: RewardTask, params: Tensor, index: Tens
 
 @dataclass(frozen=True)
 class GoldAnswerReward:
-    """The true reward: 1 where an answer is the right one (``right``, by image and prompt), else 0."""
+    """The true reward: 1 where an answer is one of the right ones (by image and prompt), else 0."""
 
-    right: Mapping[tuple[int, str], str]
+    right: Mapping[tuple[int, str], tuple[str, ...]]
     name: str = GOLD
     client: None = None
 
@@ -140,7 +140,7 @@ class GoldAnswerReward:
         images = responses.images.tolist()
         rows: dict[str, list[Any]] = {
             "prediction": [answer for _, answer in responses.words],
-            "reference": [
+            "references": [
                 self.right[image, prompt] for image, (prompt, _) in zip(images, responses.words, strict=True)
             ],
             "parsed": [bool(answer) for _, answer in responses.words],

@@ -70,6 +70,14 @@ class ScenarioInfo(RecordSection):
     provider: Provider = Field(description="where the scenario comes from")
 
 
+class MetricInfo(RecordSection):
+    """A metric of the scenario's evaluation."""
+
+    form: str = Field(description="form of the items that it scores")
+    provider: Provider = Field(description="where the metric comes from")
+    form_provider: Provider = Field(description="where the form comes from: how items are asked")
+
+
 class MethodInfo(RecordSection):
     """The method that was run."""
 
@@ -247,6 +255,11 @@ class Record(RecordSection):
         # a record from before has no such key, and its record_id is the hash of the keys it has
         exclude_if=lambda contract: contract is None,
         description="what the method let travel; absent: rewards travel, or it was not recorded",
+    )
+    measured_by: dict[str, MetricInfo] = Field(
+        {},
+        exclude_if=operator.not_,  # as the contract: records from before have no such key
+        description="the metrics that every measure comes from, by name; absent: it was not recorded",
     )
     rounds: Rounds = Field(description="what happened in each round, what it cost and what was measured")
     final: dict[str, Measure] = Field({}, description="measures of the last models, by name")

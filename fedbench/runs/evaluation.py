@@ -13,8 +13,9 @@ from torch import Tensor
 
 from fedbench.api.metrics import Costs, Measure
 from fedbench.api.scenario import Evaluation
+from fedbench.evaluation.answers import Rows
 from fedbench.evaluation.estimates import mean
-from fedbench.evaluation.evaluator import Evaluator, Rows
+from fedbench.evaluation.evaluator import Evaluator
 from fedbench.evaluation.metrics import matches
 from fedbench.params import digest
 from fedbench.results.item_scores import ItemScores

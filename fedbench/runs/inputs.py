@@ -59,7 +59,7 @@ def load_inputs(resolved: ResolvedScenario, say: Callable[[str], None] = lambda 
     data = load_data(resolved)
     for note in data.notes:
         say(f"data {data.name!r}: {note}")
-    check_evaluation(resolved.scenario, data, [entry.spec for entry in resolved.metrics])
+    check_evaluation(resolved.scenario, data, [entry.spec for entry in resolved.metrics], resolved.forms)
     for entry in resolved.metrics:
         make_metric(entry)
     partition = load_partition(resolved, data)

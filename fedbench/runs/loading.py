@@ -12,13 +12,13 @@ from torch import Tensor
 
 from fedbench.api.aggregator import Shards
 from fedbench.api.scenario import Scenario
-from fedbench.api.specs import MetricSpec
+from fedbench.api.specs import FormSpec, MetricSpec
 from fedbench.data.features import FeatureCache, cache_folder
 from fedbench.data.items import FederatedData
 from fedbench.data.partition import Partition
 from fedbench.data.reading import read_image
 from fedbench.models.backbone import Backbone
-from fedbench.registry import Entry
+from fedbench.registry import Entry, Registry
 from fedbench.resolution import ResolvedPart
 from fedbench.results.records import DataInfo
 from fedbench.runs.inputs import ContentHashes, Inputs
@@ -50,6 +50,8 @@ class Loaded:
     """The frozen vision encoder and LLM."""
     metrics: Sequence[Entry[MetricSpec]]
     """The metrics of the scenario's evaluation."""
+    forms: Registry[FormSpec]
+    """The forms that suites may have."""
     content: ContentHashes
     """The engine's own hashes of data, partition and backbone."""
     features: Tensor
@@ -87,6 +89,7 @@ def load(inputs: Inputs, device: torch.device, say: Callable[[str], None]) -> Lo
         partition=inputs.partition,
         backbone=inputs.backbone,
         metrics=resolved.metrics,
+        forms=resolved.forms,
         content=inputs.content,
         features=features,
     )

@@ -22,16 +22,17 @@ class TokenF1(evaluate.Metric):  # type: ignore[misc]
         super().__init__(config_name="token-f1", keep_in_memory=True)
 
     def _info(self) -> evaluate.MetricInfo:
-        columns = {name: datasets.Value("string") for name in ("prediction", "reference", "group")}
-        features = datasets.Features({**columns, "parsed": datasets.Value("bool")})
+        columns = {name: datasets.Value("string") for name in ("prediction", "group")}
+        references = datasets.Sequence(datasets.Value("string"))
+        features = datasets.Features({**columns, "references": references, "parsed": datasets.Value("bool")})
         return evaluate.MetricInfo(description=self.__doc__ or "", citation="", features=features)
 
     def _compute(
-        self, prediction: list[str], reference: list[str], parsed: list[bool], group: list[str]
+        self, prediction: list[str], references: list[list[str]], parsed: list[bool], group: list[str]
     ) -> dict[str, Any]:
         scores = [
-            f1(said, wanted) if ended else 0.0
-            for said, wanted, ended in zip(prediction, reference, parsed, strict=True)
+            max(f1(said, wanted) for wanted in right) if ended else 0.0
+            for said, right, ended in zip(prediction, references, parsed, strict=True)
         ]
         return {"token_f1": mean(np.asarray(scores)).measure(group, "share")}
 
