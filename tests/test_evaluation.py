@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from fedbench.catalog import Catalog
 from fedbench.data import Item, Partition, Suite
 from fedbench.evaluation.estimates import average, mean, ratio
 from fedbench.evaluation.evaluator import Evaluator
@@ -14,6 +15,7 @@ from fedbench.evaluation.metrics import CaptionLikelihood, ChoiceAccuracy, Exact
 from fedbench.evaluation.packing import pack
 from fedbench.evaluation.scoring import generate, likelihoods
 from fedbench.models.language import LanguageModel
+from fedbench.plugins import Plugins
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +60,7 @@ def test_the_prior_of_a_text_is_that_of_each_of_its_items(llm):
     suite = Suite("test", "all", "choice", items)
     evaluator = Evaluator(
         llm, lambda params, images: torch.zeros(len(images), 4, llm.backbone.width), {suite.key: suite},
-        metrics=[], units=[0, 1, 2], partition=Partition((), ()),
+        metrics=[], forms=Catalog(Plugins()).forms, units=[0, 1, 2], partition=Partition((), ()),
     )  # fmt: skip
     blind = evaluator.rows(torch.zeros(1), suite.key)["blind"]
     assert [len(scores) for scores in blind] == [3, 2, 3, 2, 2]
