@@ -264,6 +264,23 @@ def test_rank_deficient_weights_survive() -> None:
         assert not canonical.coefficients(weights[0], zero).any()
 
 
+@pytest.mark.parametrize("inner", [2, 5], ids=["deficient", "fewer outputs than inputs"])
+def test_null_directions_do_not_sway_momentum(inner: int) -> None:
+    """Equal clients span fewer directions than their matrix has; the others would be arbitrary."""
+    space = ParamSpace({"in.weight": (inner, 12)} if inner == 5 else {"in.weight": (20, 12)})
+
+    def merged(perturbation: float) -> Tensor:
+        state: State = {"params": torch.zeros(space.size)}
+        for number in (1, 2, 3):
+            low = noise(number, 20 if inner == 2 else 5, inner) @ noise(9 + number, inner, 12)
+            moved = low.flatten().repeat(4, 1) + perturbation * noise(99, 4, space.size)
+            group = cohort(torch.zeros(space.size), moved, round=number, space=space)
+            state = FedCMP(FedCMPOptions()).aggregate(state, group)
+        return state["params"]
+
+    assert_close(merged(1e-9), merged(0.0), 1e-6)
+
+
 def test_truncation_by_rank_and_by_energy() -> None:
     basis = canonical.decompose(noise(1, 3, 20, 12).double())
     assert canonical.truncate(basis, 3).directions.shape == (12, 3)

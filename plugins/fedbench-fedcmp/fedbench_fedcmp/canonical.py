@@ -34,18 +34,22 @@ class Basis:
 
 
 def decompose(weights: Tensor) -> Basis:
-    """U and Σ of ΔW from the clients' weights [K, O, I]; s = min(I, KO), largest Σ first.
+    """U and Σ of ΔW from the clients' weights [K, O, I], largest Σ first; s is the rank of ΔW, at least 1.
 
-    An eigen-decomposition of the smaller Gram matrix costs far less than the SVD of I×KO.
+    An eigen-decomposition of the smaller Gram matrix costs far less than the SVD of I×KO. Null directions are
+    arbitrary, so that momentum must not see them: they are cut, as KnOTS does.
     """
     stacked = weights.flatten(0, 1)  # ΔWᵀ
     if stacked.shape[1] <= stacked.shape[0]:
-        squares, directions = torch.linalg.eigh(stacked.T @ stacked)  # ΔW ΔWᵀ = U Σ² Uᵀ
-        return Basis(directions.flip(1), squares.flip(0).clamp(min=0).sqrt())
-    _, right = torch.linalg.eigh(stacked @ stacked.T)  # ΔWᵀ ΔW = V Σ² Vᵀ
-    # ΔW V = U Σ. QR rather than a division by Σ keeps U orthonormal where Σ is tiny.
-    directions, triangle = torch.linalg.qr(stacked.T @ right.flip(1))
-    return Basis(directions, triangle.diagonal().abs())
+        squares, vectors = torch.linalg.eigh(stacked.T @ stacked)  # ΔW ΔWᵀ = U Σ² Uᵀ
+        directions, scales = vectors.flip(1), squares.flip(0).clamp(min=0).sqrt()
+    else:
+        _, right = torch.linalg.eigh(stacked @ stacked.T)  # ΔWᵀ ΔW = V Σ² Vᵀ
+        # ΔW V = U Σ. QR rather than a division by Σ keeps U orthonormal where Σ is tiny.
+        directions, triangle = torch.linalg.qr(stacked.T @ right.flip(1))
+        scales = triangle.diagonal().abs()
+    rank = max(1, int((scales > NEGLIGIBLE * scales.max()).sum()))
+    return Basis(directions[:, :rank], scales[:rank])
 
 
 def truncate(basis: Basis, rank: float | None) -> Basis:
