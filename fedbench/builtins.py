@@ -36,6 +36,11 @@ _CHOICES = {
     "blind": "the same without the image",
     "answer": "index of the right choice",
 }
+_ANSWERS = {
+    "prediction": "the answer, empty if it never ended",
+    "references": "the answers that are right",
+    "parsed": "False where the answer never ended",
+}
 FORMS: dict[str, tuple[str, str, dict[str, str]]] = {
     "caption": (
         "Caption",
@@ -48,15 +53,8 @@ FORMS: dict[str, tuple[str, str, dict[str, str]]] = {
     ),
     "choice": ("Choice", "a choice by likelihood", _CHOICES),
     "yesno": ("YesOrNo", "yes or no by likelihood", _CHOICES),
-    "generate": (
-        "Generated",
-        "a generated answer",
-        {
-            "prediction": "the answer, empty if it never ended",
-            "references": "the answers that are right",
-            "parsed": "False where the answer never ended",
-        },
-    ),
+    "generate": ("Generated", "a generated answer", _ANSWERS),
+    "vqa": ("ByPeople", "a generated answer against those of four people or more", _ANSWERS),
 }
 
 
@@ -68,19 +66,53 @@ def fedbench_register_forms() -> Iterator[FormSpec]:
 
 
 METRICS: dict[str, tuple[str, str, tuple[str, ...], str]] = {
-    "caption": ("CaptionLikelihood", "caption", ("nll", "token_accuracy"), "likelihood of held-out text"),
-    "choice": ("ChoiceAccuracy", "choice", ("accuracy", "raw_accuracy"), "choice against the blind prior"),
+    "caption": (
+        "metrics:CaptionLikelihood",
+        "caption",
+        ("nll", "token_accuracy"),
+        "likelihood of held-out text",
+    ),
+    "choice": (
+        "metrics:ChoiceAccuracy",
+        "choice",
+        ("accuracy", "raw_accuracy"),
+        "choice against the blind prior",
+    ),
     "yesno": (
-        "YesNo",
+        "metrics:YesNo",
         "yesno",
         ("accuracy", "f1", "yes_ratio", "balanced_accuracy"),
         "POPE's figures for yes/no questions",
     ),
     "exact-match": (
-        "ExactMatch",
+        "metrics:ExactMatch",
         "generate",
         ("exact_match", "unparsed"),
-        "greedy answers equal to the reference",
+        "greedy answers equal to a reference",
+    ),
+    "token-f1": (
+        "answer_metrics:TokenF1",
+        "generate",
+        ("token_f1",),
+        "words in common with a reference (SQuAD)",
+    ),
+    "anls": (
+        "answer_metrics:ANLS",
+        "generate",
+        ("anls",),
+        "edit distance to a reference, normalised (DocVQA)",
+    ),
+    "relaxed-accuracy": (
+        "answer_metrics:RelaxedAccuracy",
+        "generate",
+        ("relaxed_accuracy",),
+        "numbers within 5 %, other answers equal (ChartQA)",
+    ),
+    "vqa-accuracy": (
+        "answer_metrics:VQAAccuracy",
+        "vqa",
+        ("vqa_accuracy",),
+        "how many people gave the answer (VQA)",
     ),
 }
 
@@ -89,7 +121,7 @@ METRICS: dict[str, tuple[str, str, tuple[str, ...], str]] = {
 def fedbench_register_metrics() -> Iterator[MetricSpec]:
     """Register the metrics of every form of item."""
     for name, (metric, form, values, summary) in METRICS.items():
-        yield MetricSpec(name, f"fedbench.evaluation.metrics:{metric}", summary, form, values)
+        yield MetricSpec(name, f"fedbench.evaluation.{metric}", summary, form, values)
 
 
 PACKAGED, CHECKOUT = (

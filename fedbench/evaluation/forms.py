@@ -1,4 +1,4 @@
-"""The forms that come with the package: a text's likelihood, a choice, yes or no, a generated answer."""
+"""The forms that come with the package: a text's likelihood, a choice, yes or no, generated answers."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 from fedbench.data.form import ModelAnswers
 from fedbench.data.items import Item
+from fedbench.evaluation.answer_scores import PEOPLE
 
 
 class Caption:
@@ -70,3 +71,13 @@ class Generated:
             "references": [list(item.accepted) for item in answers.items],
             "parsed": [text is not None for text in generated],
         }
+
+
+class ByPeople(Generated):
+    """A generated answer, compared with those that several people gave to the question."""
+
+    def problem(self, item: Item) -> str:
+        """Say that there are fewer than four references, of which no answer could be wholly right."""
+        count = len(item.references)
+        fault = "" if count > PEOPLE else f"has {count} references, fewer than {PEOPLE + 1}"
+        return super().problem(item) or fault

@@ -24,6 +24,12 @@ _CHOICE = {
     "blind": datasets.Sequence(datasets.Value("float64")),
     "answer": datasets.Value("int64"),
 }
+ANSWERS: Mapping[str, Any] = {
+    "prediction": datasets.Value("string"),
+    "references": datasets.Sequence(datasets.Value("string")),
+    "parsed": datasets.Value("bool"),
+}
+"""Features of generated answers."""
 
 
 class OfflineMetric(evaluate.Metric):  # type: ignore[misc]
@@ -128,11 +134,7 @@ class ExactMatch(OfflineMetric):
 
     Rows: ``prediction``, ``references``, and whether the answer ended (``parsed``)."""
 
-    columns: ClassVar[Mapping[str, Any]] = {
-        "prediction": datasets.Value("string"),
-        "references": datasets.Sequence(datasets.Value("string")),
-        "parsed": datasets.Value("bool"),
-    }
+    columns: ClassVar[Mapping[str, Any]] = ANSWERS
 
     def _compute(
         self, prediction: list[str], references: list[list[str]], parsed: list[bool], group: list[str]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from fedbench import BackboneSpec, DatasetSpec, MetricSpec, ScenarioSpec, hookimpl
+from fedbench import BackboneSpec, DatasetSpec, ScenarioSpec, hookimpl
 from fedbench_papers.options import (
     CC12M,
     POVID,
@@ -48,18 +48,6 @@ def fedbench_register_datasets() -> Iterator[DatasetSpec]:
     """Register the papers' data sets."""
     for options, factory, licence, summary in DATASETS:
         yield DatasetSpec(options.name, f"fedbench_papers.{factory}", summary, options, licence)
-
-
-@hookimpl
-def fedbench_register_metrics() -> Iterator[MetricSpec]:
-    """Register the metric ``token-f1``."""
-    yield MetricSpec(
-        name="token-f1",
-        factory="fedbench_papers.overlap:TokenF1",
-        summary="words in common with the preferred answer, for open questions",
-        form="generate",
-        values=("token_f1",),
-    )
 
 
 @hookimpl
