@@ -39,7 +39,25 @@ QUICK = SHORT | {
 }
 LONG = SHORT | {"federation.rounds": 6, "evaluation.controls": ["shuffled"]}
 FAULTY = LONG | {"federation.cohort": 2, "faults.straggling": 0.5, "faults.late": "next-round"}
-METHODS = {"scaffold": LONG, "moon": LONG, "fedadam": LONG, "fed-cmp": LONG, "fedavg": FAULTY}
+ADAPTERS = LONG | {
+    "training.trainable": "projector+lora",
+    "training.lora.rank": 4,
+    "training.lora.alpha": 8,
+    "federation.cohort": 2,
+    "federation.epochs": 1,
+    "federation.speed": [1.0, 0.5, 1.0],
+    "modality.image_text": 2,
+    "modality.text_only": 1,
+}
+METHODS = {
+    "scaffold": LONG,
+    "moon": LONG,
+    "fedadam": LONG,
+    "fed-cmp": LONG,
+    "fedavg": FAULTY,
+    "flora": ADAPTERS,
+    "fedsa-lora": ADAPTERS,
+}
 ONCE = {"prepare", "final", "record", "discard"}
 KILLS = 6
 CPU = torch.device("cpu")
@@ -126,7 +144,7 @@ def assert_beginning(entries, reference):
 
 @pytest.fixture(scope="module")
 def attempts(tiny):
-    server = Attempts("tiny", [QUICK, LONG, FAULTY])
+    server = Attempts("tiny", [QUICK, LONG, FAULTY, ADAPTERS])
     yield server
     server.close()
 
