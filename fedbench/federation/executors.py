@@ -18,7 +18,7 @@ from fedbench.federation.executor_choice import ChosenBy, ExecutorName, chunk_by
 from fedbench.federation.local import LocalWork, Tick, Trained, WholeCohort, no_tick, train_clients
 from fedbench.federation.task import Task
 from fedbench.federation.updates import CLIENT_STATE, SENT, named
-from fedbench.federation.workers import check_workers, in_workers
+from fedbench.federation.workers import check_workers, in_workers, shared_like
 
 RuleFor = Callable[[Sequence[int], Tensor], LocalRule]
 """``rule_for(clients, start [C, P])``: what these clients add when they train from ``start``."""
@@ -93,7 +93,7 @@ class Executor:
             def train(share: slice) -> Trained:
                 return alone.train(task, start[share], work[share], rule_for, training, cohort=cohort)
 
-            trained = _in_shares(train, len(work), self.workers)
+            trained = _in_shares(train, start, self.workers)
             tick(sum(len(item.examples) for item in work), trained.loss)
             return trained
         done: list[Trained] = []
@@ -124,21 +124,25 @@ class Executor:
         )
 
 
-def _in_shares(train: Callable[[slice], Trained], clients: int, workers: int) -> Trained:
+def _in_shares(train: Callable[[slice], Trained], start: Tensor, workers: int) -> Trained:
     """Train every n-th client in the n-th process; the bits are those of one process on one thread."""
+    clients = len(start)
     count = min(workers, clients)
     shares = [slice(first, None, count) for first in range(count)]
     order = torch.cat([torch.arange(clients)[share] for share in shares]).argsort()
+    params = shared_like(start)
 
     def job(share: slice) -> dict[str, np.ndarray]:
-        return {name: values.numpy() for name, values in _columns(train(share)).items()}
+        trained = train(share)
+        params[share] = trained.params
+        return {name: values.numpy() for name, values in _columns(trained).items()}
 
     said = in_workers([partial(job, share) for share in shares])
     joined = {
         name: torch.from_numpy(np.concatenate([part[name] for part in said]))[order] for name in said[0]
     }
     return Trained(
-        params=joined["params"],
+        params=params,
         loss=joined["loss"],
         steps=joined["steps"],
         sent=named(joined, SENT),
@@ -147,9 +151,8 @@ def _in_shares(train: Callable[[slice], Trained], clients: int, workers: int) ->
 
 
 def _columns(trained: Trained) -> dict[str, Tensor]:
-    """All that clients end a training with, by name, a client's in a row."""
+    """All that clients end a training with beside their parameters, by name, a client's in a row."""
     return {
-        "params": trained.params,
         "loss": trained.loss,
         "steps": trained.steps,
         **{f"{SENT}{name}": values for name, values in trained.sent.items()},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import multiprocessing
 import pickle
 import warnings
@@ -10,6 +11,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from fedbench.errors import UsageError
 
@@ -29,6 +31,13 @@ def check_workers(device: torch.device) -> None:
     else:
         return
     raise UsageError("--executor workers is not possible", why=why, fix=fix)
+
+
+def shared_like(values: Tensor) -> Tensor:
+    """Make an empty tensor like ``values``, on the CPU, that processes forked from now on share with this
+    one: what they write in it need not be sent back."""
+    memory = mmap.mmap(-1, max(1, values.numel() * values.element_size()))
+    return torch.frombuffer(memory, dtype=values.dtype, count=values.numel()).view(values.shape)
 
 
 def in_workers(jobs: Sequence[Job]) -> list[Any]:
