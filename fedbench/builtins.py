@@ -17,7 +17,7 @@ PARTITIONERS = {
         "label skew: each label's shares drawn from Dir(α)",
     ),
     "shards": ("partitioners", "ShardsOptions", "label skew: a few shards of label-sorted units each"),
-    "natural": ("partitioners", "LabelOptions", "a client for each value of a label"),
+    "natural": ("partitioners", "NaturalOptions", "a client for each value of a label"),
     "quantity": ("partitioners", "QuantityOptions", "sizes drawn from Dir(α)"),
     "cluster": ("clusters", "ClusterOptions", "clusters of image or text embeddings, or of both"),
 }

@@ -19,6 +19,7 @@ from fedbench.api.specs import (
     ScenarioSpec,
 )
 from fedbench.errors import UsageError, suggest
+from fedbench.evaluation_defaults import with_evaluation
 from fedbench.plugins import Plugin, Plugins
 from fedbench.registry import Entry, Registry
 from fedbench.resolution import ResolvedScenario, resolve_parts, resolve_reward_backbones
@@ -69,7 +70,7 @@ class Catalog:
         return [entry for entry in metrics if entry.plugin.key not in broken]
 
     def resolve(self, scenario: Scenario) -> ResolvedScenario:
-        """Look up everything that ``scenario`` names and validate its options.
+        """Look up everything that ``scenario`` names, validate its options, complete its evaluation.
 
         :class:`UsageError` if something is not installed or does not take the options that are given.
         """
@@ -79,15 +80,21 @@ class Catalog:
             "partition": self.partitioners,
         }
         try:
+            parts = resolve_parts(scenario, registries)
+            scenario = with_evaluation(scenario, parts["data"], self.metrics)
             return ResolvedScenario(
                 scenario=scenario,
-                **resolve_parts(scenario, registries),
+                **parts,
                 reward_backbones=resolve_reward_backbones(scenario, self.backbones),
                 metrics=tuple(self.metrics[name] for name in scenario.evaluation.metrics),
                 forms=self.forms,
             )
         except UsageError as error:
             raise UsageError(f"scenario {scenario.title}: {error}") from error
+
+    def completed(self, scenario: Scenario) -> Scenario:
+        """Complete the evaluation of ``scenario``; nothing is looked up if it is complete already."""
+        return scenario if scenario.evaluation.complete else self.resolve(scenario).scenario
 
     def scenario(self, name: str) -> Entry[ScenarioSpec]:
         """Look up the installed scenario ``name``; one ending in ``.toml`` is a file of the user's own."""

@@ -61,6 +61,8 @@ def paths(spec: Spec) -> Iterator[Any]:
     """List what a spec points at, each ``"module:attribute"``."""
     if not isinstance(spec, ScenarioSpec | LeaderboardSpec):
         yield spec.factory
+        if isinstance(spec, DatasetSpec) and spec.suites:
+            yield spec.suites
         if isinstance(spec, WITH_OPTIONS) and isinstance(spec.options, str):
             yield spec.options
 

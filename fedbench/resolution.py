@@ -15,7 +15,7 @@ from fedbench.api.specs import FormSpec, MetricSpec
 from fedbench.errors import UsageError
 from fedbench.fingerprint import sha256_json
 from fedbench.plugins import Plugin
-from fedbench.registry import Entry, Registry
+from fedbench.registry import Entry, Registry, load_object
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +36,14 @@ class ResolvedPart:
     def make(self) -> Any:
         """Call the plugin's factory with the options."""
         return self.entry.create(self.options)
+
+    def suites(self) -> Mapping[str, str]:
+        """The form of each suite that the data set says it will have, by key; empty if it says nothing."""
+        if not self.entry.spec.suites:
+            return {}
+        suites = load_object(self.entry.spec.suites, self.entry.plugin)
+        with self.answerable("can't say which suites it has"):
+            return dict(suites(self.options))
 
     def answerable(self, what: str) -> AbstractContextManager[None]:
         """Blame what fails in the block on the part's plugin; ``what`` says what was asked of it."""

@@ -97,7 +97,6 @@ BAD = {
     ),
     "mistyped key": ("clients = 5", "cleints = 5", 0, ["'federation.cleints'", "did you mean 'clients'?"]),
     "missing key": ("clients = 5", "", -1, ["missing key 'federation.clients'"]),
-    "missing key at the top": ("version = 1", "", -2, ["missing key 'version'"]),
     "wrong type": ("rounds = 2", 'rounds = "two"', 0, ["'federation.rounds'", "valid integer"]),
     "a section that is a value": (
         "options = { views = 1 }",

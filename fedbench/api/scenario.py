@@ -90,7 +90,7 @@ class Federation(Section):
     """
 
     clients: int = Field(ge=1, description="number of clients, K")
-    rounds: int = Field(ge=1, description="number of rounds, R")
+    rounds: int = Field(10, ge=1, description="number of rounds, R")
     cohort: int | None = Field(None, ge=1, description="clients per round; all when absent")
     epochs: int | None = Field(
         None,
@@ -164,8 +164,8 @@ class Training(Section):
         " learnt queries, or the backbone's own",
     )
 
-    batch_size: int = Field(ge=1, description="examples per step and client")
-    lr: float = Field(gt=0, description="peak learning rate")
+    batch_size: int = Field(16, ge=1, description="examples per step and client")
+    lr: float = Field(1e-3, gt=0, description="peak learning rate")
     optimizer: Literal["adamw", "sgd"] = Field("adamw", description="local optimiser, new in every round")
     weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay")
     betas: tuple[float, float] = Field((0.9, 0.999), description="AdamW's moment decay rates")
@@ -254,21 +254,41 @@ class PolicyTraining(Section):
 
 
 class Evaluation(Section):
-    """The section ``[evaluation]``: which suites are measured, when, and by which metrics."""
+    """The section ``[evaluation]``: which suites are measured, when, and by which metrics.
 
-    primary: str = Field(description="the measure that records are ranked by, split/suite/value")
-    metrics: tuple[str, ...] = Field(description="names of metrics; each scores the suites of its form")
-    each_round: tuple[str, ...] = Field(
-        description="suites measured at the start and after every round, split/suite"
+    What is absent follows from the suites that the data set says it has, once the scenario is resolved.
+    """
+
+    primary: str = Field(
+        "",
+        description="the measure that records are ranked by, split/suite/value; when absent the first of each"
+        " round's first suite",
     )
-    final: tuple[str, ...] = Field(description="suites measured after the last round, split/suite")
+    metrics: tuple[str, ...] = Field(
+        (),
+        description="names of metrics; each scores the suites of its form; the core's when absent",
+    )
+    each_round: tuple[str, ...] = Field(
+        (),
+        description="suites measured at the start and after every round, split/suite; when absent primary's,"
+        " or else the first",
+    )
+    final: tuple[str, ...] = Field(
+        (), description="suites measured after the last round, split/suite; all when absent"
+    )
     controls: tuple[Literal["shuffled"], ...] = Field(
         (), description="measurements with a part of the input taken away: images of another concept"
     )
 
+    @property
+    def complete(self) -> bool:
+        """Whether nothing has to follow from the data set."""
+        return set(type(self).model_fields) - {"controls"} <= self.model_fields_set
+
     @model_validator(mode="after")
     def _primary_is_measured(self) -> Evaluation:
-        if self.primary.rpartition("/")[0] not in self.each_round:
+        given = {"primary", "each_round"} <= self.model_fields_set
+        if given and self.primary.rpartition("/")[0] not in self.each_round:
             raise ValueError(f"the suite of primary {self.primary!r} is not in each_round")
         return self
 
@@ -405,15 +425,20 @@ class Scenario(Section):
     name: str = Field(
         pattern=r"^[a-z0-9][a-z0-9-]*$", description="name, the same as the file's without .toml"
     )
-    version: int = Field(ge=1, description="number raised with every change of a value")
-    track: Track = Field(description="alignment, where parameters travel, or preference, where rewards do")
-    summary: str = Field(description="one line for lists; no part of the fingerprint")
+    version: int = Field(1, ge=1, description="number raised with every change of a value")
+    track: Track = Field(
+        "alignment", description="alignment, where parameters travel, or preference, where rewards do"
+    )
+    summary: str = Field("", description="one line for lists; no part of the fingerprint")
     backbone: Part = Field(description="vision encoder and LLM")
     data: Part = Field(description="data set")
-    partition: Part = Field(description="how the data's units are dealt to clients")
+    partition: Part = Field(
+        default_factory=lambda: Part(name="iid"),
+        description="how the data's units are dealt to clients; evenly and at random when absent",
+    )
     federation: Federation = Field(description="clients and rounds")
-    training: Training = Field(description="local training")
-    evaluation: Evaluation = Field(description="what is measured")
+    training: Training = Field(default_factory=Training, description="local training")
+    evaluation: Evaluation = Field(default_factory=Evaluation, description="what is measured")
     start: Start | None = Field(
         None, description="a trained model that training begins with; none when absent"
     )
@@ -526,6 +551,13 @@ class Scenario(Section):
         scenario._folder, scenario._changes = self._folder, {**self._changes, **located}
         return scenario
 
+    def evaluated(self, evaluation: Evaluation) -> Scenario:
+        """Copy the scenario with another ``evaluation``."""
+        values = self.model_dump(mode="json", exclude_unset=True)
+        scenario = _scenario(values | {"evaluation": evaluation.model_dump(mode="json")})
+        scenario._folder, scenario._changes = self._folder, self._changes
+        return scenario
+
     @property
     def title(self) -> str:
         """``name@version``."""
@@ -567,6 +599,7 @@ def load_scenario(path: Path, changes: Mapping[str, Any] | None = None) -> Scena
         end = f"line {len(text.splitlines())}, the end"
         why = str(error).replace("end of document", end)
         raise UsageError("the scenario is not valid TOML", where=path, why=why) from error
+    values.setdefault("name", path.stem)
     try:
         scenario = _scenario(values)
     except ValidationError as error:

@@ -143,6 +143,10 @@ class DatasetSpec:
     """The model of its options, or ``"module:attribute"`` of it."""
     licence: str = ""
     """Under what the data may be used."""
+    suites: str = ""
+    """``"module:attribute"`` of what is called with the options and returns the form of each suite that the
+    data will have, by ``split/name``, the most telling first. What a scenario's evaluation leaves out follows
+    from it; without it a scenario has to say everything."""
 
 
 @dataclass(frozen=True, slots=True)

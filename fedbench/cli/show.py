@@ -129,11 +129,12 @@ def _scenario(app: App, name: str, label: str | None, picture: Path | None) -> S
     """Show the settings; and the clients, if the data is available."""
     from fedbench.cli import clients
 
-    scenario = load_scenario(app.catalog.scenario(name).spec.path)
+    resolved = app.catalog.resolve(load_scenario(app.catalog.scenario(name).spec.path))
+    scenario = resolved.scenario
     content = scenario.model_dump(mode="json") | {"fingerprint": scenario.fingerprint}
     tables = [_brief(content)]
     try:
-        held = clients.load(app.catalog.resolve(scenario), label)
+        held = clients.load(resolved, label)
     except Unavailable as error:
         if label or picture:
             raise

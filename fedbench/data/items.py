@@ -159,6 +159,8 @@ class FederatedData:
     notes: Sequence[str] = ()
     """What a user should know of how the data was read, such as rows that were left out: said in each run, no
     part of the content."""
+    left_out: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """By kind of fault the numbers of the rows that were left out for it; no part of the content."""
 
     @cached_property
     def fingerprint(self) -> str:

@@ -73,6 +73,12 @@ class LabelOptions(SeededOptions):
     label: str = Field(description="the label to deal by, such as category, kind or artist")
 
 
+class NaturalOptions(LabelOptions):
+    """Options of the ``natural`` partitioner."""
+
+    label: str = Field("client", description="the label whose values are the clients")
+
+
 class DirichletOptions(LabelOptions):
     """Options of the ``dirichlet`` partitioner."""
 
@@ -120,7 +126,7 @@ def quantity(options: QuantityOptions) -> Partitioner:
     return _drawn("quantity", options, shares)
 
 
-def natural(options: LabelOptions) -> Partitioner:
+def natural(options: NaturalOptions) -> Partitioner:
     """Make a client of each value that the label takes in the training data, in alphabetical order."""
 
     def shares(data: FederatedData, clients: int, rng: np.random.Generator) -> Shares:

@@ -94,7 +94,7 @@ def _scenario(name: str, board: Board, catalog: Catalog) -> BoardScenario:
     if short not in {entry.name for entry in catalog.scenarios.entries}:
         return BoardScenario(name=short, title=name, problem="it is not installed here")
     try:
-        scenario = load_scenario(catalog.scenarios[short].spec.path)
+        scenario = catalog.completed(load_scenario(catalog.scenarios[short].spec.path))
     except UsageError as error:
         return BoardScenario(name=short, title=name, problem=str(error))
     problem = ""

@@ -70,7 +70,7 @@ class Installed:
         except UsageError as error:
             raise InvalidRecord(quoted(str(error), 200)) from error
         try:
-            return load_scenario(path, changes)
+            return self.catalog.completed(load_scenario(path, changes))
         except UsageError as error:
             raise InvalidRecord(f"the changes to its scenario are none that {name} takes") from error
 

@@ -71,9 +71,9 @@ def tables(data: str, place: Path, formats: Sequence[str]) -> list[Path]:
         named = "parquet" if list(formats) == ["parquet"] else "table"
         why = "it is made of nothing else" if named == "parquet" else f"it looked for {', '.join(FORMATS)}"
         raise UsageError(f"data {data!r} has no {named} files", where=place, why=why, fix=fix)
-    kinds = {FORMATS[path.suffix.lower()]: path for path in reversed(found)}
-    if len(kinds) > 1:
-        named = ", ".join(str(path.relative_to(place)) for _, path in sorted(kinds.items()))
+    examples = {FORMATS[path.suffix.lower()]: path for path in reversed(found)}
+    if len(examples) > 1:
+        named = ", ".join(str(path.relative_to(place)) for _, path in sorted(examples.items()))
         raise UsageError(
             f"data {data!r} has tables of several formats", where=place, why=f"such as {named}", fix=fix
         )

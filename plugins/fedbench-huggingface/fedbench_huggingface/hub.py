@@ -53,6 +53,7 @@ def place(
         reason = first_line(error)
         if isinstance(error, LocalEntryNotFoundError):
             reason = "it is not in the local cache, and the Hub was not reached"
+        reason += "; here is no folder of that name either"
         command = f"hf download {path}"
         command += " --repo-type dataset" if kind == "dataset" else ""
         command += f" --revision {revision}" if revision else ""

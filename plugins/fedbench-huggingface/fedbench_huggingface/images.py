@@ -13,6 +13,7 @@ import datasets
 from PIL import Image
 
 from fedbench import BrokenImage, StoredImages, UsageError, open_image, sha256_bytes
+from fedbench_huggingface.cells import absent
 from fedbench_huggingface.tables import Table
 
 Read = Callable[[int, Any], bytes]
@@ -59,6 +60,11 @@ class Column:
             ) from error
         return cls(table, cells, stored)
 
+    def is_empty(self, row: int) -> bool:
+        """Whether a row has no image."""
+        cell = self.cells[row]
+        return absent(cell) or (isinstance(cell, dict) and not (cell["bytes"] or cell["path"]))
+
     def encoded(self, row: int) -> bytes:
         """Read a row's encoded image."""
         try:
@@ -80,7 +86,7 @@ class Column:
 
     def _unreadable(self, row: int, error: Exception) -> UsageError:
         return UsageError(
-            f"can't read the image of row {row} of data {self.table.data!r}",
+            f"can't read the image of {self.table.title(row)} of data {self.table.data!r}",
             why=error,
             fix="download it again",
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -104,12 +105,24 @@ def _webdataset(path: Path) -> Iterator[pa.Table]:
         samples = datasets.load_dataset(
             "webdataset", data_files=[str(path)], split="train", streaming=True, cache_dir=unused
         )
-        for table in samples.with_format("arrow").iter(batch_size=ROWS):
-            columns = {name: table[name] for name in table.column_names if name != "__url__"}
-            if "json" in columns and pa.types.is_struct(columns["json"].type):
-                inner = pa.table({"json": columns.pop("json")}).flatten()
-                columns |= {name: inner[name] for name in inner.column_names}
-            yield pa.table(columns)
+        for name, feature in samples.features.items():
+            if isinstance(feature, datasets.Image):
+                samples = samples.cast_column(name, datasets.Image(decode=False))
+        schema = pa.schema([field for field in samples.features.arrow_schema if field.name != "__url__"])
+        yield _flat(schema.empty_table())
+        # As rows: of one file, datasets makes Arrow tables whose columns are in several orders.
+        rows = iter(samples)
+        while some := list(islice(rows, ROWS)):
+            yield _flat(pa.Table.from_pylist(some, schema=schema))
+
+
+def _flat(table: pa.Table) -> pa.Table:
+    """The table with a column ``json.NAME`` for each field of a column ``json``."""
+    columns = {name: table[name] for name in table.column_names}
+    if "json" in columns and pa.types.is_struct(columns["json"].type):
+        inner = pa.table({"json": columns.pop("json")}).flatten()
+        columns |= {name: inner[name] for name in inner.column_names}
+    return pa.table(columns)
 
 
 def _pieces(table: pa.Table) -> Iterator[pa.Table]:

@@ -58,7 +58,7 @@ class Table:
 
     def folder(self, row: int) -> Path:
         """The folder of the file that ``row`` is from."""
-        return self.files[self.file_of[row]].parent
+        return self.files[int(self.file_of[row])].parent
 
     def relative(self, number: int) -> str:
         """The path of file ``number`` from the data's folder on."""
