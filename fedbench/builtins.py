@@ -41,7 +41,7 @@ _ANSWERS = {
     "references": "the answers that are right",
     "parsed": "False where the answer never ended",
 }
-FORMS: dict[str, tuple[str, str, dict[str, str]]] = {
+FORMS: dict[str, tuple[str, str, dict[str, str], str]] = {
     "caption": (
         "Caption",
         "the likelihood of a text",
@@ -50,19 +50,25 @@ FORMS: dict[str, tuple[str, str, dict[str, str]]] = {
             "tokens": "number of its tokens",
             "hits": "how many of them ranked first",
         },
+        "caption",
     ),
-    "choice": ("Choice", "a choice by likelihood", _CHOICES),
-    "yesno": ("YesOrNo", "yes or no by likelihood", _CHOICES),
-    "generate": ("Generated", "a generated answer", _ANSWERS),
-    "vqa": ("ByPeople", "a generated answer against those of four people or more", _ANSWERS),
+    "choice": ("Choice", "a choice by likelihood", _CHOICES, "choice"),
+    "yesno": ("YesOrNo", "yes or no by likelihood", _CHOICES, "yesno"),
+    "generate": ("Generated", "a generated answer", _ANSWERS, "exact-match"),
+    "vqa": (
+        "ByPeople",
+        "a generated answer against those of four people or more",
+        _ANSWERS,
+        "vqa-accuracy",
+    ),
 }
 
 
 @hookimpl
 def fedbench_register_forms() -> Iterator[FormSpec]:
     """Register the ways to ask that come with the package."""
-    for name, (form, summary, columns) in FORMS.items():
-        yield FormSpec(name, f"fedbench.evaluation.forms:{form}", summary, columns)
+    for name, (form, summary, columns, metric) in FORMS.items():
+        yield FormSpec(name, f"fedbench.evaluation.forms:{form}", summary, columns, metric)
 
 
 METRICS: dict[str, tuple[str, str, tuple[str, ...], str]] = {

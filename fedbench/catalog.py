@@ -81,7 +81,7 @@ class Catalog:
         }
         try:
             parts = resolve_parts(scenario, registries)
-            scenario = with_evaluation(scenario, parts["data"], self.metrics)
+            scenario = with_evaluation(scenario, parts["data"], self.forms, self.metrics)
             return ResolvedScenario(
                 scenario=scenario,
                 **parts,

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from fedbench.api.scenario import Evaluation, Scenario
-from fedbench.api.specs import MetricSpec
+from fedbench.api.specs import FormSpec, MetricSpec
 from fedbench.errors import UsageError
 from fedbench.registry import Entry, Registry
 from fedbench.resolution import ResolvedPart
 
-CORE = "fedbench.builtins"
-"""The module of the plugin whose metrics are taken first."""
 
-
-def with_evaluation(scenario: Scenario, data: ResolvedPart, metrics: Registry[MetricSpec]) -> Scenario:
+def with_evaluation(
+    scenario: Scenario, data: ResolvedPart, forms: Registry[FormSpec], metrics: Registry[MetricSpec]
+) -> Scenario:
     """Copy ``scenario`` with a complete evaluation; the same one if it is complete.
 
     Raises :class:`UsageError` where the data set doesn't say which suites it will have.
@@ -39,8 +38,8 @@ def with_evaluation(scenario: Scenario, data: ResolvedPart, metrics: Registry[Me
     final = given.final if "final" in given.model_fields_set else tuple(suites)
     names = given.metrics
     if "metrics" not in given.model_fields_set:
-        forms = dict.fromkeys(suites[key] for key in (*each_round, *final) if key in suites)
-        names = tuple(name for form in forms for name in usual(form, metrics))
+        asked = dict.fromkeys(suites[key] for key in (*each_round, *final) if key in suites)
+        names = tuple(dict.fromkeys(usual(form, forms, metrics) for form in asked))
     primary = given.primary or _first_value(each_round[:1], suites, [metrics[name] for name in names])
     return scenario.evaluated(
         Evaluation(
@@ -49,19 +48,17 @@ def with_evaluation(scenario: Scenario, data: ResolvedPart, metrics: Registry[Me
     )
 
 
-def usual(form: str, metrics: Registry[MetricSpec]) -> list[str]:
-    """Name the metrics that score suites of ``form`` where nothing is said: the core's, or else the only one.
+def usual(form: str, forms: Registry[FormSpec], metrics: Registry[MetricSpec]) -> str:
+    """Name the metric that scores suites of ``form`` where nothing is said: its own, or else the only one.
 
     Others come and go with what is installed. Raises :class:`UsageError` if there are several.
     """
-    fitting = [entry for entry in metrics.entries if entry.spec.form == form]
-    core = [entry for entry in fitting if entry.plugin.module == CORE]
-    if not core and len(fitting) != 1:
-        names = ", ".join(entry.name for entry in fitting) or "none"
-        raise UsageError(
-            f"which metric is for the form {form!r}", why=f"there are: {names}", fix="name evaluation.metrics"
-        )
-    return [entry.name for entry in core or fitting]
+    fitting = [entry.name for entry in metrics.entries if entry.spec.form == form]
+    name = forms[form].spec.metric or (fitting[0] if len(fitting) == 1 else "")
+    if not name:
+        why = f"there are: {', '.join(fitting) or 'none'}"
+        raise UsageError(f"no metric follows from the form {form!r}", why=why, fix="name evaluation.metrics")
+    return name
 
 
 def _first_value(keys: Sequence[str], suites: Mapping[str, str], metrics: Sequence[Entry[MetricSpec]]) -> str:

@@ -17,6 +17,7 @@ from local_hub import local_hub, redirect
 from PIL import Image
 
 from fedbench.api.options import validated
+from fedbench.catalog import Catalog
 from fedbench.data.checks import check_data
 from fedbench.data.content import check_held_out, image_digests
 from fedbench.data.partitioners import (
@@ -28,6 +29,9 @@ from fedbench.data.partitioners import (
     natural,
 )
 from fedbench.errors import Unavailable, UsageError
+from fedbench.plugins import Plugins
+
+FORMS = Catalog(Plugins()).forms
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +50,7 @@ def load(path, **options):
     """The data, checked as the engine checks it."""
     given = validated(ImageTextOptions, {"path": str(path), **options}, "data 'image-text'")
     data = image_text(given)
-    check_data(data, "data 'image-text'")
+    check_data(data, "data 'image-text'", FORMS)
     check_held_out(data, image_digests(data.images), "data 'image-text'")
     assert {key: suite.form for key, suite in data.suites.items()} == suites(given)
     return data
@@ -308,6 +312,9 @@ def test_several_answers_are_each_learnt_or_the_commonest(tmp_path):
     assert {item.answer[0] for item in asked(data)} == {"a"}, "the commonest is the right choice"
     assert all(f"b{item.answer[1:]}" not in item.choices for item in asked(data)), "no right one is wrong"
     assert {pair.answer[0] for pair in load(folder, train_on="commonest").pairs} == {"a"}
+    (item, *_) = asked(load(folder, suites=["generate"]), "test/generate")
+    number = item.answer[2:]
+    assert item.references == (f"a {number}", f"a {number}", f"b {number}")
     table = rows(20, one=lambda i: f"a {i}", two=lambda i: None if i % 2 else f"b {i}")
     assert len(load(written(tmp_path / "c", table), answer=["one", "two"]).pairs) in range(17, 33)
 
@@ -361,13 +368,13 @@ BAD = {
                        r" — did you mean 'answer'\?; set data.options.answer to one of them"),
     "a wrong label": ({"labels": ["site"]}, {}, r"no column 'site' .* — set data.options.labels"),
     "no image column": ({"image": "photo"}, {}, r"no column 'photo' .* — set data.options.image"),
-    "a null": ({}, {"answer": None}, r"row 3 of rows.jsonl of data .* has no answer in .*skip_broken"),
-    "white space": ({}, {"answer": "  "}, r"row 3 of rows.jsonl of data 'image-text' has no answer"),
-    "a null client": ({"client": "site"}, {"site": None}, r"row 3 of rows.jsonl .* has no client"),
-    "a missing file": ({}, {"image": "gone.png"}, r"row 3 .* an image that can't be read .*gone"),
-    "no image": ({}, {"image": ""}, r"row 3 of rows.jsonl .* has no image"),
-    "a wrong split": ({"split": "site"}, {"site": "tset"}, r"row 3 .* a split that is none of .*'tset'"),
-    "no split": ({"split": "site"}, {}, r"row 0 of rows.jsonl .* a split that is none of"),
+    "a null": ({}, {"answer": None}, r"row 3 .* can't be used in .*: no answer — .*skip_broken"),
+    "white space": ({}, {"answer": "  "}, r"row 3 of rows.jsonl of data .*: no answer"),
+    "a null client": ({"client": "site"}, {"site": None}, r"row 3 of rows.jsonl .*: no client"),
+    "a missing file": ({}, {"image": "gone.png"}, r"row 3 .*: no file .*gone"),
+    "no image": ({}, {"image": ""}, r"row 3 of rows.jsonl .*: no image"),
+    "a wrong split": ({"split": "site"}, {"site": "tset"}, r"row 3 .*: split is none of .*'tset'"),
+    "no split": ({"split": "site"}, {}, r"row 0 of rows.jsonl .*: split is none of"),
 }  # fmt: skip
 
 
@@ -385,16 +392,16 @@ def test_what_is_wrong_is_named_with_its_row(fault, tmp_path):
 
 
 LISTS = [
-    ("prompt", {"prompt": "q"}, {"q": ["a", "b"]}, r"row 0 .* has a prompt of type list.*it is one text"),
-    ("answer", {}, {"answer": {"text": "a"}}, r"row 0 .* has an answer of type dict"),
-    ("numbers", {}, {"answer": 1.5}, r"row 0 .* has an answer of type float .*1.5"),
-    ("truths", {}, {"answer": True}, r"row 0 .* has an answer of type bool"),
-    ("choices", {"choices": "c"}, {"c": "red"}, r"row 0 .* has no list of choices"),
+    ("prompt", {"prompt": "q"}, {"q": ["a", "b"]}, r"row 0 .*: prompt of type list.*it is one text"),
+    ("answer", {}, {"answer": {"text": "a"}}, r"row 0 .*: answer of type dict"),
+    ("numbers", {}, {"answer": 1.5}, r"row 0 .*: answer of type float .*1.5"),
+    ("truths", {}, {"answer": True}, r"row 0 .*: answer of type bool"),
+    ("choices", {"choices": "c"}, {"c": "red"}, r"row 0 .*: choices that are no list"),
     (
         "none of them",
         {"choices": "c"},
         {"c": ["x", "y"]},
-        r"row 0 .* none of its choices .*'a 0', they are 'x', 'y'",
+        r"row 0 .*: answer among no choices .*'a 0', they are 'x', 'y'",
     ),
 ]
 
@@ -435,7 +442,7 @@ def test_broken_rows_may_be_left_out_and_are_counted(tmp_path):
     folder = written(tmp_path, table)
     (folder / "9.png").write_bytes(png(9)[:45])
     data = load(folder, skip_broken=True)
-    assert data.left_out == {"no answer": (3, 5), "an image that can't be read": (9,)}
+    assert data.left_out == {"no answer": (3, 5), "truncated image": (9,)}
     assert len(content_answers(data)) == 37
     assert "2 of 40 rows are left out, such as row 3 of rows.jsonl: no answer" in data.notes
 
@@ -444,9 +451,7 @@ def test_data_without_any_image_that_can_be_read_is_refused(tmp_path):
     folder = written(tmp_path, rows(20))
     for path in folder.glob("*.png"):
         path.write_bytes(b"none of " + path.name.encode())
-    said = (
-        r"no row that can be used .*: 20 of 20 have an image that can't be read, such as row 0 of rows.jsonl"
-    )
+    said = r"no row that can be used .*: not an image in 20 of 20, such as row 0 of rows.jsonl"
     with pytest.raises(UsageError, match=said):
         load(folder, skip_broken=True)
     with pytest.raises(UsageError, match=r"can't read the image of row \d+ of rows.jsonl"):

@@ -215,7 +215,7 @@ def test_a_broken_scenario_file_does_not_stop_the_list(site, fedbench):
     done = fedbench("list", "--format", "json")
     assert done.returncode == 0 and "emoji-ii" in listed(done, "scenario")
     (line,) = done.stderr.splitlines()
-    assert "plugin torn-one:torn-one 1.0: scenario 'torn' left out: missing key 'version' in" in line
+    assert "plugin torn-one:torn-one 1.0: scenario 'torn' left out: missing key 'backbone' in" in line
     assert fedbench("--strict-plugins", "list").returncode == 3
 
 

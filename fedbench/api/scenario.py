@@ -266,7 +266,7 @@ class Evaluation(Section):
     )
     metrics: tuple[str, ...] = Field(
         (),
-        description="names of metrics; each scores the suites of its form; the core's when absent",
+        description="names of metrics; each scores the suites of its form; when absent each form's own",
     )
     each_round: tuple[str, ...] = Field(
         (),

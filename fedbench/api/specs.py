@@ -192,6 +192,8 @@ class FormSpec:
     """How its items are asked and scored, in a line."""
     columns: Mapping[str, str]
     """What its metrics receive beside ``group``, one entry for each item: each column's name and meaning."""
+    metric: str = ""
+    """Name of the metric that scores it where a scenario names none; the only one of the form when empty."""
 
 
 @dataclass(frozen=True, slots=True)

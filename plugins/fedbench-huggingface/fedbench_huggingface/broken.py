@@ -21,12 +21,12 @@ class Broken:
     """The numbers of the rows that are left out, by kind."""
 
     def found(self, row: int, kind: str, why: object = None) -> None:
-        """Note that ``row`` has a fault, which reads as ``row 3 has no answer`` with kind ``no answer``."""
+        """Note that ``row`` has a fault of a ``kind``, such as ``no answer``; ``why`` says more of it."""
         if not self.skip:
             raise UsageError(
-                f"{self.table.title(row)} of data {self.table.data!r} has {kind}",
+                f"{self.table.title(row)} of data {self.table.data!r} can't be used",
                 where=self.table.place,
-                why=why,
+                why=kind if why is None else f"{kind} ({why})",
                 fix="mend or take out the row, or set data.options.skip_broken = true",
             )
         self.rows.setdefault(kind, []).append(row)

@@ -24,7 +24,7 @@ def text(cell: Any, what: str) -> str:
         raise Fault(f"no {what}")
     if isinstance(cell, bool) or not isinstance(cell, str | int):
         more = " (a list): it is one text" if isinstance(cell, list | tuple) else ""
-        raise Fault(f"{_a(what)} of type {type(cell).__name__}", f"it is {cell!r:.40}{more}")
+        raise Fault(f"{what} of type {type(cell).__name__}", f"it is {cell!r:.40}{more}")
     return str(cell).strip()
 
 
@@ -39,7 +39,3 @@ def label(cell: Any, what: str) -> str:
     if isinstance(cell, bool | float) and not absent(cell):
         return str(cell)
     return unicodedata.normalize("NFC", text(cell, what))
-
-
-def _a(what: str) -> str:
-    return f"{'an' if what[0] in 'aeiou' else 'a'} {what}"

@@ -79,7 +79,7 @@ class _Places:
 
 def _pairs(options: ImageTextOptions, rows: Sequence[Row], place: _Places) -> Iterator[Pair]:
     for row in rows:
-        for answer in row.answers if options.train_on == "every" else row.answers[:1]:
+        for answer in dict.fromkeys(row.answers if options.train_on == "every" else row.answers[:1]):
             yield Pair(place(row), row.prompt, answer)
 
 
@@ -105,5 +105,6 @@ _EMPTY = {
     "yesno": "no answer is yes or no",
     "caption": "there is no row",
     "generate": "there is no row",
+    "vqa": "there is no row",
 }
 """Why a suite may have no items."""

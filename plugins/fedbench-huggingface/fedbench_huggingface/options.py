@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from fedbench import Location, Options
 from fedbench_huggingface.source import Source
 
-SuiteName = Literal["caption", "choice", "yesno", "generate"]
+SuiteName = Literal["caption", "choice", "yesno", "generate", "vqa"]
 
 
 class Shares(Options):

@@ -20,14 +20,27 @@ def captions(
     options: ImageTextOptions, rows: Sequence[Row], held_out: Sequence[Row], place: Place
 ) -> Iterator[Item]:
     """Each answer as a text whose likelihood is measured."""
-    return (Item(place(row), row.prompt, answer, group_of(row)) for row in rows for answer in row.answers)
+    return (
+        Item(place(row), row.prompt, answer, group_of(row))
+        for row in rows
+        for answer in dict.fromkeys(row.answers)
+    )
 
 
 def generated(
     options: ImageTextOptions, rows: Sequence[Row], held_out: Sequence[Row], place: Place
 ) -> Iterator[Item]:
-    """Each row as a question to be answered in words; the commonest answer is the right one."""
-    return (Item(place(row), row.prompt, row.answers[0], group_of(row)) for row in rows)
+    """Each row as a question to be answered in words: by its answer or, of several, by any of them."""
+    return (
+        Item(
+            image=place(row),
+            prompt=row.prompt,
+            answer=row.answers[0],
+            group=group_of(row),
+            references=row.answers if len(row.answers) > 1 else (),
+        )
+        for row in rows
+    )
 
 
 def yes_or_no(
@@ -76,5 +89,11 @@ def group_of(row: Row) -> str:
     return row.group or row.image[:16]
 
 
-BUILD: dict[str, Build] = {"caption": captions, "choice": choices, "yesno": yes_or_no, "generate": generated}
+BUILD: dict[str, Build] = {
+    "vqa": generated,
+    "caption": captions,
+    "choice": choices,
+    "yesno": yes_or_no,
+    "generate": generated,
+}
 """How the items of each suite are made."""

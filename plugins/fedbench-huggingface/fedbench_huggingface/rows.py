@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
-from fedbench import UsageError, sha256_bytes
+from fedbench import BrokenImage, UsageError, sha256_bytes
 from fedbench_huggingface.broken import Broken
 from fedbench_huggingface.cells import Fault, absent, label, text, texts
 from fedbench_huggingface.files import SPELLINGS, SPLITS, TRAIN
@@ -29,7 +29,7 @@ class Row:
     prompt: str
     """The question; empty for a caption."""
     answers: tuple[str, ...]
-    """The right answers, the commonest first, each once."""
+    """The right answers, the commonest first, each as often as it was given."""
     choices: tuple[str, ...]
     """The answers offered; empty where none are."""
     labels: tuple[str, ...]
@@ -63,7 +63,7 @@ def read_rows(options: ImageTextOptions, table: Table, column: Column, broken: B
         raise UsageError(
             f"data {table.data!r} has no row that can be used",
             where=table.place,
-            why=f"{len(numbers)} of {len(table)} have {kind}, such as {table.title(numbers[0])}",
+            why=f"{kind} in {len(numbers)} of {len(table)}, such as {table.title(numbers[0])}",
             fix="see that data.options names the right columns",
         )
     return rows
@@ -79,7 +79,8 @@ def _hash(column: Column, number: int, *, opened: bool) -> str:
             column.image(number)
     except UsageError as error:
         why = error.__cause__ or error
-        raise Fault("an image that can't be read", f"{type(why).__name__}: {why}") from error
+        missing = "no file" if isinstance(why, FileNotFoundError) else "unreadable image"
+        raise Fault(why.fault if isinstance(why, BrokenImage) else missing, why) from error
     return sha256_bytes(encoded)
 
 
@@ -125,7 +126,7 @@ class _Reader:
             return self.layout[number]
         cell = text(cells[self.options.split], "split")
         if cell.lower() not in SPELLINGS:
-            raise Fault(f"a split that is none of {', '.join(SPLITS)}", f"it is {cell!r:.40}")
+            raise Fault(f"split is none of {', '.join(SPLITS)}", f"it is {cell!r:.40}")
         return SPELLINGS[cell.lower()]
 
 
@@ -153,7 +154,7 @@ def _offered(cells: Mapping[str, Any], names: str | Sequence[str] | None) -> lis
         return []
     if isinstance(names, str):
         if not isinstance(cells[names], list):
-            raise Fault("no list of choices", f"it is {cells[names]!r:.40}")
+            raise Fault("choices that are no list", f"it is {cells[names]!r:.40}")
         return [text(choice, "choice") for choice in cells[names]]
     return ["" if absent(cells[name]) else text(cells[name], "choice") for name in names]
 
@@ -165,10 +166,11 @@ def _answers(options: ImageTextOptions, cells: Mapping[str, Any], choices: Seque
         raise Fault("no answer")
     if options.answer_as != "text":
         given = [_named(options.answer_as, answer, choices) for answer in given]
-    answers = tuple(answer for answer, _ in Counter(given).most_common())
+    counted = Counter(given)
+    answers = tuple(sorted(given, key=lambda answer: -counted[answer]))
     if options.choices is not None and answers[0] not in choices:
         offered = ", ".join(map(repr, choices)) or "none"
-        raise Fault("an answer that is none of its choices", f"it is {answers[0]!r}, they are {offered}")
+        raise Fault("answer among no choices", f"it is {answers[0]!r}, they are {offered}")
     return answers
 
 
@@ -179,5 +181,5 @@ def _named(kind: str, answer: str, choices: Sequence[str]) -> str:
     if kind == "index":
         place = int(answer) if answer.isdecimal() else -1
     if not 0 <= place < len(choices) or not choices[place]:
-        raise Fault("an answer that is none of its choices", f"it is {answer!r} of {len(choices)}")
+        raise Fault("answer among no choices", f"it is {answer!r} of {len(choices)}")
     return choices[place]
