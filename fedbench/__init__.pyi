@@ -41,7 +41,6 @@ from .api.reward_fuser import RewardFederation as RewardFederation
 from .api.reward_fuser import RewardFuser as RewardFuser
 from .api.reward_fuser import RewardSource as RewardSource
 from .api.reward_fuser import RouterLoss as RouterLoss
-from .api.scenario import load_scenario as load_scenario
 from .api.specs import BackboneSpec as BackboneSpec
 from .api.specs import DatasetSpec as DatasetSpec
 from .api.specs import FormSpec as FormSpec
@@ -98,5 +97,6 @@ from .params import ParamSpace as ParamSpace
 from .rng import derive as derive
 from .rng import numpy_stream as numpy_stream
 from .rng import torch_stream as torch_stream
+from .scenario_files import load_scenario as load_scenario
 
 __version__: str

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from fedbench.api.scenario import load_scenario
 from fedbench.catalog import Catalog
 from fedbench.errors import UsageError
 from fedbench.installed import installed_catalog
@@ -14,6 +13,7 @@ from fedbench.results.comparison_table import Comparison, compare_sources
 from fedbench.results.records import Record
 from fedbench.results.sources import Source, gather
 from fedbench.results.store import RECORDS, find_records, read_record
+from fedbench.scenario_files import load_scenario
 
 
 def load(path: str | Path) -> Record:
@@ -121,7 +121,8 @@ def validate(path: str | Path, *, catalog: Catalog | None = None) -> None:
     """
     path = Path(path)
     if path.suffix == ".toml":
-        (catalog or installed_catalog()).resolve(load_scenario(path))
+        catalog = catalog or installed_catalog()
+        catalog.resolve(load_scenario(path, catalog=catalog))
     elif path.suffix == ".json":
         record = read_record(path)
         if record.record_id != record.sealed().record_id:

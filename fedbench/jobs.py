@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fedbench.api.options import Options, validated
-from fedbench.api.scenario import Scenario, load_scenario
+from fedbench.api.scenario import Scenario
 from fedbench.api.specs import MethodSpec, ScenarioSpec
 from fedbench.catalog import FILE, Catalog
 from fedbench.errors import UsageError
@@ -19,6 +19,7 @@ from fedbench.results.identity import Identity, PackageCode, changed_code
 from fedbench.results.layout import method_label, run_folder, run_id
 from fedbench.results.records import Record
 from fedbench.results.store import RECORD, read_record
+from fedbench.scenario_files import load_scenario
 from fedbench.source_code import source_code
 
 
@@ -171,7 +172,9 @@ def _scenarios(
             chosen.setdefault(scenario.fingerprint, (scenario, _entry_of(catalog, scenario)))
         else:
             entry = catalog.scenario(str(one))
-            chosen.setdefault(entry.spec.path, (load_scenario(entry.spec.path, changes), entry))
+            chosen.setdefault(
+                entry.spec.path, (load_scenario(entry.spec.path, changes, catalog=catalog), entry)
+            )
     return list(chosen.values())
 
 
@@ -180,7 +183,7 @@ def _entry_of(catalog: Catalog, scenario: Scenario) -> Entry[ScenarioSpec]:
     for entry in catalog.scenarios.entries:
         if entry.name == scenario.name:
             try:
-                installed = load_scenario(entry.spec.path, scenario.changes)
+                installed = load_scenario(entry.spec.path, scenario.changes, catalog=catalog)
             except UsageError:
                 continue
             if installed.fingerprint == scenario.fingerprint:

@@ -146,12 +146,12 @@ def _options(kind: PartName, part: Part, registry: Registry[Any], folder: Path) 
                 why=f"its files are: {', '.join(places) or 'none'}",
                 fix=f"other options stand in {kind}.options",
             )
-    located = {key: _located(place, folder) for key, place in part.files.items()}
-    return validated(model, {**part.options, **located}, what)
+    found = {key: located(place, folder) for key, place in part.files.items()}
+    return validated(model, {**part.options, **found}, what)
 
 
-def _located(place: str, folder: Path) -> str:
-    """The absolute path of what lies at ``place``, from ``folder`` on; an id on the Hub stays as it is."""
+def located(place: str, folder: Path) -> str:
+    """Make the path of what lies at ``place`` absolute, from ``folder`` on; an id on the Hub stays."""
     path = Path(place).expanduser()
     own = path.is_absolute() or place.startswith(".") or (folder / path).exists()
     return str((folder / path).absolute()) if own else place

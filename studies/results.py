@@ -6,12 +6,12 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from fedbench.api.scenario import load_scenario
 from fedbench.catalog import Catalog
 from fedbench.errors import UsageError
 from fedbench.results.own_part import ALL, final_scores
 from fedbench.results.records import Record
 from fedbench.results.run_summary import run_of
+from fedbench.scenario_files import load_scenario
 from study import Study
 
 Reader = Callable[[Record], float | None]

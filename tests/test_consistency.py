@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from records_of_ours import PRIMARY, assign, edited, everywhere, fewer_examples, scale_cost, values
 
-from fedbench.api.scenario import load_scenario
 from fedbench.results.columns import by_round
 from fedbench.results.layout import run_id
+from fedbench.scenario_files import load_scenario
 
 
 def _uplink_of_a_round(record):

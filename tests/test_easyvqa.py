@@ -15,12 +15,12 @@ from fedbench_easyvqa.hooks import SCENARIOS, EasyVQAOptions
 from fedbench_easyvqa.questions import COLORS, SHAPES, YESNO, Question, balanced, shortened
 
 from fedbench.api.options import validated
-from fedbench.api.scenario import load_scenario
 from fedbench.data.partitioners import LabelOptions, natural
 from fedbench.errors import UsageError
 from fedbench.evaluation.metrics import ChoiceAccuracy
 from fedbench.fingerprint import sha256_bytes
 from fedbench.results.store import find_records, read_record
+from fedbench.scenario_files import load_scenario
 
 TASKS = {
     "what-color": set(COLORS),

@@ -13,12 +13,12 @@ from fedbench_emoji.trunk import Lite0Trunk, preprocess
 from PIL import Image
 
 from fedbench.api.options import validated
-from fedbench.api.scenario import load_scenario
 from fedbench.catalog import Catalog
 from fedbench.data.partition import checked
 from fedbench.errors import UsageError
 from fedbench.fingerprint import sha256_bytes
 from fedbench.plugins import Plugins
+from fedbench.scenario_files import load_scenario
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,10 @@ import torch
 from conftest import example_record
 
 import fedbench
-from fedbench.api.scenario import load_scenario
 from fedbench.experiments import plan_matrix
 from fedbench.jobs import Job
 from fedbench.results.store import write_record
+from fedbench.scenario_files import load_scenario
 
 
 @pytest.fixture

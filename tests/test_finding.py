@@ -11,7 +11,6 @@ from conftest import example_record
 from scipy.stats import t
 
 from fedbench.api.metrics import Costs, Measure
-from fedbench.api.scenario import load_scenario
 from fedbench.catalog import Catalog
 from fedbench.cli.main import main
 from fedbench.errors import UsageError
@@ -19,6 +18,7 @@ from fedbench.plugins import Plugins
 from fedbench.results.run_command import run_command
 from fedbench.results.statistics import interval
 from fedbench.runner import Runner
+from fedbench.scenario_files import load_scenario
 
 FOLDER = Path(__file__).parent.parent / "studies"
 

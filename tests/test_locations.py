@@ -11,11 +11,11 @@ import pytest
 from conftest import install_plugin
 from PIL import Image
 
-from fedbench.api.scenario import load_scenario
 from fedbench.catalog import Catalog
 from fedbench.errors import UsageError
 from fedbench.plugins import Plugins
 from fedbench.results.store import read_record
+from fedbench.scenario_files import load_scenario
 
 HOOKS = """\
 from fedbench import DatasetSpec, Location, Options, hookimpl

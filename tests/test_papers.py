@@ -32,7 +32,6 @@ from transformers import (
 )
 
 from fedbench.api.reward_fuser import ResponseBatch
-from fedbench.api.scenario import load_scenario
 from fedbench.catalog import Catalog
 from fedbench.data import Item
 from fedbench.data.loading import load_data, load_partition
@@ -48,6 +47,7 @@ from fedbench.plugins import Plugins
 from fedbench.results.store import find_records, read_record
 from fedbench.rng import torch_stream
 from fedbench.runner import Runner
+from fedbench.scenario_files import load_scenario
 
 QWEN_SIZE = 24
 """3 × 3 tokens, so that rows and columns can't be mistaken for each other's number."""

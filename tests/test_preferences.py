@@ -20,7 +20,6 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from fedbench.api.options import validated
-from fedbench.api.scenario import load_scenario
 from fedbench.catalog import Catalog
 from fedbench.data.loading import load_data, load_partition
 from fedbench.errors import UsageError
@@ -31,6 +30,7 @@ from fedbench.models.projector import Projector
 from fedbench.plugins import Plugins
 from fedbench.results.store import read_record
 from fedbench.runner import Runner
+from fedbench.scenario_files import load_scenario
 
 MADE = {"prefs-emoji": emoji, "prefs-easyvqa": easyvqa, "prefs-domains": domains}
 CLIENTS = {

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from fedbench.api.scenario import load_scenario
 from fedbench.catalog import Catalog
 from fedbench.errors import UsageError
 from fedbench.plugins import Plugins
+from fedbench.scenario_files import load_scenario
 
 GOOD = """\
 # A scenario with every kind of value.
@@ -338,21 +338,24 @@ def test_the_fingerprint_is_of_what_can_change_a_number(write):
         assert load_scenario(write(old, new)).fingerprint != plain
 
 
-@pytest.mark.parametrize("track", ["alignment", "preference"])
-def test_the_examples_of_the_docs_are_scenarios(tmp_path, track):
+@pytest.mark.parametrize("example", ["alignment", "preference", "child"])
+def test_the_examples_of_the_docs_are_scenarios(tmp_path, example):
     """The file as it is printed; its sections of the preference track in a file of that track."""
     page = (Path(__file__).parent.parent / "docs" / "scenarios.md").read_text()
-    whole, sections = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    whole, sections, child = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
     path = tmp_path / "my-scenario.toml"
-    if track == "alignment":
+    if example == "alignment":
         path.write_text(whole)
+    elif example == "child":
+        path = tmp_path / "emoji-ii-slow.toml"
+        path.write_text(child)
     else:
-        path = tmp_path / "prefs-skewed.toml"
-        shipped = Catalog(Plugins()).scenarios["prefs-skewed"].spec.path.read_text()
+        path = tmp_path / "prefs-emoji-tasks.toml"
+        shipped = Catalog(Plugins()).scenarios["prefs-emoji-tasks"].spec.path.read_text()
         kept = re.sub(r"\[(rewards|policy)\]\n.*?\n\n", "", shipped, flags=re.DOTALL)
         path.write_text(f"{kept}\n{sections}")
     scenario = load_scenario(path)
-    assert scenario.track == track
+    assert (scenario.track == "preference") == (example == "preference")
     Catalog(Plugins()).resolve(scenario)
 
 

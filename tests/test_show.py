@@ -11,13 +11,13 @@ from fedbench_emoji.dataset import read_drawings
 from PIL import Image
 from scipy.stats import entropy
 
-from fedbench.api.scenario import load_scenario
 from fedbench.catalog import Catalog
 from fedbench.data import AlignmentData, Pair, Partition
 from fedbench.data.heterogeneity import MOST_CLASSES, default_label, heterogeneity
 from fedbench.data.loading import load_data, load_partition
 from fedbench.plugins import Plugins
 from fedbench.results.pictures import client_bars, save
+from fedbench.scenario_files import load_scenario
 
 
 @pytest.fixture

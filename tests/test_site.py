@@ -17,7 +17,6 @@ from axe_playwright_python.sync_playwright import Axe
 from conftest import example_record, install_plugin, mostly_slow
 from records_of_ours import RECORDS
 
-from fedbench.api.scenario import load_scenario
 from fedbench.catalog import Catalog
 from fedbench.leaderboard.boards import load_board
 from fedbench.leaderboard.contest import open_board
@@ -31,6 +30,7 @@ from fedbench.results.columns import by_column, by_round
 from fedbench.results.records import Record
 from fedbench.results.run_summary import run_of
 from fedbench.results.store import write_record
+from fedbench.scenario_files import load_scenario
 from fedbench.verification.badges import BADGES
 from fedbench.verification.ladder import Level
 

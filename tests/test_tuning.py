@@ -18,7 +18,6 @@ from fedbench_tuning.questions import ARTISTS, CATEGORIES, LETTERS, TASKS
 from PIL import Image
 
 from fedbench.api.options import validated
-from fedbench.api.scenario import load_scenario
 from fedbench.catalog import Catalog
 from fedbench.data.loading import load_data, load_partition
 from fedbench.errors import UsageError
@@ -26,6 +25,7 @@ from fedbench.evaluation.metrics import ChoiceAccuracy
 from fedbench.fingerprint import sha256_bytes
 from fedbench.models.projector import Projector
 from fedbench.plugins import Plugins
+from fedbench.scenario_files import load_scenario
 
 PATHS = sorted(SCENARIOS.glob("*.toml"))
 CLOSED = {"category": CATEGORIES, "artist": ARTISTS, "color": COLORS, "shape": SHAPES}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -408,6 +407,9 @@ PartName = Literal["backbone", "data", "partition"]
 FILES = re.compile(rf"(?:{'|'.join(get_args(PartName))}|start)\.files\.\w+")
 """The dotted paths of values that say where a part's files lie."""
 
+FILE_KEYS = ("extends", "without")
+"""Keys of a file that are no part of the scenario: what it takes over, and what of that it does not."""
+
 NOT_COMPARED: Any = {
     "summary": True,
     **{name: {"files"} for name in (*get_args(PartName), "start")},
@@ -554,8 +556,20 @@ class Scenario(Section):
     def evaluated(self, evaluation: Evaluation) -> Scenario:
         """Copy the scenario with another ``evaluation``."""
         values = self.model_dump(mode="json", exclude_unset=True)
-        scenario = _scenario(values | {"evaluation": evaluation.model_dump(mode="json")})
-        scenario._folder, scenario._changes = self._folder, self._changes
+        values["evaluation"] = evaluation.model_dump(mode="json")
+        scenario = Scenario.of_values(values, self._folder)
+        scenario._changes = self._changes
+        return scenario
+
+    @classmethod
+    def of_values(cls, values: Mapping[str, Any], folder: Path = Path()) -> Scenario:
+        """Validate ``values`` as JSON's: strictly, but a list is a tuple, and a whole number a float, where
+        the model says so. Relative paths in them start at ``folder``.
+
+        Raises pydantic's ``ValidationError``; :func:`problem_of` says what is wrong.
+        """
+        scenario = cls.model_validate_json(json.dumps(values, default=str))
+        scenario._folder = folder
         return scenario
 
     @property
@@ -574,50 +588,6 @@ class Scenario(Section):
         return sha256_json(self.model_dump(mode="json", exclude=NOT_COMPARED, exclude_none=True))
 
 
-def load_scenario(path: Path, changes: Mapping[str, Any] | None = None) -> Scenario:
-    """Read and check a scenario file; :class:`UsageError` names the line that is wrong.
-
-    ``changes`` maps dotted paths to values, as ``--set`` does; a record of a changed scenario has no place on
-    a board, unless only ``files`` are named: a path there begins in the working folder.
-
-    >>> from pathlib import Path
-    >>> from fedbench import load_scenario
-    >>> load_scenario(Path("nowhere/hospitals.toml"))
-    Traceback (most recent call last):
-    fedbench.errors.UsageError: can't read the scenario in nowhere/hospitals.toml: No such file or directory
-    """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise UsageError("can't read the scenario", where=path, why=error.strerror) from error
-    except UnicodeDecodeError as error:
-        fix = "save it as UTF-8"
-        raise UsageError("can't read the scenario", where=path, why=error, fix=fix) from error
-    try:
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        end = f"line {len(text.splitlines())}, the end"
-        why = str(error).replace("end of document", end)
-        raise UsageError("the scenario is not valid TOML", where=path, why=why) from error
-    values.setdefault("name", path.stem)
-    try:
-        scenario = _scenario(values)
-    except ValidationError as error:
-        raise _explain(error, path, text) from error
-    if scenario.name != path.stem:
-        line = _line_of(text, ["name"])
-        raise UsageError(
-            f"the scenario is called {scenario.name!r}",
-            where=f"{path}, line {line}",
-            why="its name must be the file's",
-        )
-    located = _located(changes or {})
-    if located:
-        scenario = _changed(values, located)
-    scenario._folder, scenario._changes = path.parent, located
-    return scenario
-
-
 def _located(changes: Mapping[str, Any]) -> dict[str, Any]:
     """The changes as JSON has them, with absolute paths for what is there from the working folder on."""
     changes = json.loads(json.dumps(dict(changes), default=str))
@@ -629,20 +599,14 @@ def _located(changes: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _scenario(values: Mapping[str, Any]) -> Scenario:
-    """Validate ``values`` as JSON's: strictly, but a list is a tuple, and a whole number a float, where the
-    model says so."""
-    return Scenario.model_validate_json(json.dumps(values, default=str))
-
-
 def _changed(values: dict[str, Any], changes: Mapping[str, Any]) -> Scenario:
     """Validate ``values`` with ``changes`` made to them; an error names the change that caused it."""
     for dotted, value in changes.items():
         _assign(values, dotted, value)
     try:
-        return _scenario(values)
+        return Scenario.of_values(values)
     except ValidationError as error:
-        what, why, fix = _problem(error)
+        what, why, fix = problem_of(error)
         where = f"{'.'.join(map(str, first_problem(error)['loc']))}."
         guilty = [d for d in changes if f"{d}.".startswith(where) or where.startswith(f"{d}.")] or changes
         shown = " ".join(f"--set {dotted}={changes[dotted]}" for dotted in guilty) or "the scenario"
@@ -661,13 +625,7 @@ def _assign(values: dict[str, Any], dotted: str, value: Any) -> None:
     values[key] = value
 
 
-def _explain(error: ValidationError, path: Path, text: str) -> UsageError:
-    what, why, fix = _problem(error)
-    line = _line_of(text, [str(part) for part in first_problem(error)["loc"]])
-    return UsageError(what, where=f"{path}, line {line}", why=why, fix=fix)
-
-
-def _problem(error: ValidationError) -> tuple[str, str | None, str]:
+def problem_of(error: ValidationError) -> tuple[str, str | None, str]:
     """The first thing that is wrong: what, why, and what to do about it."""
     problem = first_problem(error)
     location = [str(part) for part in problem["loc"]]
@@ -679,23 +637,6 @@ def _problem(error: ValidationError) -> tuple[str, str | None, str]:
     return f"bad value for {dotted!r}", message(problem), ""
 
 
-def _line_of(text: str, location: list[str]) -> int:
-    """The line that sets ``location``, or else the header of the closest enclosing table."""
-    table: list[str] = []
-    best = (0, 1)
-    for number, line in enumerate(text.splitlines(), start=1):
-        if header := re.match(r"\s*\[+\s*([\w.\-]+)\s*\]", line):
-            table = header[1].split(".")
-            path = table
-        elif key := re.match(r"\s*([\w.\-]+)\s*=", line):
-            path = [*table, *key[1].split(".")]
-        else:
-            continue
-        depth = len(path) if path == location[: len(path)] else 0
-        best = max(best, (depth, number), key=lambda depth_and_line: depth_and_line[0])
-    return best[1]
-
-
 def _known_keys(location: list[str]) -> str:
     model: Any = Scenario
     for part in location[:-1]:
@@ -703,6 +644,7 @@ def _known_keys(location: list[str]) -> str:
             continue
         annotation = model.model_fields[part].annotation
         model = next((kind for kind in get_args(annotation) if kind not in (type(None), ...)), annotation)
-    close = suggest(location[-1], model.model_fields)
+    known = [*model.model_fields, *(FILE_KEYS if model is Scenario else ())]
+    close = suggest(location[-1], known)
     start = f"{close} " if close.startswith("did") else ""
-    return f"{start}known keys: {', '.join(model.model_fields)}"
+    return f"{start}known keys: {', '.join(known)}"

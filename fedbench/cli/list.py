@@ -6,11 +6,12 @@ from typing import Any
 
 import click
 
-from fedbench.api.scenario import load_scenario
+from fedbench.catalog import Catalog
 from fedbench.cli.main import App
 from fedbench.cli.tables import Format, format_option, print_rows
 from fedbench.errors import UsageError
 from fedbench.registry import Entry
+from fedbench.scenario_files import load_scenario
 
 LISTED = {
     f"{kind}s": kind
@@ -33,7 +34,7 @@ def _rows(app: App, kind: str) -> list[dict[str, str]]:
     rows = []
     for entry in app.catalog.registry(kind).entries:
         try:
-            track, summary = _about(kind, entry)
+            track, summary = _about(kind, entry, app.catalog)
         except UsageError as error:
             app.plugins.complain(entry.plugin, f"{kind} {entry.name!r} left out", error)
             continue
@@ -44,8 +45,8 @@ def _rows(app: App, kind: str) -> list[dict[str, str]]:
     return rows
 
 
-def _about(kind: str, entry: Entry[Any]) -> tuple[str, str]:
+def _about(kind: str, entry: Entry[Any], catalog: Catalog) -> tuple[str, str]:
     if kind == "scenario":
-        scenario = load_scenario(entry.spec.path)
+        scenario = load_scenario(entry.spec.path, catalog=catalog)
         return scenario.track, scenario.summary
     return (entry.spec.track if kind == "method" else ""), entry.spec.summary

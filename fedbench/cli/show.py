@@ -11,7 +11,6 @@ import click
 from tabulate import tabulate
 
 from fedbench.api.options import described
-from fedbench.api.scenario import load_scenario
 from fedbench.api.specs import BackboneSpec, DatasetSpec
 from fedbench.cli.main import App, warn
 from fedbench.cli.tables import Format, format_option
@@ -20,6 +19,8 @@ from fedbench.results.own_part import round_scores
 from fedbench.results.records import Record
 from fedbench.results.store import read_record
 from fedbench.results.time_by_part import seconds_by_part
+from fedbench.scenario_files import load_scenario
+from fedbench.scenario_text import scenario_toml
 
 Shown = tuple[dict[str, Any], list[str]]
 """The content, and the same as tables of text."""
@@ -41,16 +42,26 @@ PARTS = ("backbone", "dataset", "partitioner")
     type=click.Path(path_type=Path),
     help="Scenario: draw the clients, as .svg, .png or .pdf.",
 )
+@click.option("--toml", is_flag=True, help="Scenario: write the whole as a file that can be run.")
 @format_option
 @click.pass_obj
-def command(app: App, what: str, name: str, label: str | None, picture: Path | None, format: Format) -> None:
+def command(
+    app: App, what: str, name: str, label: str | None, picture: Path | None, toml: bool, format: Format
+) -> None:
     """Show a METHOD's options, a SCENARIO's settings and clients, what a RECORD (a file) says, the columns of
     a FORM of items, or the options of a BACKBONE, DATASET or PARTITIONER that a scenario may name.
 
     A scenario ending in .toml is a file of your own.
     """
-    if what != "scenario" and (label or picture):
-        raise UsageError(f"{'--label' if label else '--picture'} is for scenarios only")
+    given = [flag for flag, value in (("--label", label), ("--picture", picture), ("--toml", toml)) if value]
+    if what != "scenario" and given:
+        raise UsageError(f"{given[0]} is for scenarios only")
+    if toml:
+        if len(given) > 1 or format == "json":
+            raise UsageError("--toml writes the settings alone", fix="leave out the other options")
+        scenario = load_scenario(app.catalog.scenario(name).spec.path, catalog=app.catalog)
+        click.echo(scenario_toml(app.catalog.completed(scenario)), nl=False)
+        return
     if what == "record":
         content, tables = _record(Path(name))
     elif what == "method":
@@ -129,7 +140,8 @@ def _scenario(app: App, name: str, label: str | None, picture: Path | None) -> S
     """Show the settings; and the clients, if the data is available."""
     from fedbench.cli import clients
 
-    resolved = app.catalog.resolve(load_scenario(app.catalog.scenario(name).spec.path))
+    path = app.catalog.scenario(name).spec.path
+    resolved = app.catalog.resolve(load_scenario(path, catalog=app.catalog))
     scenario = resolved.scenario
     content = scenario.model_dump(mode="json") | {"fingerprint": scenario.fingerprint}
     tables = [_brief(content)]

@@ -9,7 +9,6 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from fedbench.api.scenario import load_scenario
 from fedbench.api.specs import MethodSpec
 from fedbench.catalog import Catalog
 from fedbench.errors import FedbenchError, UsageError
@@ -17,6 +16,7 @@ from fedbench.fingerprint import canonical_json
 from fedbench.leaderboard.boards import Board
 from fedbench.registry import Entry
 from fedbench.results.anchors import ANCHORS, Anchors, sole_provider
+from fedbench.scenario_files import load_scenario
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,8 @@ def _scenario(name: str, board: Board, catalog: Catalog) -> BoardScenario:
     if short not in {entry.name for entry in catalog.scenarios.entries}:
         return BoardScenario(name=short, title=name, problem="it is not installed here")
     try:
-        scenario = catalog.completed(load_scenario(catalog.scenarios[short].spec.path))
+        path = catalog.scenarios[short].spec.path
+        scenario = catalog.completed(load_scenario(path, catalog=catalog))
     except UsageError as error:
         return BoardScenario(name=short, title=name, problem=str(error))
     problem = ""

@@ -13,14 +13,15 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from fedbench.api.specs import MethodSpec
+from fedbench.api.specs import MethodSpec, ScenarioSpec
 from fedbench.catalog import Catalog
 from fedbench.data.cache_file import CacheFile
 from fedbench.data.features import cache_folder
 from fedbench.errors import FedbenchError, UsageError
-from fedbench.fingerprint import sha256_bytes, sha256_file, sha256_json
+from fedbench.fingerprint import sha256_bytes, sha256_json
 from fedbench.registry import Entry
 from fedbench.results.parsing import read_bytes
+from fedbench.scenario_files import load_scenario
 from fedbench.source_code import whole_core_sha256
 from fedbench.verification.ladder import Checked
 from fedbench.verification.submission import SubmittedFile
@@ -86,7 +87,7 @@ def open_cache(catalog: Catalog) -> CheckCache | None:
 def installation_sha256(catalog: Catalog) -> str:
     """Hash all that records are compared with: the core's code, scenario files, methods and their options."""
     scenarios = [
-        [entry.plugin.key, entry.name, sha256_file(entry.spec.path)] for entry in catalog.scenarios.entries
+        [entry.plugin.key, entry.name, _fingerprint(entry, catalog)] for entry in catalog.scenarios.entries
     ]
     methods = [[*_provider(entry), _options(entry)] for entry in catalog.methods.entries]
     return sha256_json([whole_core_sha256(), scenarios, methods])
@@ -94,6 +95,14 @@ def installation_sha256(catalog: Catalog) -> str:
 
 def _provider(entry: Entry[MethodSpec]) -> tuple[str, str, str]:
     return entry.plugin.key, entry.plugin.version, entry.name
+
+
+def _fingerprint(entry: Entry[ScenarioSpec], catalog: Catalog) -> str:
+    """The scenario's, which is also of what it extends."""
+    try:
+        return catalog.completed(load_scenario(entry.spec.path, catalog=catalog)).fingerprint
+    except FedbenchError as error:
+        return str(error)
 
 
 def _options(entry: Entry[MethodSpec]) -> object:

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fedbench.api.options import validated
-from fedbench.api.scenario import Scenario, load_scenario
+from fedbench.api.scenario import Scenario
 from fedbench.catalog import Catalog
 from fedbench.errors import FedbenchError, UsageError
 from fedbench.fingerprint import canonical_json
 from fedbench.results.anchors import ANCHORS, sole_provider
 from fedbench.results.records import Record, ScenarioInfo
+from fedbench.scenario_files import load_scenario
 from fedbench.verification.safety import quoted
 
 
@@ -70,7 +71,7 @@ class Installed:
         except UsageError as error:
             raise InvalidRecord(quoted(str(error), 200)) from error
         try:
-            return self.catalog.completed(load_scenario(path, changes))
+            return self.catalog.completed(load_scenario(path, changes, catalog=self.catalog))
         except UsageError as error:
             raise InvalidRecord(f"the changes to its scenario are none that {name} takes") from error
 

@@ -12,7 +12,6 @@ from torch import Tensor
 from fedbench.api.aggregator import Context
 from fedbench.api.cohort import Cohort
 from fedbench.api.options import validated
-from fedbench.api.scenario import load_scenario
 from fedbench.catalog import Catalog
 from fedbench.federation.executors import Executor, no_rule
 from fedbench.federation.plan import plan
@@ -21,6 +20,7 @@ from fedbench.federation.weighted_mean import WeightedMean
 from fedbench.rng import torch_stream
 from fedbench.runner import Runner
 from fedbench.runs.aggregation import AggregationRun
+from fedbench.scenario_files import load_scenario
 from study import EXECUTOR, Study
 
 SEEDS = range(3)

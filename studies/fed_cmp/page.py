@@ -13,13 +13,13 @@ from safetensors.numpy import load_file
 
 from fed_cmp.first_round import identity_gap, mean_agreement
 from fed_cmp.studies import ANCHORS, CORNERS, MAIN, OPTIONS, PAPER, SCENARIOS, STEPS, STUDIES
-from fedbench.api.scenario import load_scenario
 from fedbench.data.heterogeneity import heterogeneity
 from fedbench.data.loading import load_data, load_partition
 from fedbench.results.curves import curve
 from fedbench.results.pictures import save
 from fedbench.results.statistics import Interval, interval
 from fedbench.runner import Runner
+from fedbench.scenario_files import load_scenario
 from reporting import curves, difference, named, table, text, with_error
 from results import Reader, Results, final, over_all_items, primary
 from study import Study

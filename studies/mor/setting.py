@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fedbench.api.scenario import Scenario, load_scenario
+from fedbench.api.scenario import Scenario
 from fedbench.catalog import Catalog
 from fedbench.data.loading import load_data, load_partition
+from fedbench.scenario_files import load_scenario
 from mor.cells import cell
 from reporting import table
 from results import Results

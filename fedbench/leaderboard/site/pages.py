@@ -14,7 +14,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from fedbench.api.options import described
-from fedbench.api.scenario import Scenario, load_scenario
+from fedbench.api.scenario import Scenario
 from fedbench.api.specs import MethodSpec
 from fedbench.catalog import Catalog
 from fedbench.errors import FedbenchError
@@ -26,6 +26,7 @@ from fedbench.leaderboard.site.samples import ClientLoader, Clients
 from fedbench.leaderboard.standings import PRIVILEGED, Standings
 from fedbench.registry import Entry
 from fedbench.results.run_command import seed_ranges
+from fedbench.scenario_files import load_scenario
 from fedbench.verification.ladder import Level
 
 GENERATOR = "fedbench leaderboard build"
@@ -89,7 +90,7 @@ class Site:
         installed = {}
         for name in sorted({s.name for standings in self.boards for s in standings.contest.scenarios}):
             with suppress(FedbenchError):  # the board says what is wrong with it
-                installed[name] = load_scenario(self.catalog.scenario(name).spec.path)
+                installed[name] = load_scenario(self.catalog.scenario(name).spec.path, catalog=self.catalog)
         return installed
 
     def _scenarios(self) -> Iterator[Page]:
