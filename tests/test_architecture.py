@@ -21,8 +21,8 @@ CORE = ROOT / "fedbench"
 FLOORS = (
     "errors rng fingerprint files git params process_state",
     "api",
-    "factories plugins registry resolution evaluation_defaults catalog inheritance scenario_files scenario_text"
-    " environment source_code numerics",
+    "factories plugins registry resolution evaluation_defaults catalog inheritance scenario_files"
+    " scenario_text environment source_code numerics",
     "data models evaluation",
     "federation results",
     "runs verification",
