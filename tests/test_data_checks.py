@@ -92,6 +92,11 @@ BAD = {
         "its suite 'test/x' calls itself 'test/name'",
     ),
     "units of too few images": ({"units": np.array([0, 1])}, "it has 3 images and units of shape [2]"),
+    "a unit below all": ({"units": np.array([0, 1, -2])}, "it has 3 images and units of shape [3]"),
+    "nobody's image in training": (
+        {"units": np.array([-1, 0, 1])},
+        "clients learn from images of no unit (-1), which nobody has",
+    ),
     "a null label": (
         {"labels": {"animal": ["dog", None, "cat"]}},
         "label 'animal' of unit 1 is None, not a text",

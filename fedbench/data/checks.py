@@ -32,7 +32,7 @@ def check_data(data: FederatedData, title: str, forms: Registry[FormSpec]) -> No
 
 def _problems(data: FederatedData, forms: Registry[FormSpec]) -> Iterator[str]:
     images, units = len(data.images), np.asarray(data.units)
-    if units.shape != (images,) or (images and units.min() < 0):
+    if units.shape != (images,) or (images and units.min() < -1):
         yield f"it has {images} images and units of shape {list(units.shape)}, not a number from 0 for each"
     lists: dict[str, Entries] = {"pair": data.pairs}
     if isinstance(data, PreferenceData):
@@ -90,6 +90,9 @@ def _shared_problems(data: FederatedData, lists: dict[str, Entries]) -> Iterator
         return data.units[np.fromiter((entry.image for entry in entries), dtype=np.int64)]
 
     train = set(units(data.pairs).tolist())
+    if -1 in train:
+        yield "clients learn from images of no unit (-1), which nobody has"
+        train.remove(-1)
     for what, entries in lists.items():
         if what == "pair":
             continue

@@ -149,7 +149,8 @@ class FederatedData:
     images: Sequence[Image]
     """The images, which may be opened when they are asked for."""
     units: np.ndarray
-    """[images]: the unit that each image is a view of, from 0."""
+    """[images]: the unit that each image is a view of, from 0; −1 for one that is nobody's, such as a public
+    benchmark's, which is asked about and dealt to no client."""
     pairs: tuple[Any, ...]
     """What clients learn from."""
     suites: Mapping[str, Suite]
@@ -185,8 +186,9 @@ class FederatedData:
 
     @property
     def held_out_images(self) -> list[int]:
-        """The images that are asked about and that no client learns from, with repetitions."""
-        return [item.image for suite in self.suites.values() for item in suite.items]
+        """The images of units that are asked about and that no client learns from, with repetitions."""
+        asked = [item.image for suite in self.suites.values() for item in suite.items]
+        return [image for image in asked if self.units[image] >= 0]
 
     @cached_property
     def pair_units(self) -> np.ndarray:
