@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from fedbench import AlignmentData, Item, Pair, Suite, UsageError, sha256_json
+from fedbench_huggingface.benchmark_suites import with_benchmarks
 from fedbench_huggingface.broken import Broken
 from fedbench_huggingface.files import TEST, TRAIN, VALIDATION
 from fedbench_huggingface.images import Column, Pictures
-from fedbench_huggingface.options import ImageTextOptions, suites
+from fedbench_huggingface.options import ImageTextOptions, own_suites
 from fedbench_huggingface.questions import BUILD
 from fedbench_huggingface.rows import Row, label_names, read_rows
 from fedbench_huggingface.splits import Placed, divided
@@ -42,7 +43,7 @@ def image_text(options: ImageTextOptions) -> AlignmentData:
     places = _Places(dict(zip((row.number for row in rows), wholes.tolist(), strict=True)))
     pairs = tuple(_pairs(options, members[TRAIN], places))
     asked = {suite.key: suite for suite in _suites(options, table, members, places)}
-    return AlignmentData(
+    own = AlignmentData(
         name=options.name,
         image_fingerprint=sha256_json([image for _, image in places.images]),
         images=Pictures(column, places.shown),
@@ -56,6 +57,7 @@ def image_text(options: ImageTextOptions) -> AlignmentData:
         notes=[*notes, *broken.notes],
         left_out=broken.left_out,
     )
+    return with_benchmarks(own, options)
 
 
 @dataclass
@@ -87,7 +89,7 @@ def _suites(
     options: ImageTextOptions, table: Table, members: Mapping[str, Sequence[Row]], place: _Places
 ) -> Iterator[Suite]:
     held_out = [row for name, rows in members.items() if name != TRAIN for row in rows]
-    for key, form in suites(options).items():
+    for key, form in own_suites(options).items():
         split, _, name = key.partition("/")
         items: tuple[Item, ...] = tuple(BUILD[name](options, members[split], held_out, place))
         if not items:

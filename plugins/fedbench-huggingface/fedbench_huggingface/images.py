@@ -60,6 +60,18 @@ class Column:
             ) from error
         return cls(table, cells, stored)
 
+    @classmethod
+    def only(cls, table: Table, name: str) -> Column:
+        """Open a column of images, or of lists of images with one in each."""
+        if not isinstance(table.rows.features[name], datasets.List):
+            return cls.of(table, name)
+
+        def one(row: int, cell: Any) -> bytes:
+            (image,) = cell
+            return bytes(image["bytes"])
+
+        return cls(table, table.rows[name], one)
+
     def is_empty(self, row: int) -> bool:
         """Whether a row has no image."""
         cell = self.cells[row]

@@ -6,7 +6,9 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from fedbench import Location, Options
+from fedbench import Location, Options, suggest
+from fedbench_huggingface import benchmark
+from fedbench_huggingface.benchmark import names
 from fedbench_huggingface.source import Source
 
 SuiteName = Literal["caption", "choice", "yesno", "generate", "vqa"]
@@ -75,6 +77,13 @@ class ImageTextOptions(Source):
         "every", description="whether clients learn each different answer of a row, or the commonest"
     )
     skip_broken: bool = Field(False, description="leave out rows that can't be used instead of refusing them")
+    benchmarks: list[str] = Field(
+        default_factory=list,
+        description=f"public benchmarks that are asked beside: {', '.join(names())}",
+    )
+    benchmark_folder: Location | None = Field(
+        None, description="a folder with a folder for each of benchmarks; when absent they are the Hub's"
+    )
     seed: int = Field(0, ge=0, description="seed of the splits and of drawn choices")
 
     @model_validator(mode="after")
@@ -87,6 +96,11 @@ class ImageTextOptions(Source):
             raise ValueError("suites are named once each, and there is at least one")
         if self.client not in (None, "client") and "client" in self.labels:
             raise ValueError("the label client is the column that client names: take 'client' out of labels")
+        for name in self.benchmarks:
+            if name not in names():
+                raise ValueError(f"there is no benchmark {name!r}, {suggest(name, names())}")
+        if len(set(self.benchmarks)) != len(self.benchmarks):
+            raise ValueError("benchmarks are named once each")
         if self.choices_within not in (None, self.client, *self.labels):
             raise ValueError(f"choices_within is {self.choices_within!r}, none of labels and no client")
         return self
@@ -103,6 +117,12 @@ class ImageTextOptions(Source):
 
 
 def suites(options: ImageTextOptions) -> dict[str, str]:
-    """List the suites that the data will have with these options, each with its form."""
+    """List the suites that the data will have with these options, each with its form, its own first."""
+    public = {key: form for name in options.benchmarks for key, form in benchmark.suites(name).items()}
+    return own_suites(options) | public
+
+
+def own_suites(options: ImageTextOptions) -> dict[str, str]:
+    """List the suites about the data's own images."""
     splits = ["test", *(["validation"] if options.shares.validation else [])]
     return {f"{split}/{name}": name for split in splits for name in options.asked}

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Any
+from typing import Any, Protocol
 
 from fedbench import BrokenImage, UsageError, sha256_bytes
 from fedbench_huggingface.broken import Broken
@@ -40,6 +40,25 @@ class Row:
     """The split that the data itself says: train where it says nothing."""
 
 
+class Answered(Protocol):
+    """Options that say where right answers are."""
+
+    @property
+    def answers(self) -> Sequence[str]:
+        """The columns of the right answers."""
+        ...
+
+    @property
+    def answer_as(self) -> str:
+        """Whether these hold texts, letters or numbers."""
+        ...
+
+    @property
+    def choices(self) -> str | Sequence[str] | None:
+        """The column or columns of the answers offered."""
+        ...
+
+
 def label_names(options: ImageTextOptions) -> dict[str, str]:
     """Map the names of the labels to their columns."""
     named = {"client": options.client} if options.client is not None else {}
@@ -55,7 +74,7 @@ def read_rows(options: ImageTextOptions, table: Table, column: Column, broken: B
     rows = []
     for number in range(len(table)):
         try:
-            rows.append(reader.row(number, _hash(column, number, opened=options.skip_broken)))
+            rows.append(reader.row(number, image_hash(column, number, opened=options.skip_broken)))
         except Fault as fault:
             broken.found(number, *fault.args)
     if not rows:
@@ -69,7 +88,7 @@ def read_rows(options: ImageTextOptions, table: Table, column: Column, broken: B
     return rows
 
 
-def _hash(column: Column, number: int, *, opened: bool) -> str:
+def image_hash(column: Column, number: int, *, opened: bool) -> str:
     """Hash a row's image; :class:`Fault` if there is none, or it can't be read or, if ``opened``, opened."""
     if column.is_empty(number):
         raise Fault("no image")
@@ -109,12 +128,12 @@ class _Reader:
         """Read a row; :class:`Fault` if it can't be used."""
         options = self.options
         cells = {name: column[number] for name, column in self.cells.items()}
-        choices = _offered(cells, options.choices)
+        choices = offered(cells, options.choices)
         return Row(
             number=number,
             image=image,
             prompt=options.prompt_text if options.prompt is None else text(cells[options.prompt], "prompt"),
-            answers=_answers(options, cells, choices),
+            answers=right_answers(options, cells, choices),
             choices=tuple(dict.fromkeys(choice for choice in choices if choice)),
             labels=tuple(label(cells[column], name) for name, column in self.names.items()),
             group=label(cells[options.group], "group") if options.group is not None else "",
@@ -148,7 +167,7 @@ def _layout(options: ImageTextOptions, table: Table) -> list[str]:
     return found
 
 
-def _offered(cells: Mapping[str, Any], names: str | Sequence[str] | None) -> list[str]:
+def offered(cells: Mapping[str, Any], names: str | Sequence[str] | None) -> list[str]:
     """The choices by their places; empty where a place has none."""
     if names is None:
         return []
@@ -159,7 +178,7 @@ def _offered(cells: Mapping[str, Any], names: str | Sequence[str] | None) -> lis
     return ["" if absent(cells[name]) else text(cells[name], "choice") for name in names]
 
 
-def _answers(options: ImageTextOptions, cells: Mapping[str, Any], choices: Sequence[str]) -> tuple[str, ...]:
+def right_answers(options: Answered, cells: Mapping[str, Any], choices: Sequence[str]) -> tuple[str, ...]:
     """The right answers, the commonest first."""
     given = [answer for name in options.answers for answer in texts(cells[name], "answer")]
     if not given:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -82,10 +83,15 @@ class Table:
         return [own_split(self.relative(number)) for number in range(len(self.files))]
 
 
-def read_table(options: Source, formats: Sequence[str] = tuple(dict.fromkeys(FORMATS.values()))) -> Table:
-    """Read the rows of all files in ``formats``; raises :class:`UsageError` if they can't be read."""
-    wanted = patterns(formats)
-    if list(formats) != ["parquet"]:
+def read_table(
+    options: Source, formats: Sequence[str] = tuple(dict.fromkeys(FORMATS.values())), only: str = ""
+) -> Table:
+    """Read the rows of all files in ``formats``; raises :class:`UsageError` if they can't be read.
+
+    ``only``: a pattern of the repository's files that are read. A folder that has none such is read whole.
+    """
+    wanted = [only] if only else patterns(formats)
+    if list(formats) != ["parquet"] and not only:
         wanted += [f"*.{end}" for end in IMAGES]
     place = hub.place(
         options.path,
@@ -96,6 +102,7 @@ def read_table(options: Source, formats: Sequence[str] = tuple(dict.fromkeys(FOR
         option="data.files.path",
     )
     files = tables(options.name, place, formats)
+    files = [path for path in files if fnmatch(path.relative_to(place).as_posix(), only)] or files
     path = converted(options.name, files)
     try:
         rows = datasets.Dataset.from_file(str(path))
