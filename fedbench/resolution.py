@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,15 @@ class ResolvedPart:
     def owner(self) -> str:
         """The part and its plugin, for errors: ``data 'x-rays' of plugin hospitals:hospitals 0.1.0``."""
         return f"{self.title} {self.entry.name!r} of plugin {self.entry.plugin.title}"
+
+    @property
+    def can_skip_broken(self) -> bool:
+        """Whether the part takes the option ``skip_broken``, by which a data set leaves out broken rows."""
+        return "skip_broken" in type(self.options).model_fields
+
+    def skipping_broken(self) -> ResolvedPart:
+        """The part with ``skip_broken = true``."""
+        return replace(self, options=self.options.model_copy(update={"skip_broken": True}))
 
     def check_pin(self, fingerprint: str) -> None:
         """Refuse content whose ``fingerprint`` isn't the pinned one, if one is (:class:`UsageError`)."""

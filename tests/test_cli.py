@@ -496,7 +496,7 @@ def test_every_command_has_help_and_run_fifteen_options_at_most(fedbench):
 def test_unknown_commands_and_switches(refused):
     assert refused("lits") == "unknown command 'lits' — did you mean 'list'?"
     assert refused("frobnicate").startswith(
-        "unknown command 'frobnicate' — there are: compare, env, export, leaderboard"
+        "unknown command 'frobnicate' — there are: compare, data, env, export, leaderboard"
     )
     assert refused("--frob") == "No such option '--frob' — see `fedbench --help`"
     assert refused("-p", "emoji", "list") == "-p emoji: only no:NAME is known, which blocks a plugin"

@@ -177,6 +177,12 @@ def test_the_projector_on_the_features_gives_the_models_own_visual_tokens(case):
     close(visual, wanted, 1e-5)
 
 
+def test_an_image_that_is_shrunk_first_has_the_same_features(case):
+    shrunk = [case.backbone.shrink(picture) for picture in IMAGES]
+    assert {picture.size for picture in shrunk} == {(case.truth.size, case.truth.size)}
+    assert torch.equal(case.backbone.encode(shrunk), case.features)
+
+
 def test_a_question_is_the_same_tokens_that_the_chat_template_gives(case):
     template = case.backbone.chat_template
     before = case.truth.tokenizer(template.before, add_special_tokens=False)["input_ids"]

@@ -13,6 +13,7 @@ from fedbench.cli.main import warn
 from fedbench.data.heterogeneity import Heterogeneity, default_label, heterogeneity
 from fedbench.data.loading import load_data, load_partition
 from fedbench.resolution import ResolvedScenario
+from fedbench.results.markdown import visible
 
 MOST_CLIENTS = 24
 """Most clients with a row each in the table; more are summarised."""
@@ -73,7 +74,7 @@ def table(clients: Heterogeneity) -> str:
         named = [(str(client), row) for client, row in enumerate(numbers)]
     rows = [[name, *(f"{x:.15g}" for x in row)] for name, row in [*named, ("all", numbers.sum(0))]]
     # Not as tabulate's headers: it pads those, and eight classes would not fit 120 columns.
-    wrapped = [fill(name, 10, break_long_words=False) for name in classes]
+    wrapped = [fill(visible(name), 10, break_long_words=False) for name in classes]
     lacking = [fill(key.replace("_", " "), 10) for key in missing]
     names = ["client", "units", "pairs", "held out", *lacking, *wrapped]
     lines = [names, SEPARATING_LINE, *rows[:-1], SEPARATING_LINE, rows[-1]]
@@ -84,7 +85,9 @@ def skews(clients: Heterogeneity) -> str:
     """Format the size skew and, for data with labels, the label skew and the one expected by chance."""
     rows = [("size skew", f"{clients.size_skew:.3f}", "coefficient of variation of the units; 0: equal")]
     if clients.label_skew is not None:
-        why = f"Jensen–Shannon divergence of {clients.label}, client from all, in bits; 0: alike"
+        why = (
+            f"Jensen–Shannon divergence of {visible(clients.label or '')}, client from all, in bits; 0: alike"
+        )
         rows.append(("label skew", f"{clients.label_skew:.3f}", why))
         rows.append(
             ("by chance", f"{clients.chance_skew:.3f}", "label skew if the units were dealt at random")

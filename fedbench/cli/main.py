@@ -16,16 +16,20 @@ from fedbench import __version__
 from fedbench.catalog import Catalog
 from fedbench.errors import FedbenchError, UsageError, suggest
 from fedbench.plugins import Plugins
+from fedbench.results.markdown import visible
 
-COMMANDS = ("run", "list", "show", "compare", "leaderboard", "export", "validate", "plugins", "env")
+COMMANDS = ("run", "list", "show", "data", "compare", "leaderboard", "export", "validate", "plugins", "env")
 DEBUG_VARIABLE = "FEDBENCH_DEBUG"
 """The environment variable that makes an error a traceback."""
 
 
 def warn(line: str) -> None:
-    """Print a line on stderr; stdout is for data. A stderr that can't be written stops nothing."""
+    """Print a line on stderr; stdout is for data. A stderr that can't be written stops nothing.
+
+    What would move a terminal's cursor, as texts of a data set may, is replaced.
+    """
     with suppress(OSError):
-        click.echo(f"fedbench: {line}", err=True)
+        click.echo(f"fedbench: {visible(line)}", err=True)
 
 
 @dataclass

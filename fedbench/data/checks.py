@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import fields
-from typing import Any
-
-import numpy as np
+from collections.abc import Sequence
 
 from fedbench.api.scenario import Scenario
 from fedbench.api.specs import FormSpec, MetricSpec
-from fedbench.data.form import Form
-from fedbench.data.items import FederatedData, PreferenceData, Suite
+from fedbench.data.items import FederatedData
+from fedbench.data.problems import data_problems
 from fedbench.errors import UsageError
 from fedbench.registry import Registry
-
-Entries = Sequence[Any]
 
 
 def check_data(data: FederatedData, title: str, forms: Registry[FormSpec]) -> None:
@@ -25,83 +19,13 @@ def check_data(data: FederatedData, title: str, forms: Registry[FormSpec]) -> No
     ``title`` says whose the data is. Texts are texts, images are there, an item is one that its suite's form,
     one of ``forms``, can ask, labels have a value, and no image that clients learn from is asked about.
     """
-    problem = next(_problems(data, forms), None)
+    problem = next(data_problems(data, forms), None)
     if problem:
-        raise UsageError(f"{title} can't be used", why=problem, fix="mend the data set")
-
-
-def _problems(data: FederatedData, forms: Registry[FormSpec]) -> Iterator[str]:
-    images, units = len(data.images), np.asarray(data.units)
-    if units.shape != (images,) or (images and units.min() < -1):
-        yield f"it has {images} images and units of shape {list(units.shape)}, not a number from 0 for each"
-    lists: dict[str, Entries] = {"pair": data.pairs}
-    if isinstance(data, PreferenceData):
-        lists |= {"query": data.queries, "comparison": data.comparisons}
-    for key, suite in data.suites.items():
-        if suite.key != key:
-            yield f"its suite {key!r} calls itself {suite.key!r}"
-        lists[f"item of {key}"] = suite.items
-    for what, entries in lists.items():
-        for number, entry in enumerate(entries):
-            yield from (f"{what} {number} {fault}" for fault in _faults(entry, images))
-    for key, suite in data.suites.items():
-        yield from _form_problems(key, suite, forms)
-    for name, values in data.labels.items():
-        odd = next(
-            (unit for unit, value in enumerate(values) if not isinstance(value, str) or not value), None
+        raise UsageError(
+            f"{title} can't be used",
+            why=problem,
+            fix="mend the data set; `fedbench data check` on the scenario lists all that is wrong",
         )
-        if odd is not None:
-            yield f"label {name!r} of unit {odd} is {values[odd]!r}, not a text"
-        if images and len(values) <= units.max():
-            yield f"label {name!r} has {len(values)} values for units up to {units.max()}"
-    yield from _shared_problems(data, lists)
-
-
-def _form_problems(key: str, suite: Suite, forms: Registry[FormSpec]) -> Iterator[str]:
-    """Say which items can't be asked in the suite's form, or that there is no such form."""
-    try:
-        entry = forms[suite.form]
-    except UsageError as error:
-        yield f"suite {key!r}: {error}"
-        return
-    form: Form = entry.create()
-    with entry.answerable(f"form {entry.name!r} of plugin {entry.plugin.title} can't check suite {key!r}"):
-        faults = [(number, fault) for number, item in enumerate(suite.items) if (fault := form.problem(item))]
-    yield from (f"item {number} of {key} {fault}" for number, fault in faults)
-
-
-def _faults(entry: Any, images: int) -> Iterator[str]:
-    """What is wrong with a pair, preference or item by itself."""
-    if not isinstance(entry.image, int | np.integer) or not 0 <= entry.image < images:
-        yield f"is about image {entry.image!r}, of {images}"
-    for field in fields(entry):
-        value = getattr(entry, field.name)
-        if field.name in ("choices", "references"):
-            if not isinstance(value, tuple) or not all(isinstance(text, str) for text in value):
-                yield f"has the {field.name} {value!r}, not a tuple of texts"
-        elif field.name != "image" and not isinstance(value, str):
-            yield f"has the {field.name} {str(value)[:40]!r} of type {type(value).__name__}, not a text"
-
-
-def _shared_problems(data: FederatedData, lists: dict[str, Entries]) -> Iterator[str]:
-    """Say that images of a list that is asked about are also trained on."""
-
-    def units(entries: Entries) -> np.ndarray:
-        return data.units[np.fromiter((entry.image for entry in entries), dtype=np.int64)]
-
-    train = set(units(data.pairs).tolist())
-    if -1 in train:
-        yield "clients learn from images of no unit (-1), which nobody has"
-        train.remove(-1)
-    for what, entries in lists.items():
-        if what == "pair":
-            continue
-        shared = [number for number, unit in enumerate(units(entries).tolist()) if unit in train]
-        if shared:
-            yield (
-                f"{len(shared)} of the {len(entries)} entries of {what!r} are about images that clients learn"
-                f" from, such as entry {shared[0]} (image {entries[shared[0]].image})"
-            )
 
 
 def check_evaluation(

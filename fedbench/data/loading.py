@@ -6,19 +6,25 @@ from fedbench.data.checks import check_data
 from fedbench.data.items import FederatedData
 from fedbench.data.partition import Partition, Partitioner, checked
 from fedbench.errors import FedbenchError
-from fedbench.resolution import ResolvedScenario
+from fedbench.resolution import ResolvedPart, ResolvedScenario
 
 
 def load_data(resolved: ResolvedScenario) -> FederatedData:
     """Load the scenario's data; refuses data whose fingerprint is not the pinned one, and unsound data."""
-    data = resolved.data.make()
+    data = make_data(resolved.data)
+    with resolved.data.answerable("can't be read"):
+        check_data(data, resolved.data.owner, resolved.forms)
+        resolved.data.check_pin(data.fingerprint)
+    return data
+
+
+def make_data(part: ResolvedPart) -> FederatedData:
+    """Have the data set made, unchecked."""
+    data = part.make()
     if not isinstance(data, FederatedData):
         raise FedbenchError(
-            f"{resolved.data.owner} made {type(data).__name__}, not an AlignmentData or PreferenceData"
+            f"{part.owner} made {type(data).__name__}, not an AlignmentData or PreferenceData"
         )
-    with resolved.data.answerable("can't be read"):
-        resolved.data.check_pin(data.fingerprint)
-        check_data(data, resolved.data.owner, resolved.forms)
     return data
 
 

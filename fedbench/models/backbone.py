@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
+def unchanged(image: Image) -> Image:
+    """Return the image."""
+    return image
+
+
 @dataclass(frozen=True)
 class Backbone:
     """What the factory of a ``BackboneSpec`` returns: a frozen vision encoder and a frozen causal LLM.
@@ -62,6 +67,10 @@ class Backbone:
     :class:`.projector.Projector`; ``training.connector = "backbone"`` trains it."""
     chat_template: ChatTemplate = field(default_factory=ChatTemplate)
     """The text and tokens around an image and a question."""
+    shrink: Callable[[Image], Image] = unchanged
+    """What ``encode`` does to each image first, such as resizing it to what the vision tower sees. ``encode``
+    gives the same bits for an image that it was done to already. Images are shrunk one by one as they are
+    opened, so that a batch of photos is never in memory at full size."""
 
     @property
     def width(self) -> int:

@@ -32,6 +32,11 @@ class LanguageModel:
         """The token id that ends an answer."""
         return int(self.backbone.tokenizer.eos_token_id)
 
+    @property
+    def positions(self) -> int | None:
+        """The most tokens that the LLM was made for; None if its configuration doesn't say."""
+        return self.backbone.llm.config.to_dict().get("max_position_embeddings")  # type: ignore[no-any-return]
+
     def prompt_ids(self, prompts: Sequence[str]) -> list[list[int]]:
         """Token ids of all that stands between an image and an answer."""
         template = self.backbone.chat_template
@@ -50,7 +55,8 @@ class LanguageModel:
         if not texts:
             return []
         whole = [f"{before}{text}{after}" for text in texts]
-        ids: list[list[int]] = self.backbone.tokenizer(whole, add_special_tokens=False)["input_ids"]
+        settings = {"add_special_tokens": False, "verbose": False}  # a text that is too long is our own error
+        ids: list[list[int]] = self.backbone.tokenizer(whole, **settings)["input_ids"]
         for number, text in enumerate(texts):
             if self._special and self._special.search(text):
                 ids[number] = self._spelt_out(text, before, after)
@@ -61,7 +67,7 @@ class LanguageModel:
         assert self._special
 
         def tokenize(part: str, as_text: bool) -> list[int]:
-            settings = {"add_special_tokens": False, "split_special_tokens": as_text}
+            settings = {"add_special_tokens": False, "split_special_tokens": as_text, "verbose": False}
             ids: list[int] = self.backbone.tokenizer(part, **settings)["input_ids"]
             return ids
 

@@ -46,32 +46,41 @@ def save(figure: Figure, path: Path) -> None:
 
 def client_bars(held: Heterogeneity, title: str) -> Figure:
     """Draw a bar for each client, as high as its training units, stacked by class."""
-    clients = range(len(held.units))
-    figure = Figure(figsize=(min(5 + 0.4 * len(clients), 12), 4.5), layout="constrained")
+    figure = Figure(figsize=(min(5 + 0.4 * len(held.units), 12), 4.5), layout="constrained")
     axes = figure.subplots()
+    draw_clients(axes, held)
+    axes.set_title(literal(title), loc="left")
+    if held.label:
+        figure.legend(loc="outside right upper", **legend_of(held.label))
+    return figure
+
+
+def draw_clients(axes: Any, held: Heterogeneity) -> None:
+    """Draw the bars of :func:`client_bars`, each labelled with its class."""
+    clients = range(len(held.units))
     names, histogram = held.commonest()
     if not names:
         names, histogram = [""], held.units[:, None]
     bottom = histogram.cumsum(1) - histogram
     for name, heights, below, colour in zip(names, histogram.T, bottom.T, COLOURS, strict=False):
-        axes.bar(clients, heights, bottom=below, label=name, color=colour)
-    axes.set_title(title, loc="left")
+        axes.bar(clients, heights, bottom=below, label=literal(name), color=colour)
     axes.set_xlabel("client")
     axes.set_ylabel("training units")
     axes.xaxis.set_major_locator(MaxNLocator(20, steps=[1, 2, 5, 10], integer=True))
     axes.margins(x=0.01)
     axes.spines[["top", "right"]].set_visible(False)
-    if held.label:
-        figure.legend(
-            loc="outside right upper",
-            title=held.label,
-            alignment="left",
-            reverse=True,
-            frameon=False,
-            handlelength=1,
-            handleheight=1,
-        )
-    return figure
+
+
+def legend_of(label: str) -> dict[str, Any]:
+    """The settings of a legend of the classes of ``label``."""
+    return {
+        "title": literal(label),
+        "alignment": "left",
+        "reverse": True,
+        "frameon": False,
+        "handlelength": 1,
+        "handleheight": 1,
+    }
 
 
 Panels = Mapping[str, Mapping[str, Sequence[RunSummary]]]
@@ -119,7 +128,8 @@ def comparison(panels: Panels, metric: str | None = None) -> Figure:
 def _literal(panels: Panels) -> Panels:
     """Escape names: text between two dollars is mathematics to matplotlib."""
     return {
-        _text(title): {_text(name): runs for name, runs in lines.items()} for title, lines in panels.items()
+        literal(title): {literal(name): runs for name, runs in lines.items()}
+        for title, lines in panels.items()
     }
 
 
@@ -127,7 +137,7 @@ LONGEST = 60
 """Characters of a name in a picture; a longer one would leave no room for the curves."""
 
 
-def _text(text: str) -> str:
+def literal(text: str) -> str:
     """Return a name as a picture can hold it: cut to size, and without matplotlib's mathematics."""
     short = text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
     return visible(short).replace("$", r"\$")
@@ -160,7 +170,7 @@ def _curves(axes: Any, lines: Mapping[str, Sequence[RunSummary]], metric: str | 
             colour, number = style[name]
             line(axes, drawn, colour, DASHES[number])[0].set_label(name)
     axes.set_xlabel("round")
-    axes.set_ylabel(_text(", ".join(sorted(measures))))
+    axes.set_ylabel(literal(", ".join(sorted(measures))))
     axes.xaxis.set_major_locator(MaxNLocator(10, integer=True))
     axes.spines[["top", "right"]].set_visible(False)
 

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from fedbench.data.checks import check_evaluation
 from fedbench.data.content import check_held_out, data_sha256, image_digests, images_sha256
 from fedbench.data.items import FederatedData
+from fedbench.data.lengths import check_lengths
 from fedbench.data.loading import load_data, load_partition
 from fedbench.data.partition import Partition
 from fedbench.evaluation.evaluator import make_metric
 from fedbench.fingerprint import sha256_json
 from fedbench.models.backbone import Backbone
 from fedbench.models.content import backbone_sha256
+from fedbench.models.language import LanguageModel
 from fedbench.resolution import ResolvedScenario
 from fedbench.source_code import package_sha256
 
@@ -59,6 +61,7 @@ def load_inputs(resolved: ResolvedScenario, say: Callable[[str], None] = lambda 
     data = load_data(resolved)
     for note in data.notes:
         say(f"data {data.name!r}: {note}")
+    check_lengths(data, LanguageModel(backbone), resolved.data.owner)
     check_evaluation(resolved.scenario, data, [entry.spec for entry in resolved.metrics], resolved.forms)
     for entry in resolved.metrics:
         make_metric(entry)

@@ -17,7 +17,7 @@ from fedbench.data.features import FeatureCache, cache_folder
 from fedbench.data.items import FederatedData
 from fedbench.data.partition import Partition
 from fedbench.data.reading import read_image
-from fedbench.models.backbone import Backbone
+from fedbench.models.backbone import Backbone, unchanged
 from fedbench.registry import Entry, Registry
 from fedbench.resolution import ResolvedPart
 from fedbench.results.records import DataInfo
@@ -118,7 +118,7 @@ def encoded(
         left = f", of which {begin} are done" if begin else ""
         place = f"(once; cached in {cache_folder()})"
         say(f"encoding {len(data.images)} images with {backbone.name} {place}{left}")
-        for batch in batches(data, owners[1], begin):
+        for batch in batches(data, owners[1], begin, backbone.shrink):
             with owners[0].answerable("can't encode images"):
                 parts.append(backbone.encode(batch).numpy())
             if len(parts) == 1:
@@ -148,13 +148,16 @@ def _are_of(
     )
 
 
-def batches(data: FederatedData, owner: ResolvedPart, begin: int) -> Iterator[list[Image]]:
-    """Open the images from ``begin`` on, as RGB, in batches of at most :data:`ENCODE_BATCH` images and about
-    :data:`ENCODE_PIXELS` pixels. One that can't be read is named."""
+def batches(
+    data: FederatedData, owner: ResolvedPart, begin: int, shrink: Callable[[Image], Image] = unchanged
+) -> Iterator[list[Image]]:
+    """Open the images from ``begin`` on, as RGB and shrunk, in batches of at most :data:`ENCODE_BATCH` images
+    and about :data:`ENCODE_PIXELS` pixels. One that can't be read is named."""
     batch: list[Image] = []
     pixels = 0
     for number in range(begin, len(data.images)):
-        batch.append(read_image(data.images, number, owner.owner))
+        image = read_image(data.images, number, owner.owner)
+        batch.append(shrink(image))
         pixels += batch[-1].width * batch[-1].height
         if len(batch) == ENCODE_BATCH or pixels >= ENCODE_PIXELS:
             yield batch

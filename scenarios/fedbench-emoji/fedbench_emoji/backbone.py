@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fedbench import Backbone, Options, load_llm, sha256_json
 from fedbench_emoji.assets import FOLDER, verified
-from fedbench_emoji.trunk import Lite0Trunk, preprocess
+from fedbench_emoji.trunk import Lite0Trunk, fit, preprocess
 
 
 def nano(options: Options) -> Backbone:
@@ -20,4 +20,5 @@ def nano(options: Options) -> Backbone:
         encode=lambda images: trunk(preprocess(images)),
         llm=llm,
         tokenizer=tokenizer,
+        shrink=fit,
     )

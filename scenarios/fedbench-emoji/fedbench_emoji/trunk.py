@@ -117,12 +117,13 @@ class Lite0Trunk(nn.Module):
 
 def preprocess(images: Sequence[Image.Image]) -> Tensor:
     """Convert pictures of any size and mode to normalised pixels [N, 3, 64, 64], channels last."""
-    arrays = [np.asarray(_fit(image), dtype=np.float32) for image in images]
+    arrays = [np.asarray(fit(image), dtype=np.float32) for image in images]
     pixels = torch.from_numpy(np.stack(arrays)) / 255
     pixels = (pixels - torch.tensor(MEAN)) / torch.tensor(STD)
     return pixels.permute(0, 3, 1, 2)
 
 
-def _fit(image: Image.Image) -> Image.Image:
+def fit(image: Image.Image) -> Image.Image:
+    """Convert a picture of any size and mode to 64 × 64 pixels in RGB."""
     image = image.convert("RGB")
     return image if image.size == (SIDE, SIDE) else image.resize((SIDE, SIDE))

@@ -12,7 +12,7 @@ from transformers import CLIPImageProcessorPil, CLIPVisionModel, LlamaForCausalL
 from fedbench import Backbone, ChatTemplate
 from fedbench_papers.checkpoint import Checkpoint
 from fedbench_papers.options import ClipVicuna7B
-from fedbench_papers.vlm import encoder
+from fedbench_papers.vlm import encoder, shrinking
 
 LAYER = -2
 """The layer that LLaVA takes its features from: the last but one, without the class token."""
@@ -48,4 +48,5 @@ def clip_llama(options: ClipVicuna7B) -> Backbone:
         llm=llm,
         tokenizer=tokenizer,
         chat_template=ChatTemplate(before=tokenizer.bos_token or "", turn="\n", lead=""),
+        shrink=shrinking(processor),
     )

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
@@ -61,9 +62,11 @@ def _qwen(options: QwenOptions, kind: Any, architecture: str) -> Backbone:
     patches = options.size // processor.patch_size
     grid, tokens = torch.tensor([[1, patches, patches]]), (options.size // merged) ** 2
 
+    def shrink(image: Image.Image) -> Image.Image:
+        return image.convert("RGB").resize((options.size, options.size), Image.Resampling(processor.resample))
+
     def see(images: Sequence[Image.Image]) -> Tensor:
-        shape, resample = (options.size, options.size), Image.Resampling(processor.resample)
-        shown = [image.convert("RGB").resize(shape, resample) for image in images]
+        shown = [shrink(image) for image in images]
         pixels = processor(shown, do_resize=False, return_tensors="pt")["pixel_values"]
         features: Tensor = tower(
             pixels.to(tower.device, tower.dtype), grid_thw=grid.repeat(len(images), 1).to(tower.device)
@@ -86,6 +89,7 @@ def _qwen(options: QwenOptions, kind: Any, architecture: str) -> Backbone:
         connector=(up, down),
         tokenizer=tokenizer,
         chat_template=replace(template, positions=positions[:, 0]),
+        shrink=shrink,
     )
 
 
@@ -123,6 +127,7 @@ def llava_onevision(options: CheckpointOptions) -> Backbone:
         connector=(connector.linear_1, connector.linear_2),
         tokenizer=tokenizer,
         chat_template=replace(template, closing=whole.model.image_newline[None].float()),
+        shrink=shrinking(processor),
     )
 
 
@@ -169,6 +174,16 @@ def encoder(
         return torch.cat([see(images[start : start + BATCH]).float().cpu() for start in starts])
 
     return encode
+
+
+def shrinking(processor: Any) -> Callable[[Image.Image], Image.Image]:
+    """What ``processor`` does to an image's size: a function that resizes and crops it as it would."""
+
+    def shrink(image: Image.Image) -> Image.Image:
+        sized = processor(image.convert("RGB"), do_rescale=False, do_normalize=False)["pixel_values"][0]
+        return Image.fromarray(np.moveaxis(np.asarray(sized, dtype=np.uint8), 0, -1))
+
+    return shrink
 
 
 def flat(up: nn.Linear, down: nn.Linear) -> Tensor:

@@ -31,6 +31,7 @@ def nano_vlm(options: Options) -> Backbone:
         fingerprint=sha256_json({"nano": base.fingerprint, "policy": digest}),
         encoder=base.encoder,
         encode=base.encode,
+        shrink=base.shrink,
         llm=base.llm,
         tokenizer=base.tokenizer,
         projector=projector,
