@@ -16,7 +16,7 @@ from fedbench.data.items import FederatedData
 from fedbench.data.lengths import length_problems
 from fedbench.data.loading import load_partition, make_data
 from fedbench.data.problems import Problem, data_problems, entries_of
-from fedbench.errors import FedbenchError, Unavailable, UsageError
+from fedbench.errors import FedbenchError, Unavailable
 from fedbench.models.backbone import Backbone
 from fedbench.models.language import LanguageModel
 from fedbench.resolution import ResolvedScenario
@@ -105,15 +105,12 @@ def report_data(
 
 
 def _loaded(resolved: ResolvedScenario) -> tuple[FederatedData, bool]:
-    """Make the data, and say whether broken rows were left out that the scenario doesn't let be left out."""
-    try:
-        return make_data(resolved.data), False
-    except Unavailable:
-        raise
-    except UsageError:
-        if not resolved.data.can_skip_broken:
-            raise
-        return make_data(resolved.data.skipping_broken()), True
+    """Make the data, without broken rows if it can, and say whether the scenario would have them refused."""
+    part = resolved.data
+    if not part.can_skip_broken:
+        return make_data(part), False
+    lenient = part.skipping_broken()
+    return make_data(lenient), lenient.options != part.options
 
 
 def _dealt(
