@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from fedbench.api.scenario import load_scenario
 from fedbench.cli.main import App, warn
 from fedbench.cli.tables import Format, format_option
+from fedbench.scenario_files import load_scenario
 
 
 @click.command("check")
@@ -44,7 +44,7 @@ def command(
     app: App = ctx.obj
     if picture:
         picture_format(picture)
-    loaded = load_scenario(app.catalog.scenario(scenario).spec.path)
+    loaded = load_scenario(app.catalog.scenario(scenario).spec.path, catalog=app.catalog)
     report = report_data(app.catalog.resolve(loaded), choose_device("auto"), warn, label)
     if picture:
         from fedbench.results.data_picture import data_picture
