@@ -464,7 +464,7 @@ def tar_without_samples(folder):
 
 
 PLACES = {
-    "no such path": (lambda folder: folder / "gone", r"there is no folder '.*gone'"),
+    "no such path": (lambda folder: folder / "gone", r"there is no folder or file '.*gone'"),
     "no table": (lambda folder: folder, r"data 'image-text' has no table files .* it looked for .parquet"),
     "another file": (lambda folder: folder / "a.txt", r"can't be read .*: it is none of .parquet"),
     "several formats": (lambda folder: folder / "both", r"tables of several formats .*: such as x.csv, y"),

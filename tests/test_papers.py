@@ -497,7 +497,7 @@ def test_a_repository_in_the_local_cache_is_found_by_its_id_and_revision(offline
 def test_what_is_neither_a_folder_nor_an_id_is_said(path, offline):
     with pytest.raises(UsageError, match=f"there is no folder '{path}'.* — set backbone.files.path"):
         qwen2_vl(Qwen2VL2B(path=path))
-    with pytest.raises(UsageError, match=f"there is no folder '{path}'.* — set data.files.path"):
+    with pytest.raises(UsageError, match=f"there is no folder or file '{path}'.* — set data.files.path"):
         mme_realworld(MMERealWorld(path=path))
 
 

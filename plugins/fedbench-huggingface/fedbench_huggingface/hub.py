@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +13,9 @@ from huggingface_hub.utils import validate_repo_id
 from fedbench import Unavailable, UsageError
 
 Kind = Literal["model", "dataset"]
+
+EXAMPLES: Mapping[Kind, str] = {"model": "Qwen/Qwen2-VL-2B-Instruct", "dataset": "lmms-lab/POPE"}
+"""An id of each kind."""
 
 
 def place(
@@ -35,9 +38,9 @@ def place(
         return own
     if not _may_be_a_repository(path):
         raise UsageError(
-            f"there is no folder {path!r}",
+            f"there is no folder {path!r}" if kind == "model" else f"there is no folder or file {path!r}",
             why="and it is not the id of a repository on the Hugging Face Hub either",
-            fix=f"set {option} to a folder or an id such as Qwen/Qwen2-VL-2B-Instruct",
+            fix=f"set {option} to a folder or an id such as {EXAMPLES[kind]}",
         )
     try:
         return Path(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -101,7 +103,7 @@ def _array(name: str, cells: list[Any]) -> pa.Array:
 
 def _webdataset(path: Path) -> Iterator[pa.Table]:
     """Samples of a tar; what its ``json`` files hold are columns ``json.NAME``."""
-    with tempfile.TemporaryDirectory() as unused:
+    with tempfile.TemporaryDirectory() as unused, _same_environment():
         samples = datasets.load_dataset(
             "webdataset", data_files=[str(path)], split="train", streaming=True, cache_dir=unused
         )
@@ -114,6 +116,17 @@ def _webdataset(path: Path) -> Iterator[pa.Table]:
         rows = iter(samples)
         while some := list(islice(rows, ROWS)):
             yield _flat(pa.Table.from_pylist(some, schema=schema))
+
+
+@contextmanager
+def _same_environment() -> Iterator[None]:
+    """Take back variables that are set in the block: a library that datasets imports sets one."""
+    before = set(os.environ)
+    try:
+        yield
+    finally:
+        for name in set(os.environ) - before:
+            del os.environ[name]
 
 
 def _flat(table: pa.Table) -> pa.Table:

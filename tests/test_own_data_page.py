@@ -1,0 +1,66 @@
+"""docs/own-data.md: its scenarios run as they are printed, on the data that its first command writes."""
+
+import json
+import re
+from pathlib import Path
+
+import own_data
+import pytest
+from fedbench_huggingface.options import ImageTextOptions
+
+from fedbench.api.options import locations
+
+PAGE = (Path(__file__).parent.parent / "docs" / "own-data.md").read_text(encoding="utf-8")
+SCENARIOS = dict(re.findall(r"```toml\n# (\S+\.toml)\n(.*?)```", PAGE, re.S))
+
+
+def test_a_scenario_of_each_format_has_ten_lines_at_most():
+    assert len(SCENARIOS) == len(own_data.WRITERS)
+    for kind in own_data.WRITERS:
+        (text,) = (text for text in SCENARIOS.values() if f'"data/{kind}' in text)
+        assert len(text.splitlines()) <= 10
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_a_scenario_of_the_page_runs(name, fedbench):
+    """A round, on fewer images."""
+    own_data.write_all(Path("data"), images=160)
+    Path(name).write_text(SCENARIOS[name])
+    code, _, err = fedbench("run", "-m", "fedavg", "-s", name, "--set", "federation.rounds=1")
+    assert code == 0, err
+    (record,) = Path("runs").rglob("record.json")
+    content = json.loads(record.read_text())
+    assert content["status"] == "completed"
+    assert {"test/choice/accuracy", "validation/generate/exact_match"} <= set(content["final"])
+
+
+def test_the_transcripts_are_of_these_scenarios():
+    """Each has its command, its first and last round and its time."""
+    for name in SCENARIOS:
+        stem = name.removesuffix(".toml")
+        (shown,) = re.findall(rf"\$ time fedbench run -m fedavg -s {name}\n(.*?)```", PAGE, re.S)
+        assert f"{stem}@1 fedavg seed 0: round 10/10" in shown and "real" in shown
+
+
+def test_the_page_names_every_option():
+    """But those of where files lie."""
+    for option in set(ImageTextOptions.model_fields) - {*locations(ImageTextOptions), "local_files_only"}:
+        assert re.search(rf"`[^`\n]*\b{option}\b", PAGE), option
+
+
+def test_the_errors_of_the_page_are_what_is_said(fedbench):
+    own_data.write_all(Path("data"), images=160)
+    Path("folder.toml").write_text(SCENARIOS["folder.toml"])
+    own_data.write_csv(Path("broken"), list(own_data.samples(160)))
+    table = Path("broken/metadata.csv")
+    lines = table.read_text().splitlines()
+    cells = lines[3].split(",")
+    lines[3] = ",".join([*cells[:2], "", cells[3]])
+    table.write_text("\n".join(lines))
+    errors = re.findall(r"(--set \S+)\nfedbench: (.*?)(?=\n[$`])", PAGE, re.S)
+    assert len(errors) == 2
+    for arguments, said in errors:
+        code, _, err = fedbench("run", "-m", "fedavg", "-s", "folder.toml", *arguments.split())
+        shown = err.strip().removeprefix("fedbench: ").replace(f"{Path.cwd()}/", "")
+        assert (code, shown) == (2, " ".join(said.split()))
+        assert not Path("runs").exists(), "nothing half-written"
