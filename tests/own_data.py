@@ -3,6 +3,8 @@
 The images are easy-VQA's, which comes with fedbench. As a script it writes all of them below a folder::
 
     python tests/own_data.py FOLDER
+
+Preferences are the same questions with another colour as the worse answer.
 """
 
 import csv
@@ -42,13 +44,13 @@ def write_csv(folder, rows):
         writer.writerows({"file_name": path.name, **row} for path, row in rows)
 
 
-def write_jsonl(folder, rows):
+def write_jsonl(folder, rows, name="questions.jsonl"):
     """A table that names images in a folder beside it."""
     (folder / "images").mkdir(parents=True)
     for path, _ in rows:
         shutil.copy(path, folder / "images")
     lines = [json.dumps({"file_name": f"images/{path.name}", **row}) for path, row in rows]
-    (folder / "questions.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (folder / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def write_parquet(folder, rows):
@@ -72,7 +74,25 @@ def write_webdataset(folder, rows):
                     tar.addfile(member, io.BytesIO(data))
 
 
-WRITERS = {"csv": write_csv, "jsonl": write_jsonl, "parquet": write_parquet, "webdataset": write_webdataset}
+def write_preferences(folder, rows):
+    """A table of questions with a right and a wrong answer; it names images in a folder beside it."""
+    answers = sorted({row["answer"] for _, row in rows})
+    compared = []
+    for number, (path, row) in enumerate(rows):
+        others = [answer for answer in answers if answer != row["answer"]]
+        wrong = others[number % len(others)]
+        cells = {"prompt": row["question"], "chosen": row["answer"], "rejected": wrong, "site": row["site"]}
+        compared.append((path, cells))
+    write_jsonl(folder, compared, "preferences.jsonl")
+
+
+WRITERS = {
+    "csv": write_csv,
+    "jsonl": write_jsonl,
+    "parquet": write_parquet,
+    "webdataset": write_webdataset,
+    "preferences": write_preferences,
+}
 
 
 def write_all(folder, images=400):

@@ -234,7 +234,7 @@ class PolicyTraining(Section):
     """The section ``[policy]`` of the preference track: GRPO (DeepSeekMath, arXiv 2402.03300) on the
     server's queries."""
 
-    steps: int = Field(ge=1, description="policy steps per round")
+    steps: int = Field(10, ge=1, description="policy steps per round")
     queries: int = Field(8, ge=1, description="queries per step")
     group: int = Field(5, ge=2, description="answers per query, G")
     updates: int = Field(1, ge=1, description="optimiser updates on each step's answers")
@@ -564,10 +564,13 @@ class Scenario(Section):
     @classmethod
     def of_values(cls, values: Mapping[str, Any], folder: Path = Path()) -> Scenario:
         """Validate ``values`` as JSON's: strictly, but a list is a tuple, and a whole number a float, where
-        the model says so. Relative paths in them start at ``folder``.
+        the model says so. Relative paths in them start at ``folder``. Sections of the preference track that
+        are absent there are taken as empty.
 
         Raises pydantic's ``ValidationError``; :func:`problem_of` says what is wrong.
         """
+        if values.get("track") == "preference":
+            values = {"rewards": {}, "policy": {}} | dict(values)
         scenario = cls.model_validate_json(json.dumps(values, default=str))
         scenario._folder = folder
         return scenario

@@ -12,7 +12,8 @@ from fedbench_huggingface.benchmark import Benchmark
 from fedbench_huggingface.broken import Broken
 from fedbench_huggingface.cells import Fault, absent, label, text
 from fedbench_huggingface.images import Column
-from fedbench_huggingface.rows import image_hash, offered, right_answers
+from fedbench_huggingface.rows import offered, right_answers
+from fedbench_huggingface.table_rows import image_hash
 from fedbench_huggingface.tables import Table
 
 YES_NO = ("yes", "no")

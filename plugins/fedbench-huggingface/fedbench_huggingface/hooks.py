@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from fedbench import DatasetSpec, hookimpl
 from fedbench_huggingface.options import ImageTextOptions
+from fedbench_huggingface.preference_options import PreferencesOptions
 
 
 @hookimpl
@@ -18,4 +19,12 @@ def fedbench_register_datasets() -> Iterator[DatasetSpec]:
         options=ImageTextOptions,
         licence="your own",
         suites="fedbench_huggingface.options:suites",
+    )
+    yield DatasetSpec(
+        name=PreferencesOptions.name,
+        factory="fedbench_huggingface.preferences:preferences",
+        summary="your own preferences: a table of images, questions and a better and a worse answer each",
+        options=PreferencesOptions,
+        licence="your own",
+        suites="fedbench_huggingface.preference_options:preference_suites",
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -13,9 +12,10 @@ from fedbench_huggingface.broken import Broken
 from fedbench_huggingface.files import TEST, TRAIN, VALIDATION
 from fedbench_huggingface.images import Column, Pictures
 from fedbench_huggingface.options import ImageTextOptions, own_suites
+from fedbench_huggingface.places import Places, placed_row
 from fedbench_huggingface.questions import BUILD
-from fedbench_huggingface.rows import Row, label_names, read_rows
-from fedbench_huggingface.splits import Placed, divided
+from fedbench_huggingface.rows import Row, read_questions
+from fedbench_huggingface.splits import divided
 from fedbench_huggingface.tables import Table, read_table
 
 
@@ -24,14 +24,9 @@ def image_text(options: ImageTextOptions) -> AlignmentData:
     table = read_table(options)
     table.require(options.image, "image")
     column, broken = Column.of(table, options.image), Broken(table, options.skip_broken)
-    rows = read_rows(options, table, column, broken)
+    rows = read_questions(options, table, column, broken)
     shares = {TEST: options.shares.test, VALIDATION: options.shares.validation}
-    placed = [
-        Placed(
-            row.number, row.image, row.group, row.labels[0] if options.client is not None else "", row.split
-        )
-        for row in rows
-    ]
+    placed = [placed_row(options, row) for row in rows]
     split, wholes, notes = divided(table, placed, shares, options.seed)
     members: dict[str, list[Row]] = {name: [] for name in (TRAIN, TEST, VALIDATION)}
     for row, name in zip(rows, split, strict=True):
@@ -40,7 +35,7 @@ def image_text(options: ImageTextOptions) -> AlignmentData:
         notes.append(f"{unused} rows of its own split validation are left out, since their share is 0")
     if again := len(rows) - len({row.image for row in rows}):
         notes.append(f"{again} of {len(rows)} rows repeat an image; all its rows are in one split")
-    places = _Places(dict(zip((row.number for row in rows), wholes.tolist(), strict=True)))
+    places = Places(dict(zip((row.number for row in rows), wholes.tolist(), strict=True)))
     pairs = tuple(_pairs(options, members[TRAIN], places))
     asked = {suite.key: suite for suite in _suites(options, table, members, places)}
     own = AlignmentData(
@@ -50,43 +45,21 @@ def image_text(options: ImageTextOptions) -> AlignmentData:
         units=np.array([unit for unit, _ in places.images]),
         pairs=pairs,
         suites=asked,
-        labels={
-            name: [labels[number] for _, labels in places.units]
-            for number, name in enumerate(label_names(options))
-        },
+        labels=places.labels(options),
         notes=[*notes, *broken.notes],
         left_out=broken.left_out,
     )
     return with_benchmarks(own, options)
 
 
-@dataclass
-class _Places:
-    """The numbers of units and images, given as rows ask for them."""
-
-    wholes: Mapping[int, int]
-    """By row the number of what no split parts."""
-    units: dict[tuple[int, tuple[str, ...]], int] = field(default_factory=dict)
-    images: dict[tuple[int, str], int] = field(default_factory=dict)
-    shown: list[int] = field(default_factory=list)
-    """[images]: a row that has the image."""
-
-    def __call__(self, row: Row) -> int:
-        unit = self.units.setdefault((self.wholes[row.number], row.labels), len(self.units))
-        if (unit, row.image) not in self.images:
-            self.images[unit, row.image] = len(self.images)
-            self.shown.append(row.number)
-        return self.images[unit, row.image]
-
-
-def _pairs(options: ImageTextOptions, rows: Sequence[Row], place: _Places) -> Iterator[Pair]:
+def _pairs(options: ImageTextOptions, rows: Sequence[Row], place: Places) -> Iterator[Pair]:
     for row in rows:
         for answer in dict.fromkeys(row.answers if options.train_on == "every" else row.answers[:1]):
             yield Pair(place(row), row.prompt, answer)
 
 
 def _suites(
-    options: ImageTextOptions, table: Table, members: Mapping[str, Sequence[Row]], place: _Places
+    options: ImageTextOptions, table: Table, members: Mapping[str, Sequence[Row]], place: Places
 ) -> Iterator[Suite]:
     held_out = [row for name, rows in members.items() if name != TRAIN for row in rows]
     for key, form in own_suites(options).items():

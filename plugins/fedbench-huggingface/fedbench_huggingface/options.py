@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from fedbench import Location, Options, suggest
 from fedbench_huggingface import benchmark
 from fedbench_huggingface.benchmark import names
-from fedbench_huggingface.source import Source
+from fedbench_huggingface.columns import Columns
 
 SuiteName = Literal["caption", "choice", "yesno", "generate", "vqa"]
 
@@ -27,17 +27,10 @@ class Shares(Options):
         return self
 
 
-class ImageTextOptions(Source):
-    """Options of the data set ``image-text``; NAME in a WebDataset's ``json`` is its column ``json.NAME``."""
+class ImageTextOptions(Columns):
+    """Options of the data set ``image-text``."""
 
     name = "image-text"
-    path: Location = Field(
-        description="a table (.parquet, .arrow, .csv, .tsv, .jsonl, .json, .tar), a folder with tables of one"
-        " format, or the id of a data set on the Hub"
-    )
-    image: str = Field(
-        "image", description="column of the images, or of their files' names, from the table's folder on"
-    )
     prompt: str | None = Field(None, description="column of the questions")
     prompt_text: str = Field("", description="the question about every image, where no column has it")
     answer: str | list[str] = Field(
@@ -50,16 +43,6 @@ class ImageTextOptions(Source):
     )
     choices: str | list[str] | None = Field(
         None, description="column of the list of answers to choose from, or a list of columns"
-    )
-    client: str | None = Field(None, description="column of who holds a row: the label client")
-    labels: list[str] = Field(default_factory=list, description="columns that partitions may deal by")
-    group: str | None = Field(
-        None,
-        description="column of what must not be split, such as a patient; images by themselves when absent",
-    )
-    split: str | None = Field(None, description="column that says train, validation or test")
-    own_splits: bool = Field(
-        True, description="whether folders and files called train, validation and test are these splits"
     )
     shares: Shares = Field(default_factory=Shares, description="shares of splits that the data doesn't have")
     suites: list[SuiteName] | None = Field(
@@ -76,7 +59,6 @@ class ImageTextOptions(Source):
     train_on: Literal["every", "commonest"] = Field(
         "every", description="whether clients learn each different answer of a row, or the commonest"
     )
-    skip_broken: bool = Field(False, description="leave out rows that can't be used instead of refusing them")
     benchmarks: list[str] = Field(
         default_factory=list,
         description=f"public benchmarks that are asked beside: {', '.join(names())}",
@@ -84,7 +66,6 @@ class ImageTextOptions(Source):
     benchmark_folder: Location | None = Field(
         None, description="a folder with a folder for each of benchmarks; when absent they are the Hub's"
     )
-    seed: int = Field(0, ge=0, description="seed of the splits and of drawn choices")
 
     @model_validator(mode="after")
     def _says_one_thing(self) -> ImageTextOptions:
@@ -94,8 +75,6 @@ class ImageTextOptions(Source):
             raise ValueError(f"answer_as={self.answer_as!r} needs choices")
         if (self.suites is not None and len(set(self.suites)) != len(self.suites)) or self.suites == []:
             raise ValueError("suites are named once each, and there is at least one")
-        if self.client not in (None, "client") and "client" in self.labels:
-            raise ValueError("the label client is the column that client names: take 'client' out of labels")
         for name in self.benchmarks:
             if name not in names():
                 raise ValueError(f"there is no benchmark {name!r}, {suggest(name, names())}")

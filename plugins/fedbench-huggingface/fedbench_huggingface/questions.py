@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from fedbench import Item, derive
 from fedbench_huggingface.options import ImageTextOptions
-from fedbench_huggingface.rows import Row, label_names
+from fedbench_huggingface.rows import Row
 
 Place = Callable[[Row], int]
 """The number of a row's image in the data."""
@@ -21,7 +21,7 @@ def captions(
 ) -> Iterator[Item]:
     """Each answer as a text whose likelihood is measured."""
     return (
-        Item(place(row), row.prompt, answer, group_of(row))
+        Item(place(row), row.prompt, answer, row.dependent)
         for row in rows
         for answer in dict.fromkeys(row.answers)
     )
@@ -36,7 +36,7 @@ def generated(
             image=place(row),
             prompt=row.prompt,
             answer=row.answers[0],
-            group=group_of(row),
+            group=row.dependent,
             references=row.answers if len(row.answers) > 1 else (),
         )
         for row in rows
@@ -53,7 +53,7 @@ def yes_or_no(
     for row in rows:
         if row.answers[0].lower() in ("yes", "no"):
             answer = yes if row.answers[0].lower() == "yes" else no
-            yield Item(place(row), row.prompt, answer, group_of(row), (yes, no))
+            yield Item(place(row), row.prompt, answer, row.dependent, (yes, no))
 
 
 def choices(
@@ -75,18 +75,13 @@ def choices(
             taken = drawn.sample(others, min(len(others), options.drawn_choices - 1))
             offered = tuple(sorted((row.answers[0], *taken)))
         if len(offered) > 1:
-            yield Item(place(row), row.prompt, row.answers[0], group_of(row), offered)
+            yield Item(place(row), row.prompt, row.answers[0], row.dependent, offered)
 
 
 def _kin(options: ImageTextOptions, row: Row) -> tuple[str, ...]:
-    columns = list(label_names(options).values())
+    columns = list(options.label_names.values())
     within = [] if options.choices_within is None else [row.labels[columns.index(options.choices_within)]]
     return (*within, row.prompt)
-
-
-def group_of(row: Row) -> str:
-    """What a row's items depend on together: its group, or its image."""
-    return row.group or row.image[:16]
 
 
 BUILD: dict[str, Build] = {
