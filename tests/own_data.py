@@ -86,22 +86,16 @@ def write_preferences(folder, rows):
     write_jsonl(folder, compared, "preferences.jsonl")
 
 
-WRITERS = {
-    "csv": write_csv,
-    "jsonl": write_jsonl,
-    "parquet": write_parquet,
-    "webdataset": write_webdataset,
-    "preferences": write_preferences,
-}
+WRITERS = {"csv": write_csv, "jsonl": write_jsonl, "parquet": write_parquet, "webdataset": write_webdataset}
 
 
 def write_all(folder, images=400):
     """Write every kind, each into a folder of its name."""
     rows = list(samples(images))
-    for kind, write in WRITERS.items():
+    for kind, write in {**WRITERS, "preferences": write_preferences}.items():
         write(folder / kind, rows)
     return rows
 
 
 if __name__ == "__main__":
-    print(f"{len(write_all(Path(sys.argv[1])))} images in each of {', '.join(WRITERS)}")
+    print(f"{len(write_all(Path(sys.argv[1])))} images in each of {', '.join(WRITERS)}, preferences")
