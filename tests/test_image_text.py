@@ -223,6 +223,16 @@ def test_a_group_is_in_one_split_and_with_one_client(tmp_path):
     assert sum(map(len, held)) == len(splits["train"]), "no patient is with two clients"
 
 
+def test_a_large_group_takes_no_more_than_a_split_should_have(tmp_path):
+    """Whichever comes first: half of all images are one patient's."""
+    folder = written(tmp_path, rows(60, patient=lambda i: "big" if i < 30 else f"p{i}"))
+    for seed in range(4):
+        data = load(folder, group="patient", seed=seed)
+        assert len(data.pairs) == 48 and len(asked(data)) == 6
+    two = load(written(tmp_path / "two", rows(24, patient=lambda i: f"p{i // 8}")), group="patient")
+    assert len(two.pairs) == len(asked(two)) == len(asked(two, "validation/choice")) == 8
+
+
 def test_the_same_image_under_two_names_is_one_unit(tmp_path):
     table = rows(40)
     folder = written(tmp_path, table)

@@ -84,7 +84,10 @@ def divided(
 
 
 def _drawn(members: Mapping[int, Sequence[Placed]], shares: Mapping[str, float], seed: int) -> dict[int, str]:
-    """Take shares of each stratum's images, whole components at a time, in an order of the images' own."""
+    """Take shares of each stratum's images, whole components at a time, in an order of the images' own.
+
+    One that goes beyond the share is passed over, and taken only if no other is smaller and nothing fits.
+    """
     strata: dict[str, list[int]] = defaultdict(list)
     for number, rows in members.items():
         strata[min(row.stratum for row in rows)].append(number)
@@ -93,12 +96,17 @@ def _drawn(members: Mapping[int, Sequence[Placed]], shares: Mapping[str, float],
     size = {number: len({row.image for row in rows}) for number, rows in members.items()}
     for numbers in strata.values():
         numbers.sort(key=lambda number: derive(seed, "split", key[number]))
-        total, begin = sum(size[number] for number in numbers), 0
+        total, free = sum(size[number] for number in numbers), numbers
         for name, share in shares.items():
-            taken, most = 0, max(1, round(share * total))
-            while taken < most and begin < len(numbers) - 1:
-                split[numbers[begin]] = name
-                taken, begin = taken + size[numbers[begin]], begin + 1
+            left, taken = max(1, round(share * total)), []
+            for number in free:
+                if size[number] <= left and len(taken) < len(free) - 1:
+                    taken.append(number)
+                    left -= size[number]
+            if not taken and len(free) > 1:
+                taken = [min(free, key=lambda number: size[number])]
+            split |= dict.fromkeys(taken, name)
+            free = [number for number in free if number not in split]
     return split
 
 
