@@ -7,16 +7,19 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import install_plugin
+from click.testing import CliRunner
+from conftest import example_record, install_plugin
 
 from fedbench import AlignmentData, FormSpec, Item, Likelihoods, Pair, PreferenceData, Suite
 from fedbench.catalog import Catalog
+from fedbench.cli.main import cli
 from fedbench.data.checks import check_data, check_evaluation
 from fedbench.errors import FedbenchError, PluginError, UsageError
 from fedbench.evaluation.answers import SuiteAnswers, columns_of
 from fedbench.plugins import Plugin, Plugins
 from fedbench.preference.prepare import check_suites
 from fedbench.registry import Entry
+from fedbench.results.store import write_record
 
 FORM = """
 from fedbench import FormSpec, MetricSpec, hookimpl
@@ -226,3 +229,17 @@ def test_a_policy_is_measured_by_a_form_that_tells_what_it_generated():
     ):
         check_suites(SCENARIO, PreferenceData(**vars(made)), forms)
     check_suites(SCENARIO, PreferenceData(**vars(data(*ITEMS, form="generate"))), forms)
+
+
+def test_a_record_is_shown_with_where_its_metrics_and_forms_come_from(tmp_path):
+    def source(name):
+        return {"distribution": name, "version": "2.1", "plugin": name}
+
+    metric = {"form": "box", "provider": source("measures"), "form_provider": source("boxes")}
+    path = write_record(tmp_path / "new", example_record(measured_by={"iou": metric}))
+    shown = CliRunner().invoke(cli, ["show", "record", str(path)]).output.splitlines()
+    (line,) = (line.split() for line in shown if line.startswith("iou "))
+    assert line == ["iou", "measures", "(measures", "2.1)", "box", "boxes", "(boxes", "2.1)"]
+    assert not any("measured_by" in line for line in shown)
+    before = write_record(tmp_path / "old", example_record())
+    assert "form from" not in CliRunner().invoke(cli, ["show", "record", str(before)]).output

@@ -16,7 +16,7 @@ from fedbench.cli.main import App, warn
 from fedbench.cli.tables import Format, format_option
 from fedbench.errors import Unavailable, UsageError
 from fedbench.results.own_part import round_scores
-from fedbench.results.records import Record
+from fedbench.results.records import Provider, Record
 from fedbench.results.store import read_record
 from fedbench.results.time_by_part import seconds_by_part
 from fedbench.scenario_files import load_scenario
@@ -84,7 +84,8 @@ def _record(path: Path) -> Shown:
         f"control: {name}\n{_measures(values | _of_clients(content, name))}"
         for name, values in content["controls"].items()
     )
-    tables = [_brief(content), _measures(content["final"]), *controls, _rounds(record), _time(record)]
+    final = [*_metrics(record), _measures(content["final"])]
+    tables = [_brief(content), *final, *controls, _rounds(record), _time(record)]
     return content, tables
 
 
@@ -168,7 +169,10 @@ def _brief(content: dict[str, Any]) -> str:
     return tabulate(rows, tablefmt="plain", disable_numparse=True)
 
 
-_TABLES = {"options", "reductions", "columns", "metrics", "final", "controls", "control_clients", "rounds"}
+_TABLES = {
+    *("options", "reductions", "columns", "metrics"),
+    *("measured_by", "final", "controls", "control_clients", "rounds"),
+}
 
 
 def _cell(value: Any) -> Any:
@@ -187,6 +191,20 @@ def _flat(value: Any, prefix: str = "") -> Any:
             yield from _flat(inner, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", inner
+
+
+def _metrics(record: Record) -> list[str]:
+    """The metrics and where they and their forms come from; nothing for a record that doesn't say."""
+    rows = [
+        {"metric": name, "from": _source(metric.provider), "form": metric.form}
+        | {"form from": _source(metric.form_provider)}
+        for name, metric in record.measured_by.items()
+    ]
+    return [tabulate(rows, headers="keys", disable_numparse=True)] if rows else []
+
+
+def _source(provider: Provider) -> str:
+    return f"{provider.plugin} ({provider.distribution} {provider.version})"
 
 
 def _measures(measures: dict[str, Any]) -> str:
