@@ -2,13 +2,13 @@
 
 import pytest
 
-from fedbench.api.scenario import load_scenario
 from fedbench.api.specs import FormSpec, MetricSpec
 from fedbench.catalog import FILE, Catalog
 from fedbench.errors import UsageError
 from fedbench.evaluation_defaults import usual
 from fedbench.plugins import Plugins
 from fedbench.registry import Entry, Registry
+from fedbench.scenario_files import load_scenario
 
 SHORT = """\
 backbone.name = "nano"

@@ -14,7 +14,7 @@ from conftest import install_plugin, mostly_slow
 
 from fedbench.api.local_rule import LocalRule
 from fedbench.api.reward_fuser import RewardFuser
-from fedbench.api.scenario import Faults, load_scenario
+from fedbench.api.scenario import Faults
 from fedbench.catalog import Catalog
 from fedbench.errors import FedbenchError, UsageError
 from fedbench.federation.executors import Executor, no_rule
@@ -33,6 +33,7 @@ from fedbench.results.store import read_record
 from fedbench.runner import Runner, prepare
 from fedbench.runs.inputs import load_inputs
 from fedbench.runs.protocol import ProgressCallbacks
+from fedbench.scenario_files import load_scenario
 from fedbench.testing.contracts import created
 from fedbench.verification.consistency import inconsistencies
 
