@@ -7,6 +7,7 @@ from pathlib import Path
 import own_data
 import pytest
 from fedbench_huggingface.options import ImageTextOptions
+from fedbench_huggingface.preference_options import PreferencesOptions
 
 from fedbench.api.options import locations
 
@@ -20,6 +21,32 @@ def test_a_scenario_of_each_format_has_ten_lines_at_most():
     for kind in own_data.WRITERS:
         (text,) = (text for text in SCENARIOS.values() if f'"data/{kind}' in text)
         assert len(text.splitlines()) <= 10
+
+
+def test_preferences_have_ten_lines_and_run(fedbench):
+    """A step on fewer images; the transcript is of the same scenario."""
+    (name,) = WRITTEN.keys() - SCENARIOS.keys()
+    assert len(WRITTEN[name].splitlines()) <= 10
+    assert (
+        "$ time fedbench run -m mor -s preferences.toml" in PAGE
+        and "preferences@1 mor seed 0: round 3/3" in PAGE
+    )
+    own_data.write_all(Path("data"), images=60)
+    Path(name).write_text(WRITTEN[name])
+    small = [
+        "federation.rounds=1",
+        "rewards.epochs=1",
+        "policy.steps=1",
+        "policy.queries=2",
+        "policy.group=2",
+    ]
+    changes = [word for change in small for word in ("--set", change)]
+    code, _, err = fedbench("run", "-m", "mor", "-s", name, *changes)
+    assert code == 0, err
+    (record,) = Path("runs").rglob("record.json")
+    content = json.loads(record.read_text())
+    assert content["status"] == "completed" and "test/answer/exact_match" in content["final"]
+    assert len(content["data"]["client_examples"]) == 4 and str(Path.cwd()) not in record.read_text()
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
@@ -45,7 +72,8 @@ def test_the_transcripts_are_of_these_scenarios():
 
 def test_the_page_names_every_option():
     """But those of where files lie."""
-    for option in set(ImageTextOptions.model_fields) - {*locations(ImageTextOptions), "local_files_only"}:
+    fields = {*ImageTextOptions.model_fields, *PreferencesOptions.model_fields}
+    for option in fields - {*locations(ImageTextOptions), "local_files_only"}:
         assert re.search(rf"`[^`\n]*\b{option}\b", PAGE), option
 
 

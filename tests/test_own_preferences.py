@@ -16,7 +16,6 @@ from fedbench.data.checks import check_data
 from fedbench.data.content import check_held_out, image_digests
 from fedbench.errors import UsageError
 from fedbench.plugins import Plugins
-from fedbench.results.store import read_record
 from fedbench.scenario_files import load_scenario
 
 FORMS = Catalog(Plugins()).forms
@@ -241,23 +240,6 @@ def test_nine_lines_are_a_scenario(own):
     assert scenario.rewards.epochs == 4 and scenario.policy.steps == 10
     words = load_scenario(own / "mine.toml", {"evaluation.metrics": ["token-f1"]})
     assert Catalog(Plugins()).resolve(words).scenario.evaluation.primary == "test/answer/token_f1"
-
-
-def test_they_run(own, fedbench):
-    small = [
-        "federation.rounds=1",
-        "policy.steps=1",
-        "policy.queries=2",
-        "policy.group=2",
-        "policy.max_tokens=3",
-    ]
-    changes = [word for change in (*small, "rewards.epochs=1") for word in ("--set", change)]
-    code, _, err = fedbench("run", "-m", "mor", "-s", own / "mine.toml", *changes, "--output", own / "runs")
-    assert code == 0, err
-    (path,) = own.glob("runs/**/record.json")
-    record = read_record(path)
-    assert record.status == "completed" and record.primary == "test/answer/exact_match"
-    assert len(record.data.client_examples) == 4 and str(own) not in path.read_text()
 
 
 def test_a_faulty_table_ends_a_run_before_it_begins(own, fedbench):
