@@ -48,7 +48,7 @@ from fedbench.testing.contracts import installed
 
 SCENARIO, BACKBONE, TOLERANCE = "tune-tasks", "nano-sighted", 1e-6
 RAGGED, EQUAL = "ragged texts", "equal lengths"
-FIELDS = ("ids", "start", "end", "image")
+FIELDS = ("tokens", "begin", "start", "end", "image")
 TRAINING = Training(
     trainable="lora", lora={"rank": 8, "alpha": 16.0}, batch_size=16, lr=5e-3, schedule="constant",
     grad_norm=None, weight_decay=0.0,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,37 @@ from typing import Any
 def canonical_json(value: Any) -> str:
     """Write JSON with sorted keys, no spaces and no NaN: equal values give equal text."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+PIECE = 10_000
+"""Members of a list that are written as JSON at a time."""
+
+
+def json_pieces(value: Any) -> Iterator[str]:
+    """Write :func:`canonical_json` of ``value`` in pieces; an iterator in a mapping stands for a list
+    of which
+    :data:`PIECE` members are in memory at a time."""
+    if isinstance(value, Mapping):
+        for number, key in enumerate(sorted(value)):
+            yield f"{',' if number else '{'}{canonical_json(key)}:"
+            yield from json_pieces(value[key])
+        yield "}" if value else "{}"
+    elif isinstance(value, Iterator):
+        start = "["
+        while members := list(islice(value, PIECE)):
+            yield start + canonical_json(members)[1:-1]
+            start = ","
+        yield "[]" if start == "[" else "]"
+    else:
+        yield canonical_json(value)
+
+
+def sha256_json_pieces(value: Any) -> str:
+    """The sha256 of what :func:`json_pieces` writes: that of :func:`sha256_json` for equal values."""
+    digest = hashlib.sha256()
+    for piece in json_pieces(value):
+        digest.update(piece.encode())
+    return digest.hexdigest()
 
 
 def sha256_bytes(data: bytes | memoryview) -> str:

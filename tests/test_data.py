@@ -195,7 +195,7 @@ def test_features_are_computed_once_and_memory_mapped(tmp_path):
 
     def compute():
         calls.append(1)
-        return np.arange(12, dtype=np.float64).reshape(3, 4)
+        return [np.arange(8, dtype=np.float64).reshape(2, 4), np.arange(8, 12).reshape(1, 4)]
 
     first, second = cache.get("enc", "img", compute), cache.get("enc", "img", compute)
     assert calls == [1] and first.dtype == np.float32 and np.array_equal(first, second)
@@ -209,18 +209,18 @@ def test_features_are_computed_once_and_memory_mapped(tmp_path):
 @pytest.mark.parametrize("damage", [lambda content: content[:-8], lambda content: content[:-1] + b"x"])
 def test_a_damaged_cache_says_what_to_delete(tmp_path, damage):
     cache = FeatureCache(tmp_path)
-    cache.get("enc", "img", lambda: np.ones((3, 4)))
+    cache.get("enc", "img", lambda: [np.ones((3, 4))])
     (path,) = tmp_path.glob("*.npy")
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(UsageError, match=f"delete {path}"):
-        cache.get("enc", "img", lambda: np.ones((3, 4)))
+        cache.get("enc", "img", lambda: [np.ones((3, 4))])
     path.unlink()
-    assert cache.get("enc", "img", lambda: np.ones((3, 4))).sum() == 12
+    assert cache.get("enc", "img", lambda: [np.ones((3, 4))]).sum() == 12
 
 
 def test_an_entry_without_its_note_was_never_finished(tmp_path):
     cache = FeatureCache(tmp_path)
-    cache.get("enc", "img", lambda: np.ones((3, 4)))
+    cache.get("enc", "img", lambda: [np.ones((3, 4))])
     (note,) = tmp_path.glob("*.json")
     note.unlink()
     for name in (note.stem, "another"):
@@ -248,10 +248,10 @@ def test_a_failed_computation_leaves_nothing(tmp_path):
 
 
 def _count(folder: str, log: str) -> None:
-    def compute() -> np.ndarray:
+    def compute() -> list[np.ndarray]:
         with Path(log).open("a") as file:
             file.write("x")
-        return np.ones((200, 200))
+        return [np.ones((200, 200))]
 
     FeatureCache(Path(folder)).get("enc", "img", compute)
 
@@ -272,7 +272,7 @@ def test_processes_share_one_computation(tmp_path):
 def test_a_cache_that_cannot_be_written_is_one_line(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="can't write the feature cache"):
-        FeatureCache(tmp_path / "file" / "below").get("enc", "img", lambda: np.ones((1, 1)))
+        FeatureCache(tmp_path / "file" / "below").get("enc", "img", lambda: [np.ones((1, 1))])
 
 
 def test_parts_are_kept_and_a_whole_entry_needs_no_folder_that_can_be_written(tmp_path, monkeypatch):
@@ -280,7 +280,7 @@ def test_parts_are_kept_and_a_whole_entry_needs_no_folder_that_can_be_written(tm
     cache.keep("enc", "img", 0, np.ones((2, 3), dtype=np.float32))
     (part,) = cache.kept("enc", "img")
     assert part.shape == (2, 3) and not cache.kept("enc", "other")
-    assert cache.get("enc", "img", lambda: np.concatenate([*cache.kept("enc", "img"), part])).shape == (4, 3)
+    assert cache.get("enc", "img", lambda: [*cache.kept("enc", "img"), part]).shape == (4, 3)
     assert not cache.kept("enc", "img"), "parts of a whole are of no use"
     monkeypatch.setattr(Path, "mkdir", lambda *a, **k: pytest.fail("nothing is written"))
     cache.check("enc", "img")

@@ -3,6 +3,7 @@
 import numpy as np
 import odd_inputs
 import pytest
+import torch
 from odd_texts import KEPT, REFUSED
 
 from fedbench import AlignmentData, Pair, UsageError
@@ -36,7 +37,8 @@ def test_an_odd_text_is_learnt_character_for_character(text, llm, catalog):
     made = data("a cat", text)
     assert not [*data_problems(made, catalog.forms), *length_problems(made, llm)]
     table = TokenTable.build(made.pairs, llm)
-    ids = table.ids[1, table.start[1] : table.end[1]].tolist()
+    whole, _, answer = table.gather(torch.tensor([1]))
+    ids = whole[answer].tolist()
     tokenizer = llm.backbone.tokenizer
     assert not set(tokenizer.all_special_ids) & set(ids[:-1]) and ids[-1] == llm.eos
     assert tokenizer.decode(ids[:-1]) == llm.backbone.chat_template.lead + text

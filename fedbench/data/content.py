@@ -11,7 +11,7 @@ from fedbench.data.items import FederatedData, PreferenceData
 from fedbench.data.problems import Problem
 from fedbench.data.reading import naming
 from fedbench.errors import UsageError
-from fedbench.fingerprint import canonical_json, sha256_json
+from fedbench.fingerprint import canonical_json, sha256_json_pieces
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -73,5 +73,5 @@ def image_digest(images: Sequence[Image], number: int) -> bytes:
 
 def data_sha256(data: FederatedData, images: str) -> str:
     """Hash a data set: its images' hash ``images``, every row and item, and what partitioners look at."""
-    labels = {name: [str(value) for value in values] for name, values in data.labels.items()}
-    return sha256_json(data.content(images) | {"labels": labels})
+    labels = {name: map(str, values) for name, values in data.labels.items()}
+    return sha256_json_pieces(data.content(images) | {"labels": labels})

@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -117,14 +117,15 @@ class FeatureCache:
         self,
         encoder: str,
         images: str,
-        compute: Callable[[], np.ndarray],
+        compute: Callable[[], Sequence[np.ndarray]],
         say: Callable[[str], None] = lambda line: None,
     ) -> np.ndarray:
         """Read the features [N, T, F] of a set of images, memory-mapped; compute and store them if need be.
 
-        ``encoder`` and ``images`` are fingerprints; ``say`` gets a line when another process has to be waited
-        for. An entry that is there needs no folder that can be written. Raises :class:`UsageError` if the
-        folder can't be written or the entry is damaged.
+        ``compute`` gives them in parts [n, T, F], which may be memory-mapped. ``encoder`` and ``images`` are
+        fingerprints; ``say`` gets a line when another process has to be waited for. An entry that is there
+        needs no folder that can be written. Raises :class:`UsageError` if the folder can't be written or the
+        entry is damaged.
         """
         path = self.path(encoder, images)
         if not _complete(path):
@@ -136,10 +137,10 @@ class FeatureCache:
                 )
             with held:
                 if not _complete(path):
-                    features = compute()
+                    parts = compute()
                     with self._writing():
                         remove_partial(self.folder, path.stem)
-                        self._store(path, features)
+                        self._store(path, parts)
                         shutil.rmtree(self._parts(encoder, images), ignore_errors=True)
         return self._load(path)
 
@@ -153,14 +154,13 @@ class FeatureCache:
                 break
         return parts
 
-    def keep(self, encoder: str, images: str, number: int, part: np.ndarray) -> None:
-        """Keep part ``number`` [n, T, F], so that it isn't computed again if a later one fails."""
-        with (
-            self._writing(),
-            atomic_path(self._parts(encoder, images) / f"{number:06d}.npy") as temporary,
-            temporary.open("wb") as file,
-        ):
+    def keep(self, encoder: str, images: str, number: int, part: np.ndarray) -> np.ndarray:
+        """Keep part ``number`` [n, T, F], so that it isn't computed again if a later one fails; the same,
+        memory-mapped."""
+        path = self._parts(encoder, images) / f"{number:06d}.npy"
+        with self._writing(), atomic_path(path) as temporary, temporary.open("wb") as file:
             np.save(file, part)
+        return np.load(path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
 
     def forget(self, encoder: str, images: str) -> None:
         """Remove the features of a set of images, so that they are computed anew."""
@@ -196,10 +196,14 @@ class FeatureCache:
     def _parts(self, encoder: str, images: str) -> Path:
         return self.path(encoder, images).with_suffix(".parts")
 
-    def _store(self, path: Path, features: np.ndarray) -> None:
+    def _store(self, path: Path, parts: Sequence[np.ndarray]) -> None:
+        shape = (sum(map(len, parts)), *parts[0].shape[1:])
         with atomic_path(path) as temporary, temporary.open("wb") as file:
-            np.save(file, np.ascontiguousarray(features, dtype=np.float32))
-        note = {"sha256": sha256_file(path), "bytes": path.stat().st_size, "shape": features.shape}
+            header = {"descr": np.dtype(np.float32).str, "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(file, header)
+            for part in parts:
+                file.write(np.ascontiguousarray(part, dtype=np.float32).data)
+        note = {"sha256": sha256_file(path), "bytes": path.stat().st_size, "shape": shape}
         write_atomic(path.with_suffix(".json"), json.dumps(note))
 
     def _load(self, path: Path) -> np.ndarray:

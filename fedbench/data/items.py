@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fedbench.errors import UsageError, suggest
-from fedbench.fingerprint import sha256_json
+from fedbench.fingerprint import sha256_json_pieces
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -33,6 +33,11 @@ class Pair:
     answer: str
     """The text to learn."""
 
+    @property
+    def content(self) -> tuple[Any, ...]:
+        """Its fields, for hashes."""
+        return self.image, self.prompt, self.answer
+
 
 @dataclass(frozen=True, slots=True)
 class Preference:
@@ -51,6 +56,11 @@ class Preference:
     """The preferred answer."""
     rejected: str
     """The other one."""
+
+    @property
+    def content(self) -> tuple[Any, ...]:
+        """Its fields, for hashes."""
+        return self.image, self.prompt, self.chosen, self.rejected
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,14 +176,15 @@ class FederatedData:
     @cached_property
     def fingerprint(self) -> str:
         """sha256 of the whole content: images, every pair, every item."""
-        return sha256_json(self.content(self.image_fingerprint))
+        return sha256_json_pieces(self.content(self.image_fingerprint))
 
     def content(self, images: str) -> dict[str, Any]:
-        """List all rows and items as JSON, with the hash ``images`` for the pixels."""
+        """List all rows and items as JSON that is hashed in pieces (an iterator stands for a list), with the
+        hash ``images`` for the pixels."""
         return {
             "images": images,
-            "units": self.units.tolist(),
-            "pairs": [astuple(pair) for pair in self.pairs],
+            "units": iter(self.units.tolist()),
+            "pairs": (pair.content for pair in self.pairs),
             "suites": {key: suite.content for key, suite in self.suites.items()},
         }
 
@@ -256,5 +267,5 @@ class PreferenceData(FederatedData):
         """List all rows, items, queries and comparisons as JSON, with the hash ``images`` for the pixels."""
         return super().content(images) | {
             "queries": [query.content for query in self.queries],
-            "comparisons": [astuple(comparison) for comparison in self.comparisons],
+            "comparisons": [comparison.content for comparison in self.comparisons],
         }

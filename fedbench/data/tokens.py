@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 from fedbench.data.items import Pair
 from fedbench.models.language import LanguageModel
+
+CHUNK = 10_000
+"""Pairs that are tokenized at a time, so that no list of a million texts' tokens is made."""
 
 
 @dataclass(frozen=True)
 class TokenTable:
     """The tokens of N training pairs."""
 
-    ids: Tensor
-    """[N, L]: prompt and answer tokens, padded on the right."""
+    tokens: Tensor
+    """[all tokens], int32: prompt and answer tokens of each pair behind those of the one before."""
+    begin: Tensor
+    """[N]: where a pair's tokens begin in them."""
     start: Tensor
     """[N]: the position of the answer's first token."""
     end: Tensor
@@ -30,16 +36,25 @@ class TokenTable:
 
     @classmethod
     def build(cls, pairs: Sequence[Pair], llm: LanguageModel) -> TokenTable:
-        """Tokenize pairs onto the LLM's device; equal texts are tokenized once."""
-        prompts = _lookup(llm.prompt_ids, [pair.prompt for pair in pairs])
-        answers = _lookup(llm.answer_ids, [pair.answer for pair in pairs])
-        rows = [torch.tensor([*prompts[pair.prompt], *answers[pair.answer]]) for pair in pairs]
-        starts = torch.tensor([len(prompts[pair.prompt]) for pair in pairs])
+        """Tokenize pairs onto the LLM's device; equal texts that are near each other are tokenized once."""
+        tokens, starts, ends = array("i"), array("q"), array("q")
+        for first in range(0, len(pairs), CHUNK):
+            some = pairs[first : first + CHUNK]
+            prompts = _lookup(llm.prompt_ids, [pair.prompt for pair in some])
+            answers = _lookup(llm.answer_ids, [pair.answer for pair in some])
+            for pair in some:
+                prompt, answer = prompts[pair.prompt], answers[pair.answer]
+                tokens.extend(prompt)
+                tokens.extend(answer)
+                starts.append(len(prompt))
+                ends.append(len(prompt) + len(answer))
+        end = _tensor(ends, np.int64)
         return cls(
-            pad_sequence(rows, batch_first=True).to(llm.device),
-            starts.to(llm.device),
-            torch.tensor([len(row) for row in rows]).to(llm.device),
-            torch.tensor([pair.image for pair in pairs]).to(llm.device),
+            tokens=_tensor(tokens, np.int32).to(llm.device),
+            begin=(end.cumsum(0) - end).to(llm.device),
+            start=_tensor(starts, np.int64).to(llm.device),
+            end=end.to(llm.device),
+            image=torch.from_numpy(np.fromiter((pair.image for pair in pairs), np.int64)).to(llm.device),
         )
 
     def gather(self, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -47,8 +62,11 @@ class TokenTable:
         rows, end = index.clamp_min(0), self._end(index)
         length = int(end.max()) if self.width is None else self.width
         position = torch.arange(length, device=index.device)
+        place = (self.begin[rows][..., None] + position).clamp_max(len(self.tokens) - 1)
+        own = position < self.end[rows][..., None]
+        ids = torch.where(own, self.tokens[place].long(), 0)
         text = position < end[..., None]
-        return self.ids[rows][..., :length], text, (position >= self.start[rows][..., None]) & text
+        return ids, text, (position >= self.start[rows][..., None]) & text
 
     def has_image(self, index: Tensor) -> Tensor:
         """Whether examples ``index`` [...] have an image; without meaning where there is no example."""
@@ -61,6 +79,10 @@ class TokenTable:
     def _end(self, index: Tensor) -> Tensor:
         """[...]: the lengths of examples ``index``, 0 for none."""
         return self.end[index.clamp_min(0)] * (index >= 0)
+
+
+def _tensor(values: array[int], dtype: type[np.generic]) -> Tensor:
+    return torch.from_numpy(np.array(values, dtype=dtype))
 
 
 def _lookup(

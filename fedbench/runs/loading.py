@@ -112,7 +112,7 @@ def encoded(
     """
     cache, key = FeatureCache.default(), (backbone.encoder, images)
 
-    def encode() -> np.ndarray:
+    def encode() -> list[np.ndarray]:
         parts = cache.kept(*key)
         begin = sum(map(len, parts))
         left = f", of which {begin} are done" if begin else ""
@@ -120,11 +120,11 @@ def encoded(
         say(f"encoding {len(data.images)} images with {backbone.name} {place}{left}")
         for batch in batches(data, owners[1], begin, backbone.shrink):
             with owners[0].answerable("can't encode images"):
-                parts.append(backbone.encode(batch).numpy())
-            if len(parts) == 1:
-                cache.check_space(2 * parts[0].nbytes * -(-len(data.images) // len(parts[0])))
-            cache.keep(*key, len(parts) - 1, parts[-1])
-        return np.concatenate(parts)
+                part = backbone.encode(batch).numpy()
+            if not parts:
+                cache.check_space(2 * part.nbytes * -(-len(data.images) // len(part)))
+            parts.append(cache.keep(*key, len(parts), part))
+        return parts
 
     stored = cache.get(*key, encode, say)
     if not _are_of(backbone, data, owners, stored):
