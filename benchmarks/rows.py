@@ -1,7 +1,7 @@
 """Memory of a data set as its rows grow: ``python benchmarks/rows.py``. Each point is a process of its own.
 
-A row is a question about one of a thousand small images, with an answer of its own; a tenth as many items are
-asked. What a run does before it trains is done in order, and the process's peak memory is noted after each step.
+A row is a question about one of a thousand small images, with an answer of its own; a tenth as many items
+are asked. What a run does before it trains is done in order; the peak memory is noted after each step.
 """
 
 import argparse

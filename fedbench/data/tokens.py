@@ -13,7 +13,7 @@ from torch import Tensor
 from fedbench.data.items import Pair
 from fedbench.models.language import LanguageModel
 
-CHUNK = 10_000
+CHUNK = 2_000
 """Pairs that are tokenized at a time, so that no list of a million texts' tokens is made."""
 
 
