@@ -96,7 +96,7 @@ def main():
         )
         print(f"{way}: {found['bytes'] / 1e6:,.0f} MB beyond the backbone, features sum to {found['sum']!r}")
     size = "{} × {}".format(*SIZE)
-    what = f"Peak memory of encoding {asked.photos} photos of {size}, beyond the nano backbone's."
+    what = f"Memory of encoding photos. The peak of {asked.photos} of {size}, beyond the nano backbone's."
     write(asked.out, what, shlex.join(["python", "benchmarks/image_memory.py", *sys.argv[1:]]), rows)
 
 

@@ -16,6 +16,7 @@ from time import perf_counter
 
 import numpy as np
 from result_file import RESULTS, row, write
+from scaling import exponent
 
 POINTS = (1_000, 10_000, 100_000, 1_000_000)
 IMAGES, ASKED = 1_000, 100
@@ -94,25 +95,16 @@ def steps(rows):
     return noted
 
 
-def drawn(rows, path):
-    """Draw the peak after the last step, and after the rows alone, over the number of rows."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    axes = figure.subplots()
-    for step in ("tokens", "rows", "libraries and backbone"):
-        points = [entry for entry in rows if entry["name"] == step and entry["unit"] == "MB"]
-        name = {"tokens": "loaded, checked, hashed, dealt, tokenized", "rows": "the rows alone"}.get(
-            step, step
-        )
-        axes.plot([entry["at"] for entry in points], [entry["value"] for entry in points], "o-", label=name)
-    axes.set_xscale("log")
-    axes.set_ylim(bottom=0)
-    axes.set_xlabel("rows")
-    axes.set_ylabel("peak memory in MB")
-    axes.legend(frameon=False)
-    axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, metadata={"Date": None})
+def result(found):
+    """Rows of a result file of what :func:`steps` found, by the number of rows."""
+    rows = []
+    for step in next(iter(found.values())):
+        values = [noted[step][0] for noted in found.values()]
+        for (at, noted), memory in zip(found.items(), values, strict=True):
+            seconds = round(noted[step][1], 1)
+            rows.append(row(step, f"{at:,} rows", [memory], "MB", at=at, seconds_until_then=seconds))
+            rows[-1]["exponent"] = exponent(list(found), values)
+    return rows
 
 
 def main():
@@ -124,22 +116,17 @@ def main():
     if asked.one:
         print(json.dumps(steps(asked.one)))
         return
-    rows = []
+    found = {}
     for at in asked.points:
         command = [sys.executable, __file__, "--one", str(at)]
-        found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
-        for step, (memory, seconds) in found.items():
-            rows.append(row(f"{at:,} rows", step, [memory], "MB", at=at))
-            rows.append(row(f"{at:,} rows", step, [seconds], "s", at=at))
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        found[at] = json.loads(done.stdout)
         print(
-            f"{at:,}: " + ", ".join(f"{step} {memory:,.0f} MB" for step, (memory, _) in found.items()),
+            f"{at:,}: " + ", ".join(f"{step} {noted[0]:,.0f} MB" for step, noted in found[at].items()),
             flush=True,
         )
-    what = (
-        "Peak memory and time of what a run does before it trains, as the rows grow. Rows share 1,000 images."
-    )
-    write(asked.out, what, shlex.join(["python", "benchmarks/rows.py", *sys.argv[1:]]), rows)
-    drawn(rows, asked.out.with_suffix(".svg"))
+    what = "Memory as a data set's rows grow. The peak after each step of what a run does before it trains."
+    write(asked.out, what, shlex.join(["python", "benchmarks/rows.py", *sys.argv[1:]]), result(found))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
 
 from fedbench.data.heterogeneity import Heterogeneity
 from fedbench.results.pictures import COLOURS, draw_clients, legend_of, literal
@@ -73,8 +73,11 @@ def _sizes(axes: Any, sizes: np.ndarray) -> None:
         return
     each, counts = np.unique(sizes, axis=0, return_counts=True)
     axes.scatter(*each.T, s=20 + 300 * counts / counts.max(), color=COLOURS[0], alpha=0.4, linewidths=0)
-    axes.set_xscale("log")
-    axes.set_yscale("log")
+    for side, set_scale in ((axes.xaxis, axes.set_xscale), (axes.yaxis, axes.set_yscale)):
+        set_scale("log")
+        side.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        side.set_major_formatter(ScalarFormatter())
+        side.set_minor_formatter(NullFormatter())
     axes.set_xlabel("width in pixels")
     axes.set_ylabel("height in pixels")
     axes.spines[["top", "right"]].set_visible(False)
