@@ -20,8 +20,9 @@ class AnswerMetric(OfflineMetric):
     value: ClassVar[str]
     """The measure's name."""
 
+    @staticmethod
     @abstractmethod
-    def score(self, said: str, right: Sequence[str]) -> float:
+    def score(said: str, right: Sequence[str]) -> float:
         """Score an answer against those that are right."""
 
     def _compute(
@@ -37,38 +38,22 @@ class AnswerMetric(OfflineMetric):
 class VQAAccuracy(AnswerMetric):
     """VQA accuracy: an answer that three other people gave is right, one of fewer in part."""
 
-    value = "vqa_accuracy"
-
-    def score(self, said: str, right: Sequence[str]) -> float:
-        """As :func:`~fedbench.evaluation.answer_scores.vqa_accuracy`."""
-        return vqa_accuracy(said, right)
+    value, score = "vqa_accuracy", staticmethod(vqa_accuracy)
 
 
 class RelaxedAccuracy(AnswerMetric):
     """ChartQA's relaxed accuracy: numbers within 5 %, other answers equal."""
 
-    value = "relaxed_accuracy"
-
-    def score(self, said: str, right: Sequence[str]) -> float:
-        """As :func:`~fedbench.evaluation.answer_scores.relaxed_accuracy`."""
-        return relaxed_accuracy(said, right)
+    value, score = "relaxed_accuracy", staticmethod(relaxed_accuracy)
 
 
 class TokenF1(AnswerMetric):
     """SQuAD's F1 of an answer's words."""
 
-    value = "token_f1"
-
-    def score(self, said: str, right: Sequence[str]) -> float:
-        """As :func:`~fedbench.evaluation.answer_scores.token_f1`."""
-        return token_f1(said, right)
+    value, score = "token_f1", staticmethod(token_f1)
 
 
 class ANLS(AnswerMetric):
     """Average normalised Levenshtein similarity, of ST-VQA and DocVQA."""
 
-    value = "anls"
-
-    def score(self, said: str, right: Sequence[str]) -> float:
-        """As :func:`~fedbench.evaluation.answer_scores.anls`."""
-        return anls(said, right)
+    value, score = "anls", staticmethod(anls)

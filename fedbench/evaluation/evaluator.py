@@ -18,7 +18,7 @@ from fedbench.data.items import Suite
 from fedbench.data.partition import Partition
 from fedbench.errors import FedbenchError
 from fedbench.evaluation.answers import Rows, SuiteAnswers, columns_of
-from fedbench.evaluation.packing import PackedBatch, pack
+from fedbench.evaluation.packing import PackedBatch, pack, scored_texts
 from fedbench.evaluation.scoring import generate, likelihoods
 from fedbench.models.language import LanguageModel
 from fedbench.registry import Entry, Registry
@@ -26,9 +26,6 @@ from fedbench.rng import numpy_stream
 
 FIELDS = {"value", "se", "n", "unit", "better", "scores"}
 """What a metric may say of a value."""
-
-Text = tuple[str, tuple[str, ...]]
-"""An item without its image: the prompt and the choices, or else the answer."""
 
 Adapted = Callable[[Tensor], AbstractContextManager[None]]
 """``adapted(params [P])``: a context in which the LLM is as these parameters have it."""
@@ -66,7 +63,7 @@ class Evaluator:
         self.units, self.partition = units, partition
         self._packs: dict[str, list[PackedBatch]] = {}
         self._priors: dict[str, list[list[float]]] = {}
-        self._blind_packs: dict[str, tuple[list[Text], list[PackedBatch]]] = {}
+        self._blind_packs: dict[str, list[PackedBatch]] = {}
         self._owners: dict[str, list[int | None]] = {}
         self.metrics = [(entry, make_metric(entry)) for entry in metrics]
 
@@ -146,19 +143,15 @@ class Evaluator:
 
     def _blind(self, key: str) -> list[list[float]]:
         """The prior without an image: once for each text, whatever the images it is asked about."""
-        if key in self._priors:
-            return self._priors[key]
-        items = self.suites[key].items
-        texts = [(item.prompt, item.choices or (item.answer,)) for item in items]
-        if key not in self._blind_packs:
-            first = dict(zip(reversed(texts), reversed(items), strict=True))
-            self._blind_packs[key] = list(first), pack(list(first.values()), self.llm)
-        distinct, packed = self._blind_packs[key]
-        prior = dict(zip(distinct, likelihoods(self.llm, packed, None).logp, strict=True))
-        blind = [prior[text] for text in texts]
-        if not self.adapted:
-            self._priors[key] = blind
-        return blind
+        if key not in self._priors or self.adapted:
+            items = self.suites[key].items
+            texts = [(item.prompt, scored_texts(item)) for item in items]
+            if key not in self._blind_packs:
+                self._blind_packs[key] = pack([*dict(zip(texts, items, strict=True)).values()], self.llm)
+            scores = likelihoods(self.llm, self._blind_packs[key], None).logp
+            by_text = dict(zip(dict.fromkeys(texts), scores, strict=True))
+            self._priors[key] = [by_text[text] for text in texts]
+        return self._priors[key]
 
 
 def make_metric(entry: Entry[MetricSpec]) -> Any:

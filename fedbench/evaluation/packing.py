@@ -59,9 +59,14 @@ class PackedBatch:
         return (causal & (prompt | own))[:, None]
 
 
+def scored_texts(item: Item) -> tuple[str, ...]:
+    """The texts of an item that are scored: its choices, or else its answer."""
+    return item.choices or (item.answer,)
+
+
 def pack(items: Sequence[Item], llm: LanguageModel) -> list[PackedBatch]:
     """Pack items into batches of similar length. An item without choices is scored on its answer."""
-    choices = [item.choices or (item.answer,) for item in items]
+    choices = [scored_texts(item) for item in items]
     texts = sorted(set(chain.from_iterable(choices)))
     answers = dict(zip(texts, llm.answer_ids(texts), strict=True))
     prompts = llm.prompt_ids([item.prompt for item in items])
